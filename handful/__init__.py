@@ -1,0 +1,1 @@
+"""Reinforcement and imitation learning of visuomotor skills from a handful of demonstrations."""

@@ -1,0 +1,184 @@
+"""The contract between whoever simulates and whoever learns.
+
+An environment is N simulations of one task that step together; one simulation is N = 1. Learning, evaluation, recording
+and deployment speak only this contract, so that another robot or another simulator can stand behind it.
+
+Observation groups are data. A task declares by name what the policy sees (``pixels``, ``proprioception``), what the value
+function sees (``physical_state``), what the discriminator sees (``object_features``) and what the auxiliary head predicts
+(``object_positions``). Everything here is a NumPy array with the simulations on the first axis.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+PIXELS = "pixels"
+PROPRIOCEPTION = "proprioception"
+PHYSICAL_STATE = "physical_state"
+OBJECT_FEATURES = "object_features"
+OBJECT_POSITIONS = "object_positions"
+
+POLICY_GROUPS = (PIXELS, PROPRIOCEPTION)
+"""The groups that exist on a real robot; the policy sees these and no other."""
+
+GROUPS = (*POLICY_GROUPS, PHYSICAL_STATE, OBJECT_FEATURES, OBJECT_POSITIONS)
+"""Every observation group, in the order in which an environment reports them."""
+
+StateTree = dict[str, "np.ndarray | int | float | str | bool | None | StateTree"]
+"""What a component needs to go on exactly where it stood: nested names, with arrays and plain JSON values as leaves."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ArraySpec:
+    """Shape and dtype of one observation group or of the action, for one simulation."""
+
+    shape: tuple[int, ...]
+    """Shape without the axis of simulations."""
+    dtype: str
+    """NumPy name of the element type, such as ``float32``."""
+    names: tuple[str, ...] = ()
+    """What each entry of a vector is, for example ``tcp_to_block_x``; empty for images."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvironmentSpec:
+    """What an environment of a task delivers and accepts."""
+
+    task: str
+    """Name on the command line, for example ``block-lifting``."""
+    observations: Mapping[str, ArraySpec]
+    """Observation groups by name; ``pixels`` is uint8, height x width x 3, all others are float32 vectors."""
+    action: ArraySpec
+    """Joint velocity commands in [-1, 1], a fraction of each joint's limit."""
+    stages: tuple[str, ...]
+    """Names of the task's stages in order; stage 0 is the start, the last one is success."""
+    stage_rewards: tuple[float, ...]
+    """Task reward paid at every step in each stage."""
+    horizon: int
+    """Length of every episode [control steps]; an episode ends there by truncation, success or not."""
+    control_timestep: float
+    """Time between two actions [s]."""
+    camera_period: int
+    """Control steps between two images; in between, ``pixels`` repeats the last one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EpisodeSummary:
+    """What is known of an episode when it ends."""
+
+    env: int
+    """The simulation that ran it."""
+    task_return: float
+    """Undiscounted sum of the task reward."""
+    length: int
+    """Control steps."""
+    random_start: bool
+    """Whether it began in a random start, and not in a state of a demonstration."""
+    success: bool
+    """Sustained success: the top stage held without a break over the last half second of the whole horizon."""
+    highest_stage: int
+    """Highest stage that it was in at any step."""
+    final_stage: int
+    """Stage at its last step."""
+    diverged: bool
+    """Whether the physics blew up, which ends the episode early and never counts as success."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """A full physical state in its own world, from which an episode can begin."""
+
+    state: np.ndarray
+    """Physical state as the simulation saves it, float64, shape [state_size]."""
+    world: Mapping[str, np.ndarray]
+    """The draw that made this world: object sizes, masses, colours, looks, dynamics."""
+    cluster: int
+    """Stage of the state, which is the cluster of the curriculum it was drawn from."""
+
+
+class StartDistribution(Protocol):
+    """Where training episodes begin (paper, section III-B, "Demonstration as a curriculum")."""
+
+    def sample(self, generator: np.random.Generator) -> Start | None:
+        """Draw one start; None means a random start of the task."""
+        ...
+
+
+@dataclasses.dataclass
+class TimeStep:
+    """What N simulations report after a reset or a step.
+
+    An episode that ends is followed at once by the next one (autoreset in the same step): ``observation`` then belongs to
+    the new episode, ``final_observation`` to the old, and ``reward`` and ``stage`` to the transition that ended it.
+    """
+
+    observation: dict[str, np.ndarray]
+    """Observation groups, each [env, ...]. The arrays are the caller's: no later step writes to them."""
+    reward: np.ndarray
+    """Task reward of the transition, float32 [env]; zero after a reset."""
+    terminated: np.ndarray
+    """The episode ended in a state with no future (the physics blew up), bool [env]: the value beyond is zero."""
+    truncated: np.ndarray
+    """The episode ended at its time limit, bool [env]: the value beyond is that of ``final_observation``."""
+    stage: np.ndarray
+    """Stage of the state that the action led to, int64 [env]."""
+    pixels_updated: np.ndarray
+    """Whether ``pixels`` holds a new image, bool [env]; always true where an episode has just begun."""
+    final_observation: dict[str, np.ndarray] | None = None
+    """Last observation of the ended episodes, each [env, ...], valid where terminated or truncated; None if none ended.
+
+    Its ``pixels`` are the last image that the camera delivered. Where the physics blew up, it is the last finite one."""
+    episodes: list[EpisodeSummary] = dataclasses.field(default_factory=list)
+    """Summaries of the episodes that ended at this step."""
+
+    @property
+    def done(self) -> np.ndarray:
+        """Whether an episode ended, bool [env]."""
+        return self.terminated | self.truncated
+
+
+class VectorEnvironment(Protocol):
+    """N simulations of one task that step together."""
+
+    @property
+    def spec(self) -> EnvironmentSpec: ...
+
+    @property
+    def num_envs(self) -> int: ...
+
+    def reset(self, *, seeds: Sequence[int | Sequence[int]] | None = None) -> TimeStep:
+        """Begin a new episode in every simulation.
+
+        Args:
+            seeds: One seed (an integer or a sequence of them) for each simulation's generator, shape [env]. The
+                episodes that follow depend on that seed alone, not on the number of simulations beside it. None
+                goes on with the present generators.
+        """
+        ...
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        """Advance every simulation by one control step; ended episodes begin anew at once.
+
+        Args:
+            action: Joint velocities as fractions of their limits, [env, action]; clipped to [-1, 1].
+
+        Raises:
+            ConfigurationError: the action has a wrong shape or is not finite.
+        """
+        ...
+
+    def state_dict(self) -> StateTree:
+        """All that a later ``load_state_dict`` needs to go on to the bit: physics, worlds, generators, counters."""
+        ...
+
+    def load_state_dict(self, state: StateTree) -> TimeStep:
+        """Go on where ``state_dict`` was taken; returns the time step that was current then."""
+        ...
+
+    def close(self) -> None:
+        """Release threads and memory."""
+        ...

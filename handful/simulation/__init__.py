@@ -1,0 +1,1 @@
+"""MuJoCo worlds: the arm, the props, the camera, and many simulations in one batch."""

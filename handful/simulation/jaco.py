@@ -1,0 +1,104 @@
+"""The Kinova Jaco: six arm joints, three fingers, nine velocity servos.
+
+Geometry, inertia and meshes are Kinova's own model as DeepMind ships it in ``dm_control/third_party/kinova`` (decimated
+meshes). The files carry no actuators: gains and limits below are the data sheet's, as ``dm_control`` derives them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+
+import mujoco
+import numpy as np
+
+from handful.errors import ConfigurationError
+
+ARM_PREFIX = "jaco/"
+"""What precedes the names of the arm's parts in a scene."""
+
+ARM_JOINTS = tuple(f"jaco/joint_{i}" for i in range(1, 7))
+"""Hinges from base to wrist; 1, 4, 5 and 6 turn without limit."""
+
+FINGER_JOINTS = tuple(f"jaco/hand/finger_{i}" for i in range(1, 4))
+"""Proximal finger hinges, 0.15 rad when open, 1.35 rad when closed."""
+
+JOINTS = ARM_JOINTS + FINGER_JOINTS
+
+ARM_VELOCITY_LIMITS = np.deg2rad([36.0, 36.0, 36.0, 48.0, 48.0, 48.0])
+"""Highest joint speeds [rad/s] (Kinova data sheet)."""
+
+ARM_TORQUE_LIMITS = np.array([30.5, 30.5, 30.5, 6.8, 6.8, 6.8])
+"""Highest joint torques [N m] (Kinova data sheet, peak)."""
+
+ARM_VELOCITY_GAIN = 500.0
+"""Velocity gain of the arm's servos [N m s/rad] (dm_control's Jaco)."""
+
+FINGER_VELOCITY_LIMIT = 1.0
+"""Highest finger speed commanded [rad/s]: 1.2 rad of travel in the data sheet's closing time of 1.2 s."""
+
+FINGER_TORQUE_LIMIT = 1.0
+"""Highest finger torque [N m]: a grip of about 25 N (data sheet, as dm_control tunes it)."""
+
+FINGER_VELOCITY_GAIN = 10.0
+"""Velocity gain of the fingers' servos [N m s/rad] (dm_control's Jaco)."""
+
+VELOCITY_LIMITS = np.concatenate([ARM_VELOCITY_LIMITS, np.full(3, FINGER_VELOCITY_LIMIT)])
+"""What an action of 1 commands, joint by joint [rad/s]."""
+
+FINGER_OPEN, FINGER_CLOSED = 0.15, 1.35
+"""Range of a finger joint [rad] (Kinova's model)."""
+
+HOME_QPOS = np.array([0.125, 2.549, 4.701, 0.317, -1.161, 0.443, 0.15, 0.15, 0.15])
+"""Joint angles [rad] with the tool at (0.45, 0, 0.20) m, pointing down, fingers open, one finger on each side of the
+plane that the camera looks along (solved by inverse kinematics, checked in a test)."""
+
+TCP_SITE = "jaco/hand/pinchsite"
+"""The tool point: between the finger tips, where a pinch grasp holds an object."""
+
+GRAY_MATERIALS = ("jaco/dark_gray", "jaco/light_gray", "jaco/hand/dark_gray", "jaco/hand/light_gray")
+"""Materials of all visible parts of the arm."""
+
+
+def load_jaco() -> mujoco.MjSpec:
+    """The arm with its hand attached and its actuators added; base at the origin, z up.
+
+    Options and flags do not survive being attached to a scene (`MjSpec.attach` drops them): the scene sets its own.
+
+    Raises:
+        ConfigurationError: the model files of ``dm-control`` are not installed.
+    """
+    folder = _model_folder()
+    arm = mujoco.MjSpec.from_file(str(folder / "jaco_arm.xml"))
+    hand = mujoco.MjSpec.from_file(str(folder / "jaco_hand.xml"))
+    arm.attach(hand, site=arm.site("wristsite"), prefix="hand/")
+    for joint, speed, torque in zip(ARM_JOINTS, ARM_VELOCITY_LIMITS, ARM_TORQUE_LIMITS, strict=True):
+        name = joint.removeprefix(ARM_PREFIX)
+        _add_velocity_servo(arm, name, gain=ARM_VELOCITY_GAIN, speed=speed, torque=torque)
+    for joint in FINGER_JOINTS:
+        name = joint.removeprefix(ARM_PREFIX)
+        _add_velocity_servo(
+            arm, name, gain=FINGER_VELOCITY_GAIN, speed=FINGER_VELOCITY_LIMIT, torque=FINGER_TORQUE_LIMIT
+        )
+    for body in arm.bodies:
+        # The real controller compensates the arm's own weight; without this a zero command sags by a degree a second.
+        body.gravcomp = 1.0
+    return arm
+
+
+def _add_velocity_servo(spec: mujoco.MjSpec, joint: str, *, gain: float, speed: float, torque: float) -> None:
+    """Add a servo with torque = gain * (command - joint velocity), both limited."""
+    actuator = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+    actuator.set_to_velocity(kv=gain)
+    actuator.ctrllimited = True
+    actuator.ctrlrange = (-speed, speed)
+    actuator.forcelimited = True
+    actuator.forcerange = (-torque, torque)
+
+
+def _model_folder() -> pathlib.Path:
+    """Folder of Kinova's model, found without importing dm_control (which would load OpenGL bindings)."""
+    spec = importlib.util.find_spec("dm_control")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ConfigurationError("the package 'dm-control' is not installed, which carries Kinova's model of the Jaco.")
+    return pathlib.Path(next(iter(spec.submodule_search_locations))) / "third_party" / "kinova"

@@ -1,0 +1,181 @@
+"""What an episode may draw, and how a draw becomes a world.
+
+A world is a mapping from parameter names to values. Drawing is separate from applying, so that a recorded world can be
+set again exactly. Every parameter is uniform in its range (paper, section IV-B: "uniformly drawn from a preset range").
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from handful.errors import DataError
+from handful.geometry import multiply_quaternions, quaternion_from_rotation_vector
+from handful.simulation import jaco, scene
+
+if TYPE_CHECKING:
+    from handful.simulation.cpu import BatchPhysics
+
+World = Mapping[str, np.ndarray]
+"""Drawn values by parameter name: of one episode, or of several with the episodes on the first axis."""
+
+
+class Level(enum.IntEnum):
+    """How much varies from episode to episode."""
+
+    NONE = 0
+    """Nothing: every episode begins in the nominal world."""
+    TASK = 1
+    """What defines the task: places, sizes, colours and masses of objects, the arm's start."""
+    FULL = 2
+    """Also looks and dynamics: light, camera pose, backgrounds, the arm's friction, armature and gains, contact friction."""
+
+
+LEVEL_NAMES = tuple(level.name.lower() for level in Level)
+"""Names of the levels on the command line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One quantity of a world, uniform between ``low`` and ``high`` where its level is on, else ``nominal``."""
+
+    name: str
+    nominal: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    level: Level
+
+    @classmethod
+    def around(cls, name: str, nominal: ArrayLike, spread: ArrayLike, *, level: Level) -> Parameter:
+        """A parameter within ``spread`` on either side of its nominal value."""
+        nominal = np.asarray(nominal, np.float64)
+        spread = np.broadcast_to(np.asarray(spread, np.float64), nominal.shape)
+        return cls(name, nominal, nominal - spread, nominal + spread, level)
+
+    @classmethod
+    def between(
+        cls,
+        name: str,
+        low: ArrayLike,
+        high: ArrayLike,
+        *,
+        level: Level,
+        nominal: ArrayLike | None = None,
+    ) -> Parameter:
+        """A parameter between two values; nominally in the middle, if not told otherwise."""
+        low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+        middle = 0.5 * (low + high) if nominal is None else np.asarray(nominal, np.float64)
+        return cls(name, middle, low, high, level)
+
+
+def draw_world(parameters: Iterable[Parameter], level: Level, generator: np.random.Generator) -> dict[str, np.ndarray]:
+    """Draw one episode's world.
+
+    A parameter takes its numbers from the generator whether it varies at this level or not, so that what two levels
+    share is the same under the same seed.
+    """
+    world = {}
+    for parameter in parameters:
+        drawn = generator.uniform(parameter.low, parameter.high)
+        world[parameter.name] = np.asarray(drawn if level >= parameter.level else parameter.nominal, np.float64)
+    return world
+
+
+def check_world(parameters: Iterable[Parameter], world: World) -> None:
+    """Check that a recorded world says every parameter in its shape, finite.
+
+    Raises:
+        DataError: naming the first parameter that is missing, unknown, of another shape or not finite.
+    """
+    expected = {parameter.name: parameter.nominal.shape for parameter in parameters}
+    for name, shape in expected.items():
+        if name not in world:
+            raise DataError(f"the world lacks the parameter '{name}'.")
+        if np.shape(world[name]) != shape:
+            raise DataError(f"the world's '{name}' has shape {np.shape(world[name])}, expected {shape}.")
+        if not np.isfinite(world[name]).all():
+            raise DataError(f"the world's '{name}' is not finite.")
+    for name in world:
+        if name not in expected:
+            raise DataError(f"the world has a parameter '{name}' that this task does not know.")
+
+
+def stack_worlds(worlds: Sequence[World]) -> dict[str, np.ndarray]:
+    """Worlds of several episodes as one, with the episodes on the first axis."""
+    return {name: np.stack([world[name] for world in worlds]) for name in worlds[0]}
+
+
+def scene_parameters() -> tuple[Parameter, ...]:
+    """All that does not depend on the task: the arm's start and dynamics, the looks. Ranges are ours.
+
+    Which quantities vary is the paper's choice (sections III-B3 and IV-B): arm friction and armature, lighting, camera
+    pose, backgrounds.
+    """
+    return (
+        Parameter.around("arm.start", jaco.HOME_QPOS[:6], 0.12, level=Level.TASK),
+        Parameter.between("arm.start_fingers", 0.15, 0.45, level=Level.TASK, nominal=0.15),
+        Parameter.between("arm.friction_scale", 0.5, 1.5, level=Level.FULL),
+        Parameter.between("arm.armature_scale", 0.75, 1.25, level=Level.FULL),
+        Parameter.between("arm.damping_scale", 0.5, 1.5, level=Level.FULL),
+        Parameter.between("arm.gain_scale", 0.75, 1.25, level=Level.FULL),
+        Parameter.between("arm.gray", (0.05, 0.6), (0.2, 0.8), level=Level.FULL, nominal=(0.1, 0.7)),
+        Parameter.around("light.position", scene.LIGHT_POSITION, (0.5, 0.6, 0.3), level=Level.FULL),
+        Parameter.around("light.color", (0.6, 0.6, 0.6), 0.15, level=Level.FULL),
+        Parameter.around("camera.offset", (0.0, 0.0, 0.0), 0.03, level=Level.FULL),
+        Parameter.around("camera.rotation", (0.0, 0.0, 0.0), np.deg2rad(2.5), level=Level.FULL),
+        Parameter.around("table.color", scene.TABLE_COLOR, 0.15, level=Level.FULL),
+        Parameter.around("floor.color", scene.BACKDROP_COLOR, 0.25, level=Level.FULL),
+        Parameter.around("wall.color", scene.BACKDROP_COLOR, 0.25, level=Level.FULL),
+    )
+
+
+def apply_scene(physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+    """Write the scene's parameters, stacked over the simulations ``ids``, into their model fields."""
+    apply_arm_dynamics(physics, ids, worlds)
+    apply_looks(physics, ids, worlds)
+
+
+def apply_arm_dynamics(physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+    """Scale ``dof_frictionloss``, ``dof_armature``, ``dof_damping`` of the arm, and its servos' velocity gains.
+
+    A servo's torque is kv (command - velocity): kv stands in ``actuator_gainprm[0]`` and, negative, in
+    ``actuator_biasprm[2]``.
+    """
+    model = physics.model
+    dofs = slice(0, len(jaco.JOINTS))
+    for field, name in (
+        ("dof_frictionloss", "arm.friction_scale"),
+        ("dof_armature", "arm.armature_scale"),
+        ("dof_damping", "arm.damping_scale"),
+    ):
+        physics.field(field)[ids, dofs] = getattr(model, field)[dofs] * worlds[name][:, None]
+    physics.field("actuator_gainprm")[ids, :, 0] = model.actuator_gainprm[:, 0] * worlds["arm.gain_scale"][:, None]
+    physics.field("actuator_biasprm")[ids, :, 2] = model.actuator_biasprm[:, 2] * worlds["arm.gain_scale"][:, None]
+
+
+def apply_looks(physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+    """Write ``light_pos``, ``light_diffuse``, ``cam_pos``, ``cam_quat``, ``geom_rgba`` and ``mat_rgba``."""
+    model = physics.model
+    lamp, camera = model.light(scene.LIGHT).id, model.camera(scene.CAMERA).id
+    physics.field("light_pos")[ids, lamp] = worlds["light.position"]
+    physics.field("light_diffuse")[ids, lamp] = worlds["light.color"]
+    physics.field("cam_pos")[ids, camera] = model.cam_pos[camera] + worlds["camera.offset"]
+    turn = quaternion_from_rotation_vector(worlds["camera.rotation"])
+    physics.field("cam_quat")[ids, camera] = multiply_quaternions(model.cam_quat[camera], turn)
+    for geom in (scene.TABLE, scene.FLOOR, scene.WALL):
+        physics.field("geom_rgba")[ids, model.geom(geom).id, :3] = worlds[f"{geom}.color"]
+    for material in jaco.GRAY_MATERIALS:
+        shade = 0 if material.endswith("dark_gray") else 1
+        physics.field("mat_rgba")[ids, model.material(material).id, :3] = worlds["arm.gray"][:, shade, None]
+
+
+def box_inertia(mass: np.ndarray, half_size: np.ndarray) -> np.ndarray:
+    """Diagonal inertia of a homogeneous box [kg m^2]: I_x = m (b^2 + c^2) / 3 for half sizes a, b, c [m]; [..., 3]."""
+    squares = np.square(half_size)
+    return np.asarray(mass)[..., None] / 3.0 * (squares.sum(axis=-1, keepdims=True) - squares)
+

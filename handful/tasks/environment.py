@@ -1,0 +1,388 @@
+"""A task, its physics and its camera as a `handful.environment.VectorEnvironment`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+
+import mujoco
+import numpy as np
+
+from handful.environment import (
+    OBJECT_FEATURES,
+    OBJECT_POSITIONS,
+    PHYSICAL_STATE,
+    PIXELS,
+    PROPRIOCEPTION,
+    ArraySpec,
+    EnvironmentSpec,
+    EpisodeSummary,
+    StartDistribution,
+    StateTree,
+    TimeStep,
+)
+from handful.errors import ConfigurationError, DataError, unknown_name
+from handful.simulation import jaco, scene
+from handful.simulation.camera import RayCaster
+from handful.simulation.cpu import BatchPhysics
+from handful.simulation.observation import PROPRIOCEPTION_NAMES, arm_state, arm_state_names, proprioception
+from handful.simulation.randomization import (
+    LEVEL_NAMES,
+    Level,
+    World,
+    apply_scene,
+    check_world,
+    draw_world,
+    stack_worlds,
+)
+from handful.tasks.registry import make_task
+from handful.tasks.task import Snapshot, Task
+
+CONTROL_HZ = round(1.0 / scene.CONTROL_TIMESTEP)
+
+CAMERA_RATES = (20, 10, 5)
+"""Camera rates that divide the control rate [Hz]; 5 is the paper's own for transfer (recalled)."""
+
+SUSTAINED_STEPS = CONTROL_HZ // 2
+"""Success is sustained when the top stage held for half a second at the episode's end [control steps]."""
+
+
+class TaskEnvironment:
+    """N simulations of one task; see `handful.environment.VectorEnvironment` for the contract.
+
+    Attributes:
+        task: The task.
+        physics: The simulations, for whoever may see everything: operators, recorders, viewers.
+        worlds: Each simulation's drawn parameters, [env, ...].
+    """
+
+    def __init__(
+        self,
+        task: Task | str,
+        *,
+        num_envs: int,
+        seed: int = 0,
+        randomization: Level | str = Level.TASK,
+        camera_hz: int = 5,
+        image_size: int = 64,
+        pixels: bool = True,
+        starts: StartDistribution | None = None,
+        num_threads: int | None = None,
+    ) -> None:
+        """Build the simulations; the first ``reset`` begins the episodes.
+
+        Args:
+            task: A task or its name.
+            num_envs: Number of simulations.
+            seed: Seed of all draws; simulation i draws from the generator of ``[seed, i]``.
+            randomization: How much varies from episode to episode.
+            camera_hz: Rate of the camera [Hz], one of `CAMERA_RATES`; control runs at 20 Hz.
+            image_size: Height and width of the image [px].
+            pixels: Whether to cast images at all; without, the group ``pixels`` does not exist.
+            starts: Where episodes begin; None begins all of them in random starts.
+            num_threads: Threads for physics and camera; None takes every core.
+
+        Raises:
+            ConfigurationError: a name, rate or count that cannot be.
+        """
+        self.task = make_task(task) if isinstance(task, str) else task
+        if camera_hz not in CAMERA_RATES:
+            choices = ", ".join(map(str, CAMERA_RATES))
+            raise ConfigurationError(f"unknown camera rate {camera_hz} Hz; the choices are: {choices}.")
+        self.level = parse_level(randomization)
+        self.starts = starts
+        self.parameters = self.task.parameters()
+        model = compile_task(self.task)
+        self.physics = BatchPhysics(
+            model, num_envs=num_envs, control_timestep=scene.CONTROL_TIMESTEP, num_threads=num_threads
+        )
+        self._camera = (
+            RayCaster(self.physics, width=image_size, height=image_size, num_threads=num_threads) if pixels else None
+        )
+        self._spec = self._make_spec(camera_hz, image_size)
+        self._generators = [np.random.default_rng([seed, i]) for i in range(num_envs)]
+        nominal = {parameter.name: parameter.nominal for parameter in self.parameters}
+        self.worlds = stack_worlds([nominal] * num_envs)
+        self._pixels = np.zeros((num_envs, image_size, image_size, 3), np.uint8)
+        self._length = np.zeros(num_envs, np.int64)
+        self._held = np.zeros(num_envs, np.int64)
+        self._highest_stage = np.zeros(num_envs, np.int64)
+        self._return = np.zeros(num_envs, np.float64)
+        self._random_start = np.ones(num_envs, bool)
+        self._rewards = np.asarray(self.task.stage_rewards, np.float32)
+        self._observation: dict[str, np.ndarray] | None = None
+        self.num_diverged = 0
+
+    @property
+    def spec(self) -> EnvironmentSpec:
+        """What the environment delivers and accepts."""
+        return self._spec
+
+    @property
+    def num_envs(self) -> int:
+        """Number of simulations."""
+        return self.physics.num_envs
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The physical state of all simulations now."""
+        return Snapshot(self.physics, self.worlds)
+
+    def reset(self, *, seeds: Sequence[int | Sequence[int]] | None = None) -> TimeStep:
+        """Begin a new episode in every simulation; see the contract."""
+        if seeds is not None:
+            if len(seeds) != self.num_envs:
+                raise ConfigurationError(f"expected {self.num_envs} seeds, one a simulation, got {len(seeds)}.")
+            self._generators = [np.random.default_rng(seed) for seed in seeds]
+        return self._first_time_step(self._begin_episodes(np.arange(self.num_envs)))
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        """Advance one control step; ended episodes begin anew at once; see the contract."""
+        if self._observation is None:
+            raise ConfigurationError("expected reset() before the first step().")
+        diverged = self.physics.step(self._control(action))
+        stage = np.where(diverged, 0, self.task.stage(self.snapshot))
+        reward = np.where(diverged, np.float32(0.0), self._rewards[stage])
+        self._count(stage, reward)
+        truncated = (self._length >= self.task.horizon) & ~diverged
+        done = np.flatnonzero(diverged | truncated)
+        final_observation, episodes = None, []
+        if len(done):
+            final_observation = self._final_observation(diverged)
+            episodes = [self._summary(i, stage, diverged) for i in done]
+            self._begin_episodes(done)
+        pixels_updated = self._look()
+        self._observation = self._observe()
+        return TimeStep(
+            observation=dict(self._observation),
+            reward=reward.astype(np.float32),
+            terminated=diverged,
+            truncated=truncated,
+            stage=stage,
+            pixels_updated=pixels_updated,
+            final_observation=final_observation,
+            episodes=episodes,
+        )
+
+    def set_worlds(self, ids: np.ndarray, worlds: Sequence[World], states: np.ndarray) -> None:
+        """Put the simulations ``ids`` into recorded worlds and states [len(ids), state_size], to the bit.
+
+        Raises:
+            DataError: a world or a state does not fit this task.
+        """
+        for world in worlds:
+            check_world(self.parameters, world)
+        self._apply_worlds(ids, worlds)
+        self.physics.set_state(ids, states)
+
+    def state_dict(self) -> StateTree:
+        """Everything needed to go on to the bit."""
+        return {
+            "physics": self.physics.get_state(),
+            "worlds": {name: values.copy() for name, values in self.worlds.items()},
+            "generators": json.dumps([generator.bit_generator.state for generator in self._generators]),
+            "pixels": self._pixels.copy(),
+            "length": self._length.copy(),
+            "held": self._held.copy(),
+            "highest_stage": self._highest_stage.copy(),
+            "return": self._return.copy(),
+            "random_start": self._random_start.copy(),
+            "num_diverged": self.num_diverged,
+        }
+
+    def load_state_dict(self, state: StateTree) -> TimeStep:
+        """Go on where ``state_dict`` was taken.
+
+        Raises:
+            DataError: the state is of another task or another number of simulations.
+        """
+        tree = cast("dict[str, Any]", state)
+        if tree["physics"].shape != (self.num_envs, self.physics.state_size):
+            raise DataError(
+                f"the saved environment has states of shape {tree['physics'].shape}, "
+                f"this one {(self.num_envs, self.physics.state_size)}."
+            )
+        ids = np.arange(self.num_envs)
+        worlds = [{name: values[i] for name, values in tree["worlds"].items()} for i in ids]
+        self.set_worlds(ids, worlds, tree["physics"])
+        for generator, saved in zip(self._generators, json.loads(tree["generators"]), strict=True):
+            generator.bit_generator.state = saved
+        self._pixels = tree["pixels"].copy()
+        self._length = tree["length"].copy()
+        self._held = tree["held"].copy()
+        self._highest_stage = tree["highest_stage"].copy()
+        self._return = tree["return"].copy()
+        self._random_start = tree["random_start"].copy()
+        self.num_diverged = int(tree["num_diverged"])
+        return self._first_time_step(np.ones(self.num_envs, bool))
+
+    def render(self, camera: RayCaster | None = None) -> np.ndarray:
+        """An image of every simulation as it stands now, uint8 [env, height, width, 3], by another camera if given.
+
+        Raises:
+            ConfigurationError: the environment was built without pixels and no camera is given.
+        """
+        camera = camera or self._camera
+        if camera is None:
+            raise ConfigurationError("this environment has no camera: it was built with pixels=False.")
+        image = np.empty((self.num_envs, camera.height, camera.width, 3), np.uint8)
+        camera.render(np.arange(self.num_envs), image)
+        return image
+
+    def close(self) -> None:
+        """Stop the camera's threads."""
+        if self._camera is not None:
+            self._camera.close()
+
+    def _make_spec(self, camera_hz: int, image_size: int) -> EnvironmentSpec:
+        names = {
+            PROPRIOCEPTION: PROPRIOCEPTION_NAMES,
+            PHYSICAL_STATE: (*arm_state_names(), *self.task.object_state_names, "time_left"),
+            OBJECT_FEATURES: self.task.object_feature_names,
+            OBJECT_POSITIONS: self.task.object_position_names,
+        }
+        observations = {group: ArraySpec((len(entries),), "float32", entries) for group, entries in names.items()}
+        if self._camera is not None:
+            observations = {PIXELS: ArraySpec((image_size, image_size, 3), "uint8"), **observations}
+        return EnvironmentSpec(
+            task=self.task.name,
+            observations=observations,
+            action=ArraySpec((len(jaco.JOINTS),), "float32", tuple(name.split("/")[-1] for name in jaco.JOINTS)),
+            stages=self.task.stages,
+            stage_rewards=self.task.stage_rewards,
+            horizon=self.task.horizon,
+            control_timestep=scene.CONTROL_TIMESTEP,
+            camera_period=CONTROL_HZ // camera_hz,
+        )
+
+    def _control(self, action: np.ndarray) -> np.ndarray:
+        """Velocity commands [rad/s] of an action in [-1, 1]."""
+        action = np.asarray(action)
+        expected = (self.num_envs, len(jaco.JOINTS))
+        if action.shape != expected:
+            raise ConfigurationError(f"expected an action of shape {expected}, got {action.shape}.")
+        if not np.isfinite(action).all():
+            raise ConfigurationError("expected finite actions in [-1, 1], got one that is not a number or infinite.")
+        return np.clip(action, -1.0, 1.0) * jaco.VELOCITY_LIMITS
+
+    def _count(self, stage: np.ndarray, reward: np.ndarray) -> None:
+        self._length += 1
+        self._return += reward
+        self._highest_stage = np.maximum(self._highest_stage, stage)
+        self._held = np.where(stage == len(self.task.stages) - 1, self._held + 1, 0)
+
+    def _summary(self, env: int, stage: np.ndarray, diverged: np.ndarray) -> EpisodeSummary:
+        self.num_diverged += int(diverged[env])
+        return EpisodeSummary(
+            env=int(env),
+            task_return=float(self._return[env]),
+            length=int(self._length[env]),
+            random_start=bool(self._random_start[env]),
+            success=bool(self._held[env] >= SUSTAINED_STEPS and not diverged[env]),
+            highest_stage=int(self._highest_stage[env]),
+            final_stage=int(stage[env]),
+            diverged=bool(diverged[env]),
+        )
+
+    def _begin_episodes(self, ids: np.ndarray) -> np.ndarray:
+        """Begin new episodes in the simulations ``ids``; returns where there are new images, bool [env]."""
+        begins = [self.starts.sample(self._generators[i]) if self.starts else None for i in ids]
+        worlds: list[World] = [
+            draw_world(self.parameters, self.level, self._generators[i]) if start is None else start.world
+            for i, start in zip(ids, begins, strict=True)
+        ]
+        self._apply_worlds(ids, worlds)
+        drawn = np.array([start is None for start in begins])
+        if drawn.any():
+            self._place(ids[drawn])
+        if not drawn.all():
+            states = np.stack([start.state for start in begins if start is not None])
+            self.physics.set_state(ids[~drawn], states)
+        self._length[ids] = self._held[ids] = self._highest_stage[ids] = 0
+        self._return[ids] = 0.0
+        self._random_start[ids] = drawn
+        if len(ids) == self.num_envs:
+            return self._look()
+        return np.zeros(self.num_envs, bool)
+
+    def _apply_worlds(self, ids: np.ndarray, worlds: Sequence[World]) -> None:
+        stacked = stack_worlds(worlds)
+        for name, values in stacked.items():
+            self.worlds[name][ids] = values
+        apply_scene(self.physics, ids, stacked)
+        self.task.apply_objects(self.physics, ids, stacked)
+        self.physics.update_constants(ids)
+
+    def _place(self, ids: np.ndarray) -> None:
+        """Put arm and objects of the simulations ``ids`` where their worlds say an episode begins."""
+        worlds = {name: values[ids] for name, values in self.worlds.items()}
+        qpos = np.tile(self.physics.model.qpos0, (len(ids), 1))
+        qpos[:, : len(jaco.ARM_JOINTS)] = worlds["arm.start"]
+        qpos[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)] = worlds["arm.start_fingers"][:, None]
+        self.task.place_objects(self.physics.model, worlds, qpos)
+        self.physics.place(ids, qpos)
+
+    def _look(self) -> np.ndarray:
+        """Take the images that are due; returns where, bool [env]."""
+        due = self._length % self._spec.camera_period == 0
+        if self._camera is not None and due.any():
+            self._pixels = self._pixels.copy()  # the last array belongs to the caller now
+            self._camera.render(np.flatnonzero(due), self._pixels)
+        return due
+
+    def _observe(self) -> dict[str, np.ndarray]:
+        snapshot = self.snapshot
+        time_left = 1.0 - self._length / self.task.horizon
+        state = [arm_state(snapshot.physics), self.task.object_state(snapshot), time_left[:, None]]
+        observation = {
+            PROPRIOCEPTION: proprioception(self.physics),
+            PHYSICAL_STATE: np.concatenate(state, axis=1).astype(np.float32),
+            OBJECT_FEATURES: self.task.object_features(snapshot).astype(np.float32),
+            OBJECT_POSITIONS: self.task.object_positions(snapshot).astype(np.float32),
+        }
+        if self._camera is not None:
+            observation = {PIXELS: self._pixels, **observation}
+        return observation
+
+    def _final_observation(self, diverged: np.ndarray) -> dict[str, np.ndarray]:
+        """The observation before ended episodes begin anew; where the physics blew up, the one before that."""
+        assert self._observation is not None
+        now = self._observe()
+        for group, values in now.items():
+            if diverged.any() and group != PIXELS:
+                values[diverged] = self._observation[group][diverged]
+        return now
+
+    def _first_time_step(self, pixels_updated: np.ndarray) -> TimeStep:
+        """The time step after a reset or a load: an observation, no reward yet."""
+        self._observation = self._observe()
+        nothing = np.zeros(self.num_envs, bool)
+        return TimeStep(
+            observation=dict(self._observation),
+            reward=np.zeros(self.num_envs, np.float32),
+            terminated=nothing,
+            truncated=nothing.copy(),
+            stage=self.task.stage(self.snapshot),
+            pixels_updated=pixels_updated,
+        )
+
+
+def compile_task(task: Task) -> mujoco.MjModel:
+    """The nominal model of a task: the scene with the task's props."""
+    spec = scene.build_scene()
+    task.add_props(spec)
+    return spec.compile()
+
+
+def parse_level(level: Level | str) -> Level:
+    """The randomisation level of that name.
+
+    Raises:
+        ConfigurationError: no level has that name.
+    """
+    if isinstance(level, Level):
+        return level
+    if level not in LEVEL_NAMES:
+        raise unknown_name("randomisation level", level, LEVEL_NAMES)
+    return Level[level.upper()]

@@ -1,0 +1,22 @@
+"""The tasks by name. A new task is one new file and one line here."""
+
+from __future__ import annotations
+
+from handful.errors import unknown_name
+from handful.tasks.lifting import BlockLifting
+from handful.tasks.task import Task
+
+TASKS: dict[str, type[Task]] = {
+    BlockLifting.name: BlockLifting,
+}
+
+
+def make_task(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        ConfigurationError: no task has that name; the message lists those there are, nearest first.
+    """
+    if name not in TASKS:
+        raise unknown_name("task", name, TASKS)
+    return TASKS[name]()

@@ -1,0 +1,105 @@
+"""What a task must say, and what it may see when it says it.
+
+A task is a scene's props, the parameters that an episode draws, and a handful of pure functions over batched arrays: stage,
+features, positions. Reward follows from the stage alone.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Mapping
+
+import mujoco
+import numpy as np
+
+from handful.simulation import jaco
+from handful.simulation.cpu import BatchPhysics
+from handful.simulation.randomization import Parameter, World, scene_parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """The physical state of all simulations at one moment. World frame, SI units, simulations on the first axis."""
+
+    physics: BatchPhysics
+    worlds: Mapping[str, np.ndarray]
+    """Each simulation's drawn parameters, [env, ...]."""
+
+    @property
+    def tcp_position(self) -> np.ndarray:
+        """Tool point between the finger tips [m], [env, 3]."""
+        return self.physics.site_xpos[:, self.physics.model.site(jaco.TCP_SITE).id]
+
+    @property
+    def tcp_rotation(self) -> np.ndarray:
+        """Rotation of the tool to the world, [env, 3, 3]."""
+        return self.physics.site_xmat[:, self.physics.model.site(jaco.TCP_SITE).id].reshape(-1, 3, 3)
+
+    def position(self, body: str) -> np.ndarray:
+        """Origin of a body [m], [env, 3]."""
+        return self.physics.xpos[:, self.physics.model.body(body).id]
+
+    def rotation(self, body: str) -> np.ndarray:
+        """Rotation of a body to the world, [env, 3, 3]."""
+        return self.physics.xmat[:, self.physics.model.body(body).id].reshape(-1, 3, 3)
+
+    def velocity(self, body: str) -> np.ndarray:
+        """Velocity of a free body: linear [m/s] in the world, angular [rad/s] in the body, [env, 6]."""
+        address = self.physics.model.body(body).dofadr[0]
+        return self.physics.qvel[:, address : address + 6]
+
+
+class Task(abc.ABC):
+    """A table-top task; a new one is a subclass in one file and a line in the registry."""
+
+    name: str
+    """Name on the command line."""
+    horizon: int
+    """Length of an episode [control steps at 20 Hz]."""
+    stages: tuple[str, ...]
+    """Stages in order; stage 0 is the start, the last one is success. They are also the clusters of the curriculum."""
+    stage_rewards: tuple[float, ...]
+    """Task reward paid at every step in each stage."""
+    object_feature_names: tuple[str, ...]
+    """What the discriminator sees: object-centric, nothing of the arm but where the gripper is relative to objects."""
+    object_position_names: tuple[str, ...]
+    """What the auxiliary head predicts [m]."""
+    object_state_names: tuple[str, ...]
+    """What the value function sees of the objects, besides the arm."""
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """All that an episode draws."""
+        return (*scene_parameters(), *self.object_parameters())
+
+    @abc.abstractmethod
+    def object_parameters(self) -> tuple[Parameter, ...]:
+        """What an episode draws for the task's own objects."""
+
+    @abc.abstractmethod
+    def add_props(self, spec: mujoco.MjSpec) -> None:
+        """Add the task's objects to the scene."""
+
+    @abc.abstractmethod
+    def apply_objects(self, physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+        """Write the objects' parameters, stacked over the simulations ``ids``, into their model fields."""
+
+    @abc.abstractmethod
+    def place_objects(self, model: mujoco.MjModel, worlds: World, qpos: np.ndarray) -> None:
+        """Write where the objects begin into ``qpos`` [world, nq], for stacked worlds."""
+
+    @abc.abstractmethod
+    def stage(self, snapshot: Snapshot) -> np.ndarray:
+        """Stage of each simulation, int64 [env]."""
+
+    @abc.abstractmethod
+    def object_features(self, snapshot: Snapshot) -> np.ndarray:
+        """Features for the discriminator, [env, feature]."""
+
+    @abc.abstractmethod
+    def object_positions(self, snapshot: Snapshot) -> np.ndarray:
+        """Targets of the auxiliary prediction [m], [env, 3 x objects]."""
+
+    @abc.abstractmethod
+    def object_state(self, snapshot: Snapshot) -> np.ndarray:
+        """Objects' poses, velocities and properties for the value function, [env, entry]."""
