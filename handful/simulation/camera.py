@@ -1,123 +1,49 @@
-"""Pictures of many worlds without OpenGL: `mujoco_warp`'s ray caster, on Warp's CPU device.
-
-Warp's CPU kernels run on one thread, so each of several threads owns a context of a few worlds and works through its share
-in chunks. Only poses and looks are copied into the context; no Warp physics runs.
-"""
+"""What an environment needs of a camera, and the renderers to choose from. None of them needs OpenGL or a display."""
 
 from __future__ import annotations
 
-import concurrent.futures
-import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from handful.simulation import scene
+from handful.errors import unknown_name
 
 if TYPE_CHECKING:
     from handful.simulation.cpu import BatchPhysics
 
-_POSES = ("geom_xpos", "geom_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir")
-_LOOKS = ("geom_size", "geom_rgba", "mat_rgba", "light_diffuse")
-
-_WORLDS_PER_CHUNK = 8
-"""Worlds cast in one call; small, so that a few worlds at a reset cost little and threads share the work evenly."""
+RENDERERS = ("rasterizer", "raycaster")
+"""The CPU's rasteriser, and `mujoco_warp`'s ray caster, to whose picture tests hold the rasteriser."""
 
 
-class RayCaster:
-    """Casts images of the simulations of a batch.
+class Camera(Protocol):
+    """Draws images of the simulations of a batch."""
 
-    Materials are matt (no specular light, no emission, no shadows), which is what the scene asks of every renderer.
-    """
-
-    def __init__(
-        self, physics: BatchPhysics, *, width: int = 64, height: int = 64, num_threads: int | None = None
-    ) -> None:
-        """Build the contexts; the first time on a machine, Warp compiles its kernels (some seconds, then cached).
-
-        Args:
-            physics: The simulations to look at.
-            width: Image width [px].
-            height: Image height [px].
-            num_threads: Threads that cast; None takes every core.
-        """
-        self.width, self.height = width, height
-        self._physics = physics
-        for name in _LOOKS:
-            physics.field(name)
-        num_threads = min(num_threads or os.cpu_count() or 1, -(-physics.num_envs // _WORLDS_PER_CHUNK))
-        size = min(_WORLDS_PER_CHUNK, physics.num_envs)
-        self._contexts = [_Context(physics, size, width, height) for _ in range(num_threads)]
-        self._threads = concurrent.futures.ThreadPoolExecutor(num_threads) if num_threads > 1 else None
+    width: int
+    height: int
 
     def render(self, ids: np.ndarray, out: np.ndarray) -> None:
-        """Cast the images of the simulations ``ids`` into the rows ``ids`` of ``out``, uint8 [env, height, width, 3]."""
-        chunks = [ids[i : i + _WORLDS_PER_CHUNK] for i in range(0, len(ids), _WORLDS_PER_CHUNK)]
-        if self._threads is None or len(chunks) == 1:
-            self._work(0, chunks, out)
-            return
-        shares = [
-            self._threads.submit(self._work, k, chunks[k :: len(self._contexts)], out)
-            for k in range(len(self._contexts))
-        ]
-        for share in shares:
-            share.result()
+        """Draw the simulations ``ids`` into the rows ``ids`` of ``out``, uint8 [env, height, width, 3]."""
+        ...
 
     def close(self) -> None:
         """Stop the threads."""
-        if self._threads is not None:
-            self._threads.shutdown()
-
-    def _work(self, k: int, chunks: list[np.ndarray], out: np.ndarray) -> None:
-        for chunk in chunks:
-            self._contexts[k].render(self._physics, chunk, out)
+        ...
 
 
-class _Context:
-    """One thread's render context, with slots for a few worlds."""
+def make_camera(
+    renderer: str, physics: BatchPhysics, *, width: int = 64, height: int = 64, num_threads: int | None = None
+) -> Camera:
+    """A camera of the renderer of that name; see `RENDERERS`. Sizes in pixels; no count of threads takes every core.
 
-    def __init__(self, physics: BatchPhysics, num_slots: int, width: int, height: int) -> None:
-        import warp as wp
+    Raises:
+        ConfigurationError: no renderer has that name.
+    """
+    if renderer == "rasterizer":
+        from handful.simulation.rasterizer import Rasterizer
 
-        wp.config.quiet = True
-        wp.config.log_level = getattr(wp, "LOG_ERROR", 40)
-        import mujoco_warp
+        return Rasterizer(physics, width=width, height=height, num_threads=num_threads)
+    if renderer == "raycaster":
+        from handful.simulation.raycaster import RayCaster
 
-        self._mujoco_warp = mujoco_warp
-        model = physics.model
-        with wp.ScopedDevice("cpu"):
-            self._model = mujoco_warp.put_model(model)
-            self._data = mujoco_warp.make_data(model, nworld=num_slots, nconmax=1, njmax=1)
-            self._context = mujoco_warp.create_render_context(
-                model,
-                nworld=num_slots,
-                cam_res=(width, height),
-                cam_active=[scene.CAMERA],
-                render_rgb=True,
-                render_depth=False,
-                render_seg=False,
-                use_textures=False,
-                use_shadows=False,
-                enable_specular=False,
-                enable_emission=False,
-                enable_per_light_ambient=False,
-            )
-            for name in _LOOKS:
-                array = getattr(self._model, name)
-                values = np.repeat(array.numpy()[:1], num_slots, axis=0)
-                setattr(self._model, name, wp.array(values, dtype=array.dtype, device="cpu"))
-        # Views of Warp's memory, shape [slot, ...]: writing to them is the whole transfer.
-        self._slots = {name: getattr(self._data, name).numpy() for name in _POSES}
-        self._slots |= {name: getattr(self._model, name).numpy() for name in _LOOKS}
-        self._packed = self._context.rgb_data.numpy().reshape(num_slots, height, width)
-
-    def render(self, physics: BatchPhysics, ids: np.ndarray, out: np.ndarray) -> None:
-        count = len(ids)
-        for name, slots in self._slots.items():
-            source = physics.field(name) if name in _LOOKS else getattr(physics, name)
-            slots[:count] = source[ids].reshape(slots[:count].shape)
-        self._mujoco_warp.refit_bvh(self._model, self._data, self._context)
-        self._mujoco_warp.render(self._model, self._data, self._context)
-        packed = self._packed[:count]  # 0x00RRGGBB
-        for channel, shift in enumerate((16, 8, 0)):
-            out[ids, :, :, channel] = (packed >> shift) & 0xFF
+        return RayCaster(physics, width=width, height=height, num_threads=num_threads)
+    raise unknown_name("renderer", renderer, RENDERERS)

@@ -141,6 +141,15 @@ class BatchPhysics:
         """Compute derived fields of the simulations ``ids`` from their states."""
         self._batch.forward(ids, stage=mujoco.mjtStage.mjSTAGE_VEL)
 
+    def jacobian(self, site: str) -> np.ndarray:
+        """Geometric Jacobian of a site: joint velocities to its linear [m/s] and angular [rad/s] velocity, world frame.
+
+        Leaves states and derived fields as they are; shape [env, 6, nv].
+        """
+        site_id = self.model.site(site).id
+        linear, angular = self._batch.jac(self.model.site_bodyid[site_id], self.site_xpos[:, site_id])
+        return np.concatenate([linear, angular], axis=1)
+
     def step(self, control: np.ndarray) -> np.ndarray:
         """Advance every simulation by one control step under velocity commands [rad/s], shape [env, nu].
 

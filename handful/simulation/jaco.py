@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import pathlib
 
+import fast_simplification
 import mujoco
 import numpy as np
 
@@ -56,6 +57,12 @@ plane that the camera looks along (solved by inverse kinematics, checked in a te
 TCP_SITE = "jaco/hand/pinchsite"
 """The tool point: between the finger tips, where a pinch grasp holds an object."""
 
+LOOK_GROUP, SHAPE_GROUP = 2, 3
+"""Geom groups of what is seen and of what touches; MuJoCo's renderer shows groups 0 to 2."""
+
+FACES_PER_MESH = 100
+"""Triangles of a simplified mesh; silhouettes stay within a pixel of a 64 x 64 image (checked in a test)."""
+
 GRAY_MATERIALS = ("jaco/dark_gray", "jaco/light_gray", "jaco/hand/dark_gray", "jaco/hand/light_gray")
 """Materials of all visible parts of the arm."""
 
@@ -80,6 +87,7 @@ def load_jaco() -> mujoco.MjSpec:
         _add_velocity_servo(
             arm, name, gain=FINGER_VELOCITY_GAIN, speed=FINGER_VELOCITY_LIMIT, torque=FINGER_TORQUE_LIMIT
         )
+    _separate_looks_from_shapes(arm)
     for body in arm.bodies:
         # The real controller compensates the arm's own weight; without this a zero command sags by a degree a second.
         body.gravcomp = 1.0
@@ -94,6 +102,49 @@ def _add_velocity_servo(spec: mujoco.MjSpec, joint: str, *, gain: float, speed: 
     actuator.ctrlrange = (-speed, speed)
     actuator.forcelimited = True
     actuator.forcerange = (-torque, torque)
+
+
+def _separate_looks_from_shapes(arm: mujoco.MjSpec) -> None:
+    """Give every mesh a simplified twin that is only seen, and hide the original, which keeps contact and inertia.
+
+    A thousand triangles a link are more than a 64 x 64 image can show and cost every renderer dearly.
+    """
+    compiled = arm.copy().compile()
+    for mesh in list(arm.meshes):
+        vertices, faces = _simplified(compiled, mesh.name)
+        twin = arm.add_mesh(name=f"{mesh.name}_look", uservert=vertices.ravel(), userface=faces.ravel())
+        twin.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # never used, but a thin part must compile
+    for body in arm.bodies:
+        for geom in list(body.geoms):
+            if geom.type != mujoco.mjtGeom.mjGEOM_MESH:
+                continue
+            body.add_geom(
+                name=f"{geom.name}_look",
+                type=mujoco.mjtGeom.mjGEOM_MESH,
+                meshname=f"{geom.meshname}_look",
+                material=geom.material,
+                pos=geom.pos,
+                quat=geom.quat,
+                contype=0,
+                conaffinity=0,
+                mass=0.0,
+                group=LOOK_GROUP,
+            )
+            geom.group = SHAPE_GROUP
+
+
+def _simplified(model: mujoco.MjModel, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices [m] in the file's frame, [v, 3], and faces [f, 3] of a mesh cut to `FACES_PER_MESH` triangles."""
+    mesh = model.mesh(name).id
+    vertices = model.mesh_vert[model.mesh_vertadr[mesh] :][: model.mesh_vertnum[mesh]]
+    faces = model.mesh_face[model.mesh_faceadr[mesh] :][: model.mesh_facenum[mesh]]
+    rotation = np.empty(9)
+    mujoco.mju_quat2Mat(rotation, model.mesh_quat[mesh])
+    in_file = vertices @ rotation.reshape(3, 3).T + model.mesh_pos[mesh]  # the compiler had moved it to its inertia
+    simple, simple_faces = fast_simplification.simplify(
+        in_file.astype(np.float32), faces.astype(np.int32), target_count=min(FACES_PER_MESH, len(faces))
+    )
+    return simple.astype(np.float64), simple_faces.astype(np.int32)
 
 
 def _model_folder() -> pathlib.Path:

@@ -24,7 +24,7 @@ from handful.environment import (
 )
 from handful.errors import ConfigurationError, DataError, unknown_name
 from handful.simulation import jaco, scene
-from handful.simulation.camera import RayCaster
+from handful.simulation.camera import Camera, make_camera
 from handful.simulation.cpu import BatchPhysics
 from handful.simulation.observation import PROPRIOCEPTION_NAMES, arm_state, arm_state_names, proprioception
 from handful.simulation.randomization import (
@@ -67,7 +67,9 @@ class TaskEnvironment:
         camera_hz: int = 5,
         image_size: int = 64,
         pixels: bool = True,
+        renderer: str = "rasterizer",
         starts: StartDistribution | None = None,
+        horizon: int | None = None,
         num_threads: int | None = None,
     ) -> None:
         """Build the simulations; the first ``reset`` begins the episodes.
@@ -80,7 +82,9 @@ class TaskEnvironment:
             camera_hz: Rate of the camera [Hz], one of `CAMERA_RATES`; control runs at 20 Hz.
             image_size: Height and width of the image [px].
             pixels: Whether to cast images at all; without, the group ``pixels`` does not exist.
+            renderer: Who draws the images, one of `handful.simulation.camera.RENDERERS`.
             starts: Where episodes begin; None begins all of them in random starts.
+            horizon: Length of an episode [control steps]; None is the task's own. A recording may run longer.
             num_threads: Threads for physics and camera; None takes every core.
 
         Raises:
@@ -92,14 +96,18 @@ class TaskEnvironment:
             raise ConfigurationError(f"unknown camera rate {camera_hz} Hz; the choices are: {choices}.")
         self.level = parse_level(randomization)
         self.starts = starts
+        self.horizon = self.task.horizon if horizon is None else horizon
+        if self.horizon < 1:
+            raise ConfigurationError(f"expected an episode of at least 1 control step, got {self.horizon}.")
         self.parameters = self.task.parameters()
         model = compile_task(self.task)
         self.physics = BatchPhysics(
             model, num_envs=num_envs, control_timestep=scene.CONTROL_TIMESTEP, num_threads=num_threads
         )
-        self._camera = (
-            RayCaster(self.physics, width=image_size, height=image_size, num_threads=num_threads) if pixels else None
-        )
+        self._camera: Camera | None = None
+        if pixels:
+            size, threads = image_size, num_threads
+            self._camera = make_camera(renderer, self.physics, width=size, height=size, num_threads=threads)
         self._spec = self._make_spec(camera_hz, image_size)
         self._generators = [np.random.default_rng([seed, i]) for i in range(num_envs)]
         nominal = {parameter.name: parameter.nominal for parameter in self.parameters}
@@ -137,6 +145,19 @@ class TaskEnvironment:
             self._generators = [np.random.default_rng(seed) for seed in seeds]
         return self._first_time_step(self._begin_episodes(np.arange(self.num_envs)))
 
+    def restart(self, ids: np.ndarray, *, seeds: Sequence[int | Sequence[int]] | None = None) -> TimeStep:
+        """Begin new episodes in the simulations ``ids`` alone, as a recorder does whose operator has finished.
+
+        Args:
+            ids: The simulations.
+            seeds: One seed for each of them; None goes on with their present generators.
+        """
+        if seeds is not None:
+            for i, seed in zip(ids, seeds, strict=True):
+                self._generators[i] = np.random.default_rng(seed)
+        self._begin_episodes(ids)
+        return self._first_time_step(self._look())
+
     def step(self, action: np.ndarray) -> TimeStep:
         """Advance one control step; ended episodes begin anew at once; see the contract."""
         if self._observation is None:
@@ -145,7 +166,7 @@ class TaskEnvironment:
         stage = np.where(diverged, 0, self.task.stage(self.snapshot))
         reward = np.where(diverged, np.float32(0.0), self._rewards[stage])
         self._count(stage, reward)
-        truncated = (self._length >= self.task.horizon) & ~diverged
+        truncated = (self._length >= self.horizon) & ~diverged
         done = np.flatnonzero(diverged | truncated)
         final_observation, episodes = None, []
         if len(done):
@@ -217,7 +238,7 @@ class TaskEnvironment:
         self.num_diverged = int(tree["num_diverged"])
         return self._first_time_step(np.ones(self.num_envs, bool))
 
-    def render(self, camera: RayCaster | None = None) -> np.ndarray:
+    def render(self, camera: Camera | None = None) -> np.ndarray:
         """An image of every simulation as it stands now, uint8 [env, height, width, 3], by another camera if given.
 
         Raises:
@@ -251,7 +272,7 @@ class TaskEnvironment:
             action=ArraySpec((len(jaco.JOINTS),), "float32", tuple(name.split("/")[-1] for name in jaco.JOINTS)),
             stages=self.task.stages,
             stage_rewards=self.task.stage_rewards,
-            horizon=self.task.horizon,
+            horizon=self.horizon,
             control_timestep=scene.CONTROL_TIMESTEP,
             camera_period=CONTROL_HZ // camera_hz,
         )
@@ -333,7 +354,7 @@ class TaskEnvironment:
 
     def _observe(self) -> dict[str, np.ndarray]:
         snapshot = self.snapshot
-        time_left = 1.0 - self._length / self.task.horizon
+        time_left = 1.0 - self._length / self.horizon
         state = [arm_state(snapshot.physics), self.task.object_state(snapshot), time_left[:, None]]
         observation = {
             PROPRIOCEPTION: proprioception(self.physics),
