@@ -53,3 +53,17 @@ def rotation_error(current: np.ndarray, desired: np.ndarray) -> np.ndarray:
     cosine = np.clip(0.5 * (np.trace(relative, axis1=-2, axis2=-1) - 1.0), -1.0, 1.0)
     angle = np.arccos(cosine)[..., None]
     return skew / (2.0 * np.maximum(np.sinc(angle / np.pi), 1e-6))
+
+
+def matrix_from_rotation_vector(vector: np.ndarray) -> np.ndarray:
+    """Rotation matrix of a rotation vector (axis times angle [rad]), shape [..., 3]; returns [..., 3, 3].
+
+    Rodrigues: R = I + sin(a)/a K + (1 - cos(a))/a^2 K^2 for the cross-product matrix K of the vector and its length a.
+    """
+    vector = np.asarray(vector, dtype=np.float64)
+    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
+    x, y, z = np.moveaxis(vector, -1, 0)
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*vector.shape[:-1], 3, 3)
+    half = 0.5 * np.sinc(angle / (2.0 * np.pi)) ** 2  # (1 - cos(a)) / a^2, smooth at zero
+    return np.eye(3) + np.sinc(angle / np.pi) * cross + half * (cross @ cross)

@@ -1,0 +1,87 @@
+"""Whoever can act where a policy is named: a policy file, a run, the shipped policy, or a stand-in."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import TYPE_CHECKING
+
+import handful
+from handful.errors import ConfigurationError, DataError, unknown_name
+
+if TYPE_CHECKING:
+    from handful.learning.evaluation import Actor
+    from handful.learning.networks import Policy
+    from handful.learning.policy_file import PolicyManifest
+    from handful.tasks.environment import TaskEnvironment
+
+STAND_INS = ("zero", "random", "scripted")
+"""Names that stand in for a policy anywhere a policy is named."""
+
+POLICY_FILE = "policy.safetensors"
+"""The policy inside a run's folder, or a folder of shipped policies."""
+
+
+def find_policy(task: str, name: str | None) -> pathlib.Path | str:
+    """What a user means by a policy: one of `STAND_INS`, or the file that the name leads to.
+
+    Args:
+        task: Name of the task.
+        name: A stand-in, a policy file, or a folder that holds one; None means the policy that ships for the task.
+
+    Raises:
+        ConfigurationError: there is nothing of that name.
+    """
+    if name is None:
+        shipped = _shipped_folder() / task / POLICY_FILE
+        if not shipped.is_file():
+            raise ConfigurationError(
+                f"no policy ships for {task}: name one by --policy, a file, a run's folder or {', '.join(STAND_INS)}."
+            )
+        return shipped
+    if name in STAND_INS:
+        return name
+    path = pathlib.Path(name)
+    if path.is_dir() and (path / POLICY_FILE).is_file():
+        return path / POLICY_FILE
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise ConfigurationError(f"the folder {path} holds no {POLICY_FILE}.")
+    near = [f"{folder.name}" for folder in sorted(path.parent.glob("*"))] if path.parent.is_dir() else []
+    raise unknown_name("policy", name, [*STAND_INS, *(str(path.parent / file) for file in near)])
+
+
+def load_actor(
+    policy: pathlib.Path | str, environment: TaskEnvironment, *, seed: int, loaded: tuple[Policy, PolicyManifest] | None
+) -> Actor:
+    """The actor for an environment.
+
+    Args:
+        policy: What `find_policy` found.
+        environment: Where it is to act.
+        seed: Seed of the stand-ins' draws.
+        loaded: The policy and its manifest, if ``policy`` is a file.
+
+    Raises:
+        DataError: the policy's observations or actions are not those of the task.
+    """
+    from handful.demonstrations.scripted import ScriptedActor
+    from handful.learning.evaluation import PolicyActor, RandomActor, ZeroActor
+    from handful.learning.policy_file import check_policy_fits
+
+    if policy == "zero":
+        return ZeroActor(environment.spec)
+    if policy == "random":
+        return RandomActor(environment.spec, seed=seed)
+    if policy == "scripted":
+        return ScriptedActor(environment, seed=seed)
+    if loaded is None:
+        raise DataError(f"{policy} was not loaded.")
+    network, manifest = loaded
+    check_policy_fits(manifest, environment.spec)
+    return PolicyActor(network)
+
+
+def _shipped_folder() -> pathlib.Path:
+    """The repository's ``policies``, beside the package."""
+    return pathlib.Path(handful.__file__).parent.parent / "policies"

@@ -1,0 +1,110 @@
+"""``handful compare``: train the four methods of the paper's Fig. 4 with the same budget, and draw their curves."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Annotated
+
+import tyro
+
+from handful.cli.run_config import RunConfig
+from handful.errors import ConfigurationError, unknown_name
+
+METHODS: dict[str, dict[str, float]] = {
+    "full": {"imitation_weight": 0.5},
+    "rl": {"imitation_weight": 0.0},
+    "gail": {"imitation_weight": 1.0},
+    "rl-no-curriculum": {"imitation_weight": 0.0, "random_start_probability": 1.0},
+}
+"""What each method changes (paper, section IV-C): reinforcement and imitation; reward alone; imitation alone; reward alone
+from random starts."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Train the four methods of the paper's Fig. 4 with the same budget, and draw their learning curves.
+
+    Run it again to go on where it was stopped, or with more seeds to add them.
+    """
+
+    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
+    """Name of the task, for example block-lifting."""
+    output: pathlib.Path | None = None
+    """Folder of the runs and of comparison.png; by default runs/compare-TASK."""
+    methods: tuple[str, ...] = tuple(METHODS)
+    """Methods to train: full, rl, gail, rl-no-curriculum."""
+    num_seeds: int = 1
+    """Seeds of each method."""
+    minutes: float | None = None
+    """Training time of each run [min]; 20, if no budget is given."""
+    num_steps: int | None = None
+    """Control steps of each run."""
+    demonstrations: pathlib.Path | None = None
+    """File of demonstrations for all runs; by default the folder's own demonstrations.hdf5, recorded first."""
+    config: Annotated[RunConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=RunConfig)
+    """What the methods have in common; lambda and the curriculum are theirs."""
+
+
+def run(options: Options) -> None:
+    """Train what is missing, seed by seed, and draw."""
+    from handful.cli.training_run import DEMONSTRATIONS
+    from handful.tasks.registry import make_task
+
+    make_task(options.task)
+    for method in options.methods:
+        if method not in METHODS:
+            raise unknown_name("method", method, METHODS)
+    if options.num_seeds < 1:
+        raise ConfigurationError(f"expected at least 1 seed, got {options.num_seeds}.")
+    folder = options.output or pathlib.Path("runs") / f"compare-{options.task}"
+    demonstrations = options.demonstrations or folder / DEMONSTRATIONS
+    if not demonstrations.exists() and options.demonstrations is None:
+        from handful.cli.demonstrate import record
+
+        record(options.task, demonstrations)
+    for seed in range(options.num_seeds):
+        for method in options.methods:
+            _train(options, folder / method / f"seed-{seed}", method, seed, demonstrations)
+            _draw(options, folder)
+
+
+def method_config(common: RunConfig, method: str, seed: int) -> RunConfig:
+    """The configuration of one method's run: the common one but for what the method is about."""
+    changes = METHODS[method]
+    trainer = dataclasses.replace(common.trainer, seed=seed, imitation_weight=changes["imitation_weight"])
+    probability = changes.get("random_start_probability", common.curriculum.random_start_probability)
+    curriculum = dataclasses.replace(common.curriculum, random_start_probability=probability)
+    return dataclasses.replace(common, trainer=trainer, curriculum=curriculum)
+
+
+def _train(options: Options, folder: pathlib.Path, method: str, seed: int, demonstrations: pathlib.Path) -> None:
+    from handful.cli import train
+    from handful.cli.training_run import CHECKPOINT
+
+    resume = (folder / CHECKPOINT).exists()
+    print(f"{method}, seed {seed}: {'going on' if resume else 'new'} in {folder}")
+    train.run(
+        train.Options(
+            task=options.task,
+            demonstrations=demonstrations,
+            run=None if resume else folder,
+            resume=folder if resume else None,
+            minutes=options.minutes,
+            num_steps=options.num_steps,
+            config=method_config(options.config, method, seed),
+        )
+    )
+
+
+def _draw(options: Options, folder: pathlib.Path) -> None:
+    from handful.cli.curves import draw_comparison, read_curve
+    from handful.cli.training_run import METRICS
+
+    runs = {
+        method: [read_curve(path.parent) for path in sorted((folder / method).glob(f"seed-*/{METRICS}"))]
+        for method in METHODS
+    }
+    path = folder / "comparison.png"
+    draw_comparison({method: curves for method, curves in runs.items() if curves}, path)
+    print(f"The curves so far: {path}")

@@ -1,0 +1,115 @@
+"""``handful demonstrate``: record demonstrations of a task."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Annotated
+
+import tyro
+
+from handful.errors import ConfigurationError
+
+NUM_DEMONSTRATIONS = 30
+"""A handful (paper, section IV-A)."""
+
+NUM_ENVS = 8
+"""Simulations that the script steers at once."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Record demonstrations of a task by the scripted operator, keeping successes only."""
+
+    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
+    """Name of the task, for example block-lifting."""
+    output: pathlib.Path | None = None
+    """File to write; by default demonstrations/TASK.hdf5. A file with fewer episodes is filled up."""
+    num_episodes: int = NUM_DEMONSTRATIONS
+    """Successful episodes that the file shall hold."""
+    randomization: str = "task"
+    """How much varies from episode to episode: none, task or full."""
+    camera_hz: int = 5
+    """Rate of the camera [Hz]: 20, 10 or 5."""
+    seed: int = 0
+    """Seed of the worlds and of the operator."""
+    overwrite: bool = False
+    """Whether to replace a file that is there."""
+
+
+def run(options: Options) -> None:
+    """Record, with progress."""
+    if options.num_episodes < 1:
+        raise ConfigurationError(f"expected at least 1 episode, got {options.num_episodes}.")
+    record(
+        options.task,
+        options.output or pathlib.Path("demonstrations") / f"{options.task}.hdf5",
+        num_episodes=options.num_episodes,
+        randomization=options.randomization,
+        camera_hz=options.camera_hz,
+        seed=options.seed,
+        overwrite=options.overwrite,
+    )
+
+
+def record(
+    task: str,
+    path: pathlib.Path,
+    *,
+    num_episodes: int = NUM_DEMONSTRATIONS,
+    randomization: str = "task",
+    camera_hz: int = 5,
+    seed: int = 0,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Record demonstrations by the task's scripted operator until the file holds enough, with progress.
+
+    Args:
+        task: Name of the task.
+        path: File to write, or to fill up.
+        num_episodes: Successes that the file shall hold.
+        randomization: How much varies from episode to episode.
+        camera_hz: Rate of the camera [Hz].
+        seed: Seed of the worlds and of the operator.
+        overwrite: Whether to replace a file that is there.
+        quiet: Whether to keep progress to itself.
+
+    Raises:
+        HandfulError: an option, the file or the disk is not as it should be.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from handful.demonstrations.recorder import MAX_SECONDS, RecordingProgress, record_demonstrations
+    from handful.demonstrations.scripted import make_scripted_operator
+    from handful.demonstrations.writer import DemonstrationWriter
+    from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
+
+    environment = TaskEnvironment(
+        task,
+        num_envs=min(NUM_ENVS, num_episodes),
+        seed=seed,
+        randomization=randomization,
+        camera_hz=camera_hz,
+        horizon=round(MAX_SECONDS * CONTROL_HZ),
+    )
+    writer = DemonstrationWriter(path, environment, seed=seed, overwrite=overwrite, append=not overwrite)
+    operator = make_scripted_operator(task, environment.num_envs)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True, quiet=quiet)
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task(f"recording {task}", total=num_episodes, completed=len(writer))
+
+        def show(state: RecordingProgress) -> None:
+            progress.update(bar, completed=state.num_recorded)
+
+        final = record_demonstrations(
+            environment, operator, writer, num_demonstrations=num_episodes, seed=seed, on_progress=show
+        )
+    environment.close()
+    console.print(
+        f"{path} holds {final.num_recorded} demonstrations; {final.num_failed} episodes failed and were not kept.",
+        highlight=False,
+        soft_wrap=True,
+    )

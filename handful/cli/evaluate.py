@@ -1,0 +1,128 @@
+"""``handful evaluate``: run a policy from random starts and report its success."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from handful.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from handful.learning.evaluation import EvaluationResult
+
+EVALUATION_SEED = 1_000_000
+"""Added to the user's seed, so that no evaluation meets a world that training drew from a small seed."""
+
+NUM_ENVS = 64
+"""Simulations that run together, at most; the episodes do not depend on it."""
+
+FILMED_EPISODES = 24
+"""Episodes that a video shows at most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Run a policy from random starts and report sustained success, stages reached and return, with 95% intervals."""
+
+    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
+    """Name of the task, for example block-lifting."""
+    policy: str | None = None
+    """A policy file, the folder of a run, or zero, random or scripted; by default the policy that ships with handful."""
+    num_episodes: int = 200
+    """Episodes, each from a random start of its own seed."""
+    seed: int = 0
+    """Seed of the starts, apart from training's."""
+    randomization: str = "task"
+    """How much varies from episode to episode: none, task or full."""
+    camera_hz: int | None = None
+    """Rate of the camera [Hz]: 20, 10 or 5; by default the one that the policy was trained with."""
+    renderer: str = "rasterizer"
+    """Who draws the images: rasterizer or raycaster."""
+    json: bool = False
+    """Print one JSON object instead of the table."""
+    video: pathlib.Path | None = None
+    """Write an MP4 of the first episodes."""
+
+
+def run(options: Options) -> None:
+    """Evaluate and print."""
+    from handful.cli.actors import STAND_INS, find_policy, load_actor
+    from handful.cli.filming import FilmedEnvironment
+    from handful.learning.evaluation import evaluate_policy
+    from handful.learning.policy_file import load_policy
+    from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
+    from handful.tasks.registry import make_task
+
+    if options.num_episodes < 1:
+        raise ConfigurationError(f"expected at least 1 episode, got {options.num_episodes}.")
+    if options.seed < 0:
+        raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
+    task = make_task(options.task)
+    policy = find_policy(options.task, options.policy)
+    loaded = None if policy in STAND_INS else load_policy(policy)
+    camera_hz = options.camera_hz
+    if camera_hz is None:
+        camera_hz = CONTROL_HZ // loaded[1].camera_period if loaded else 5
+    environment = TaskEnvironment(
+        task,
+        num_envs=min(NUM_ENVS, options.num_episodes),
+        randomization=options.randomization,
+        camera_hz=camera_hz,
+        renderer=options.renderer,
+        pixels=loaded is not None or options.video is not None,
+    )
+    seed = EVALUATION_SEED + options.seed
+    actor = load_actor(policy, environment, seed=seed, loaded=loaded)
+    if options.video is None:
+        result = evaluate_policy(actor, environment, num_episodes=options.num_episodes, seed=seed)
+    else:
+        num_filmed = min(FILMED_EPISODES, environment.num_envs)
+        with FilmedEnvironment(environment, options.video, num_filmed=num_filmed) as filmed:
+            result = evaluate_policy(actor, filmed, num_episodes=options.num_episodes, seed=seed)
+    environment.close()
+    training: dict[str, Any] = loaded[1].training if loaded else {}
+    report = {
+        "task": options.task,
+        "policy": str(policy),
+        "randomization": options.randomization,
+        "camera_hz": camera_hz,
+        "seed": options.seed,
+        **result.to_json(),
+        "demonstrations": training.get("demonstrations"),
+    }
+    if options.json:
+        print(json.dumps(report))
+    else:
+        _print_table(options, report, result)
+
+
+def _print_table(options: Options, report: dict[str, Any], result: EvaluationResult) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"{options.task}: {report['policy']}, {result.num_episodes} episodes, randomisation {options.randomization}"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("")
+    table.add_column("", justify="right")
+    table.add_column("95% interval", justify="right")
+    low, high = result.success_interval
+    table.add_row("sustained success", f"{result.success_rate:.1%}", f"{low:.1%} to {high:.1%}")
+    for stage, rate in result.stage_rates.items():
+        low, high = report["stage_intervals"][stage]
+        table.add_row(f"reached '{stage}'", f"{rate:.1%}", f"{low:.1%} to {high:.1%}")
+    low, high = result.return_interval
+    table.add_row("mean return", f"{result.mean_return:.1f}", f"{low:.1f} to {high:.1f}")
+    demonstrations = report["demonstrations"]
+    if demonstrations:
+        low, high = demonstrations["return_interval"]
+        table.add_row("demonstrations' return", f"{demonstrations['mean_return']:.1f}", f"{low:.1f} to {high:.1f}")
+    if report["num_diverged"]:
+        table.add_row("episodes where the physics blew up", str(report["num_diverged"]), "")
+    console = Console()
+    console.print(table)
+    if options.video is not None:
+        console.print(f"Video: {options.video}", highlight=False, soft_wrap=True)

@@ -1,0 +1,165 @@
+"""The table that a person watches while a policy learns."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self, TypeGuard
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+SPARKS = "▁▂▃▄▅▆▇█"
+
+
+class LiveTable:
+    """Shows a run's latest metrics: a live table in a terminal, one plain line now and then anywhere else.
+
+    Metrics that a run does not report (the discriminator's without GAIL, say) are left out.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        *,
+        num_steps: float | None = None,
+        minutes: float | None = None,
+        console: Console | None = None,
+        plain_period: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; nothing is shown before the first update.
+
+        Args:
+            title: What is learning, such as ``block-lifting``.
+            num_steps: Budget of control steps, if there is one.
+            minutes: Budget of training time [min], if there is one.
+            console: Where to write; standard output by default.
+            plain_period: Least time between two plain lines [s].
+            clock: Monotonic time [s], for the plain lines.
+        """
+        self._title = title
+        self._num_steps = num_steps
+        self._minutes = minutes
+        self._console = console or Console(highlight=False)
+        self._plain_period = plain_period
+        self._clock = clock
+        self._next_line_at = -float("inf")
+        self._unsaid: str | None = None
+        self._success: list[float] = []
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        """Take the terminal's last lines, if there is a terminal."""
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Leave the last state on the screen."""
+        if self._live is not None:
+            self._live.stop()
+        elif self._unsaid is not None:
+            self._say(self._unsaid)
+
+    def update(self, metrics: Mapping[str, float]) -> None:
+        """Show what the latest iteration reported.
+
+        Args:
+            metrics: By the names of ``metrics.csv``; ``steps`` and ``seconds`` count from the start of the run.
+        """
+        success = metrics.get("success_rate_random_start")
+        if _known(success):
+            self._success.append(success)
+        rows = self._rows(metrics)
+        if self._live is not None:
+            self._live.update(self._table(rows), refresh=True)
+            return
+        self._unsaid = f"{self._title}: " + ", ".join(f"{label} {text}" for label, text in rows.items())
+        if self._clock() >= self._next_line_at:
+            self._next_line_at = self._clock() + self._plain_period
+            self._say(self._unsaid)
+
+    def _say(self, line: str) -> None:
+        self._console.print(Text(line), soft_wrap=True)
+        self._unsaid = None
+
+    def _table(self, rows: Mapping[str, str]) -> Table:
+        table = Table(title=self._title, title_justify="left", title_style="bold", show_header=False, min_width=48)
+        table.add_column(style="dim")
+        table.add_column(justify="right")
+        for label, text in rows.items():
+            table.add_row(label, text)
+        if self._success:
+            table.add_row("success so far", Text(sparkline(self._success, width=32), style="green"))
+        return table
+
+    def _rows(self, metrics: Mapping[str, float]) -> dict[str, str]:
+        def shown(name: str, form: str) -> str | None:
+            value = metrics.get(name)
+            return form.format(value) if _known(value) else None
+
+        def joined(separator: str, *parts: str | None) -> str | None:
+            return separator.join(part for part in parts if part is not None) or None
+
+        kl_weight = shown("kl_weight", "weight {:.3g}")
+        expert = shown("discriminator_accuracy_expert", "{:.0%} of demonstrations")
+        policy = shown("discriminator_accuracy_policy", "{:.0%} of the policy")
+        rows = {
+            "steps": shown("steps", "{:,.0f}"),
+            "steps/s": shown("steps_per_second", "{:,.0f}"),
+            "elapsed": clock_text(metrics["seconds"]) if _known(metrics.get("seconds")) else None,
+            "left": self._left(metrics),
+            "success": shown("success_rate_random_start", "{:.1%}"),
+            "return": shown("return_random_start", "{:.1f}"),
+            "reward/step": joined(
+                " + ", shown("task_reward", "{:.3f} task"), shown("imitation_reward", "{:.3f} imitation")
+            ),
+            "KL": joined(", ", shown("kl", "{:.4f}"), kl_weight),
+            "discriminator right on": joined(", ", expert, policy),
+            "object positions off by": shown("auxiliary_error_cm", "{:.1f} cm"),
+        }
+        return {label: text for label, text in rows.items() if text is not None}
+
+    def _left(self, metrics: Mapping[str, float]) -> str | None:
+        """Time until the first of the budgets is used up, as text."""
+        seconds = []
+        if self._minutes is not None and _known(metrics.get("seconds")):
+            seconds.append(60 * self._minutes - metrics["seconds"])
+        if self._num_steps is not None and metrics.get("steps_per_second", 0) > 0:
+            seconds.append((self._num_steps - metrics.get("steps", 0)) / metrics["steps_per_second"])
+        return clock_text(min(seconds)) if seconds else None
+
+
+def _known(value: float | None) -> TypeGuard[float]:
+    return value is not None and value == value  # NaN is what it reports before the first episode has ended
+
+
+def clock_text(seconds: float) -> str:
+    """A duration as minutes and seconds, with hours where there are any; negative ones are none.
+
+    >>> clock_text(75), clock_text(3675)
+    ('1:15', '1:01:15')
+    """
+    minutes, second = divmod(max(0, round(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def sparkline(rates: list[float], *, width: int) -> str:
+    """Rates in [0, 1] as bars, the oldest first; more than ``width`` of them are averaged in groups.
+
+    >>> sparkline([0.0, 0.5, 1.0], width=8)
+    '▁▅█'
+    """
+    num_bars = min(width, len(rates))
+    edges = [round(bar * len(rates) / num_bars) for bar in range(num_bars + 1)]
+    means = [sum(rates[start:end]) / (end - start) for start, end in itertools.pairwise(edges)]
+    return "".join(SPARKS[min(len(SPARKS) - 1, max(0, int(mean * len(SPARKS))))] for mean in means)

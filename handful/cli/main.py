@@ -1,0 +1,192 @@
+"""The command ``handful``: finds the command that was asked for, reads its options, and turns errors into sentences.
+
+A command is a module of this package with a frozen dataclass ``Options``, whose docstrings are the help, and a function
+``run(options)``. Only the module of the command that runs is imported, and it imports torch and MuJoCo inside ``run``:
+help and complaints about options come at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import importlib.metadata
+import io
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from handful.errors import ConfigurationError, HandfulError, unknown_name
+
+COMMANDS = {
+    "demonstrate": "record demonstrations of a task",
+    "train": "learn a task from demonstrations and reward",
+    "evaluate": "run a policy from random starts and report its success",
+    "compare": "train the paper's four methods side by side",
+    "plot": "draw the learning curves of runs",
+    "bench": "measure the speed of simulation and learning",
+}
+"""What ``handful --help`` says of each command."""
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+EXIT_BROKEN_PIPE = 141
+"""128 + SIGPIPE."""
+
+_STORAGE_PROBLEMS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOENT: "no such file or folder",
+    errno.EEXIST: "it exists already",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EISDIR: "it is a folder, not a file",
+}
+"""Failures of the operating system that a user can act on; any other keeps its traceback, because it is a bug."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit status.
+
+    Args:
+        arguments: Words after ``handful``; None takes the process's own.
+    """
+    sys.exit(run_command_line(sys.argv[1:] if arguments is None else arguments))
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit status: 0, 1 on failure, 2 on wrong usage, 130 when interrupted."""
+    try:
+        _dispatch(list(arguments))
+        sys.stdout.flush()
+        return 0
+    except ConfigurationError as error:
+        return _report(str(error), EXIT_USAGE)
+    except HandfulError as error:
+        return _report(str(error), EXIT_FAILURE)
+    except KeyboardInterrupt:
+        return _report("interrupted.", EXIT_INTERRUPTED, label=None)
+    except MemoryError:
+        return _report("not enough memory: ask for fewer simulations or a smaller batch.", EXIT_FAILURE)
+    except BrokenPipeError:
+        # Whoever read our output is gone (`handful ... | head`); the flush at exit must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except OSError as error:
+        problem = _STORAGE_PROBLEMS.get(error.errno or 0)
+        if problem is None:
+            raise
+        return _report(f"{error.filename}: {problem}." if error.filename else f"{problem}.", EXIT_FAILURE)
+
+
+def _dispatch(arguments: list[str]) -> None:
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help", "help"):
+        print(_help())
+    elif name == "--version":
+        print(f"handful {importlib.metadata.version('handful')}")
+    elif name in COMMANDS:
+        command = importlib.import_module(f"handful.cli.{name}")
+        options = parse_options(command.Options, arguments[1:], program=f"handful {name}")
+        if options is not None:
+            command.run(options)
+    elif name.startswith("-"):
+        raise unknown_name("option", name, ["--help", "--version"])
+    else:
+        raise unknown_name("command", name, COMMANDS)
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Teach a robot arm a skill from a handful of demonstrations.",
+            "",
+            "usage: handful COMMAND [OPTIONS]",
+            "",
+            *lines,
+            "",
+            "handful COMMAND --help lists the options of a command; handful --version says which release this is.",
+        ]
+    )
+
+
+def parse_options(options_type: type, arguments: Sequence[str], *, program: str) -> Any | None:
+    """Read the words after a command into its dataclass of options.
+
+    Args:
+        options_type: The dataclass; its docstrings become the help.
+        arguments: The words.
+        program: What the help calls the program, such as ``handful train``.
+
+    Returns:
+        The options, or None if help was asked for and printed.
+
+    Raises:
+        ConfigurationError: an option or value that cannot be, with the choices.
+    """
+    import tyro
+
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(options_type, args=list(arguments), prog=program)
+    except SystemExit as exit_:
+        if not exit_.code:
+            return None
+    _refuse_unknown_options(options_type, arguments)
+    raise ConfigurationError(f"{_first_paragraph(complaint.getvalue())} For all options: {program} --help")
+
+
+def _refuse_unknown_options(options_type: type, arguments: Sequence[str]) -> None:
+    """Raise for the first option that the dataclass doesn't have, with the options that it has, nearest first."""
+    import tyro
+
+    # The help is the one public list of the options that tyro makes of a type.
+    listing = io.StringIO()
+    with contextlib.redirect_stdout(listing), contextlib.suppress(SystemExit):
+        tyro.cli(options_type, args=["--help"], compact_help=True)
+    choices = dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][\w.-]*", _plain(listing.getvalue())))
+    choices.pop("--help-verbose", None)  # the compact form of the help adds it
+    for word in arguments:
+        if word == "--":
+            return
+        option = word.partition("=")[0].replace("_", "-")
+        if option.startswith("--") and option not in choices:
+            raise unknown_name("option", option, choices)
+
+
+def _first_paragraph(box: str) -> str:
+    """The message inside the box that tyro draws around its complaints, as one line of plain text.
+
+    The message stands below the title, and ends at a rule, an empty row or the bottom. Where standard output is not
+    UTF-8, tyro draws no sides, and a rule of hyphens below the title.
+    """
+    rows = [line.strip("│ ") for line in _plain(box).splitlines()]
+    rules = [not row or row[0] in "╭╰" or set(row) <= set("─-") for row in rows]
+    start = rules.index(True) + 1 if True in rules else 0
+    end = rules.index(True, start) if True in rules[start:] else len(rows)
+    # A value that tyro wraps at the edge of the box leaves a space before the full stop.
+    text = re.sub(r"\s+([.,])", r"\1", " ".join(rows[start:end]))
+    return text if text.endswith(".") else f"{text}."
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def _report(message: str, status: int, *, label: str | None = "error") -> int:
+    from rich.console import Console
+    from rich.text import Text
+
+    text = Text(f"{label}: ", style="bold red") if label else Text()
+    # The words may hold brackets and paths, which rich would take for markup or cut at the terminal's edge.
+    Console(stderr=True, soft_wrap=True, highlight=False).print(text.append(message, style="default not bold"))
+    return status

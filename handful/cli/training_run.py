@@ -1,0 +1,207 @@
+"""A training run as a folder: its configuration, demonstrations, metrics, checkpoint and policy.
+
+The folder holds ``config.json``, ``demonstrations.hdf5`` unless they lie elsewhere, ``metrics.csv`` and TensorBoard files,
+``checkpoint.safetensors`` with everything needed to go on, and ``policy.safetensors``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from handful.cli.config_file import read_config, write_config
+from handful.cli.run_config import RunConfig
+from handful.demonstrations.curriculum import DemonstrationStarts, expert_data, mean_demonstration_return
+from handful.demonstrations.dataset import load_demonstrations
+from handful.errors import ConfigurationError, DataError, TrainingError
+from handful.learning.checkpoint import load_checkpoint, save_checkpoint
+from handful.learning.gail import ExpertData
+from handful.learning.metrics import MetricsWriter, metric_names
+from handful.learning.policy_file import PolicyManifest, save_policy
+from handful.learning.replay import write_replay
+from handful.learning.trainer import Trainer
+from handful.tasks.environment import TaskEnvironment
+
+CONFIG, CHECKPOINT, POLICY, DEMONSTRATIONS, METRICS, REPLAY = (
+    "config.json",
+    "checkpoint.safetensors",
+    "policy.safetensors",
+    "demonstrations.hdf5",
+    "metrics.csv",
+    "failure",
+)
+"""Names of a run's files."""
+
+
+class TrainingRun:
+    """A run in its folder, new or gone on with."""
+
+    def __init__(
+        self, folder: pathlib.Path, *, task: str, config: RunConfig, demonstrations: pathlib.Path, resume: bool
+    ) -> None:
+        """Build the environment and the trainer, and load the checkpoint if there is one to go on from.
+
+        Args:
+            folder: The run's folder, which exists.
+            task: Name of the task.
+            config: The run's configuration.
+            demonstrations: File of demonstrations.
+            resume: Whether to go on from the folder's checkpoint.
+
+        Raises:
+            HandfulError: an option, a file or the disk is not as it should be.
+        """
+        import torch
+
+        self.folder = folder
+        self.config = config
+        if config.num_threads is not None:
+            torch.set_num_threads(config.num_threads)
+        self.demonstrations = load_demonstrations(demonstrations, task, pixels=False)
+        self.environment = TaskEnvironment(
+            task,
+            num_envs=config.num_envs,
+            randomization=config.randomization,
+            camera_hz=config.camera_hz,
+            renderer=config.renderer,
+            starts=self._starts(),
+            num_threads=config.num_threads,
+        )
+        features, actions = expert_data(self.demonstrations, config.curriculum.cut_after_success)
+        self.trainer = Trainer(config.trainer, self.environment, ExpertData(features, actions))
+        if resume:
+            self.trainer.load_state_dict(load_checkpoint(folder / CHECKPOINT))
+        else:
+            write_config(folder / CONFIG, {"task": task, "demonstrations": str(demonstrations)}, config)
+            self.save()
+        self._writer = MetricsWriter(
+            folder, metric_names(self.environment.spec), resume_after=self.trainer.iteration if resume else None
+        )
+
+    def train(
+        self,
+        *,
+        minutes: float | None,
+        num_steps: int | None,
+        on_iteration: Callable[[dict[str, float]], None],
+        checkpoint_seconds: float = 30.0,
+    ) -> bool:
+        """Train until the budget is spent; saves every half minute and at the end.
+
+        Args:
+            minutes: Budget of training time, counted from the start of the run [min]; None is no bound.
+            num_steps: Budget of control steps, counted from the start of the run; None is no bound.
+            on_iteration: Called with each iteration's metrics.
+            checkpoint_seconds: Time between two checkpoints [s].
+
+        Returns:
+            Whether the budget was spent; False if the user interrupted.
+
+        Raises:
+            TrainingError: something is not a finite number; the last good checkpoint stays, and a replay is written.
+        """
+        saved_at = time.monotonic()
+        with _Interruption() as interruption:
+            while not self._spent(minutes, num_steps) and not interruption.requested:
+                try:
+                    metrics = self.trainer.iterate()
+                except TrainingError as error:
+                    replay = self.folder / REPLAY
+                    write_replay(replay, checkpoint=self.folder / CHECKPOINT, trainer=self.trainer, error=error)
+                    raise TrainingError(f"{error} The last good checkpoint stays; {replay} replays the failure.") from error
+                self._writer.write(metrics)
+                on_iteration(metrics)
+                if time.monotonic() - saved_at > checkpoint_seconds:
+                    self.save()
+                    saved_at = time.monotonic()
+            self.save()
+        return self._spent(minutes, num_steps)
+
+    def save(self) -> None:
+        """Write policy and checkpoint, each whole or not at all."""
+        mean, interval = mean_demonstration_return(self.demonstrations, self.environment.spec.horizon)
+        training = {
+            "steps": self.trainer.steps,
+            "seconds": self.trainer.seconds,
+            "randomization": self.config.randomization,
+            "config": json.loads(json.dumps(dataclasses.asdict(self.config))),
+            "demonstrations": {"num_episodes": len(self.demonstrations), "mean_return": mean, "return_interval": list(interval)},
+        }
+        manifest = PolicyManifest.of(self.trainer.policy, self.environment.spec, training=training)
+        save_policy(self.folder / POLICY, self.trainer.policy, manifest)
+        save_checkpoint(self.folder / CHECKPOINT, self.trainer.state_dict())
+
+    def close(self) -> None:
+        """Close files and threads."""
+        self._writer.close()
+        self.environment.close()
+
+    def _starts(self) -> DemonstrationStarts | None:
+        curriculum = self.config.curriculum
+        if curriculum.random_start_probability >= 1.0:
+            return None
+        return DemonstrationStarts(
+            self.demonstrations,
+            random_start_probability=curriculum.random_start_probability,
+            include_solved=curriculum.include_solved,
+            cut_after_success_s=curriculum.cut_after_success,
+        )
+
+    def _spent(self, minutes: float | None, num_steps: int | None) -> bool:
+        out_of_time = minutes is not None and self.trainer.seconds >= 60.0 * minutes
+        return out_of_time or (num_steps is not None and self.trainer.steps >= num_steps)
+
+
+def open_run(folder: pathlib.Path) -> tuple[str, pathlib.Path, RunConfig]:
+    """Task, demonstrations and configuration of the run in ``folder``.
+
+    Raises:
+        DataError: the folder holds no run that can go on.
+    """
+    for name in (CONFIG, CHECKPOINT):
+        if not (folder / name).is_file():
+            raise DataError(f"{folder} holds no run to go on with: {name} is missing.")
+    header, config = read_config(folder / CONFIG, RunConfig)
+    try:
+        return str(header["task"]), pathlib.Path(header["demonstrations"]), config
+    except KeyError as error:
+        raise DataError(f"{folder / CONFIG} lacks the entry {error}.") from error
+
+
+def check_new(folder: pathlib.Path) -> None:
+    """Refuse a folder that holds a run already.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    if (folder / CHECKPOINT).exists():
+        raise ConfigurationError(
+            f"{folder} holds a run already: go on with it by --resume {folder}, or name another folder by --run."
+        )
+
+
+class _Interruption:
+    """Ctrl-C asks for an end after the present iteration; a second one ends at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: Any = None
+
+    def __enter__(self) -> _Interruption:
+        self._previous = [(number, signal.signal(number, self._request)) for number in (signal.SIGINT, signal.SIGTERM)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous:
+            signal.signal(number, handler)
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True

@@ -1,0 +1,1 @@
+"""Operators, the recorder, demonstration files and the curriculum made of them."""

@@ -1,0 +1,271 @@
+"""Demonstration files: HDF5 in robomimic's layout, read with everything validated.
+
+    /data                      attrs: env_args (JSON), total; format_version, model_signature, stages (JSON)
+    /data/demo_0               attrs: num_samples, success_step, seed
+        actions   [T, action]  float32, joint velocities as fractions of their limits
+        states    [T, state]   float64, full physical state before each action
+        rewards   [T]          float32, task reward
+        dones     [T]          int64, 1 at the last step
+        obs/GROUP [T, ...]     observations before each action
+        final_state [state], final_obs/GROUP [...]    what the last action led to
+        stages    [T+1]        int64, stage of each state
+        world/PARAMETER        the draw that made the episode's world
+
+robomimic's own keys have its meaning and its T rows; what has T+1 entries here keeps the last one apart, under
+``final_``. ``next_obs`` is not stored: it is ``obs`` one row later. ``model_file`` is not stored: a task compiles its
+model, and ``model_signature`` says which.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+
+from handful.demonstrations.model_signature import model_signature
+from handful.environment import PIXELS
+from handful.errors import ConfigurationError, DataError
+from handful.simulation.randomization import World, check_world
+from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
+from handful.trajectory import Demonstrations, Trajectory
+
+FORMAT_VERSION = 1
+"""Raised when a file of an older version can no longer be read."""
+
+GYM_TYPE = 2
+"""robomimic's number for an environment made by gymnasium."""
+
+
+def load_demonstrations(path: str | pathlib.Path, task: str, *, pixels: bool = True) -> Demonstrations:
+    """Read the demonstrations of a task.
+
+    Args:
+        path: The file.
+        task: Name of the task that they must be of.
+        pixels: Whether to read the images, which the curriculum and the discriminator do not need.
+
+    Raises:
+        ConfigurationError: no such task, or no such file.
+        DataError: the first thing wrong in the file, in one sentence with file, episode and field.
+    """
+    environment = TaskEnvironment(task, num_envs=1, pixels=False, num_threads=1)
+    path = pathlib.Path(path)
+    with open_demonstrations(path) as data:
+        header = read_header(data, path, environment)
+        names = episode_names(data)
+        if not names:
+            raise DataError(f"{path} holds no episode: expected at least demo_0 in its group 'data'.")
+        trajectories = []
+        for name in names:
+            try:
+                trajectories.append(_read_episode(data, name, environment, pixels))
+            except DataError as error:
+                raise DataError(f"{path}, episode {name}, {error}") from error
+    kwargs = header["env_kwargs"]
+    return Demonstrations(
+        task=task,
+        trajectories=tuple(trajectories),
+        top_stage=len(environment.task.stages) - 1,
+        control_timestep=environment.spec.control_timestep,
+        randomization=str(kwargs.get("randomization", "unknown")),
+        camera_hz=int(kwargs.get("camera_hz") or 0),
+    )
+
+
+@contextlib.contextmanager
+def open_demonstrations(path: pathlib.Path) -> Iterator[h5py.Group]:
+    """The group ``data`` of a file, with HDF5's own errors put in words.
+
+    Raises:
+        ConfigurationError: no such file.
+        DataError: not HDF5, truncated, damaged, or without the group.
+    """
+    if not path.is_file():
+        raise ConfigurationError(
+            f"no demonstration file at '{path}': record one with 'handful demonstrate', or give the path of another."
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            data = file.get("data")
+            if not isinstance(data, h5py.Group):
+                raise DataError(f"{path} has no group 'data': expected demonstrations in robomimic's layout.")
+            yield data
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"{path} is not a whole HDF5 file: it is truncated, damaged or something else ({error})."
+        ) from error
+
+
+def read_header(data: h5py.Group, path: pathlib.Path, environment: TaskEnvironment) -> dict[str, Any]:
+    """The description of a file, checked against the task of ``environment``.
+
+    Raises:
+        DataError: of another format, task or model version.
+    """
+    version = data.attrs.get("format_version")
+    if not isinstance(version, int | np.integer) or version != FORMAT_VERSION:
+        raise DataError(f"{path}, attribute format_version: expected {FORMAT_VERSION}, got {version}.")
+    try:
+        header = json.loads(str(data.attrs["env_args"]))
+        recorded_task, header["env_kwargs"] = header["env_name"], dict(header["env_kwargs"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path}, attribute env_args: expected JSON with env_name and env_kwargs ({error!r})."
+        ) from error
+    if recorded_task != environment.task.name:
+        raise DataError(f"{path} holds demonstrations of the task '{recorded_task}', not of '{environment.task.name}'.")
+    expected = model_signature(environment.physics.model, environment.parameters)
+    if data.attrs.get("model_signature") != expected:
+        raise DataError(
+            f"{path}, attribute model_signature: recorded with another version of the model "
+            f"({data.attrs.get('model_signature')}, this is {expected}), whose states do not fit: record them again."
+        )
+    return header
+
+
+def describe_environment(environment: TaskEnvironment, seed: int) -> dict[str, Any]:
+    """Attributes of the group ``data`` for demonstrations recorded in that environment."""
+    with_pixels = PIXELS in environment.spec.observations
+    kwargs = {
+        "randomization": environment.level.name.lower(),
+        "camera_hz": CONTROL_HZ // environment.spec.camera_period if with_pixels else None,
+        "seed": seed,
+    }
+    return {
+        "env_args": json.dumps({"env_name": environment.task.name, "type": GYM_TYPE, "env_kwargs": kwargs}),
+        "format_version": FORMAT_VERSION,
+        "model_signature": model_signature(environment.physics.model, environment.parameters),
+        "stages": json.dumps(environment.task.stages),
+    }
+
+
+def write_episode(data: h5py.Group, name: str, trajectory: Trajectory) -> None:
+    """Write one episode as the group ``name`` and bring ``total`` up to date."""
+    episode = data.create_group(name)
+    length = len(trajectory)
+    episode.attrs["num_samples"] = length
+    episode.attrs["success_step"] = trajectory.success_step
+    episode.attrs["seed"] = np.asarray(trajectory.seed, np.int64)
+    dones = np.zeros(length, np.int64)
+    dones[-1] = 1
+    episode["actions"] = trajectory.actions
+    episode["rewards"] = trajectory.rewards
+    episode["dones"] = dones
+    episode["stages"] = trajectory.stages
+    _compress(episode, "states", trajectory.states[:-1])
+    episode["final_state"] = trajectory.states[-1]
+    for group, values in trajectory.observations.items():
+        _compress(episode, f"obs/{group}", values[:-1])
+        episode[f"final_obs/{group}"] = values[-1]
+    for parameter, value in trajectory.world.items():
+        episode[f"world/{parameter}"] = value
+    data.attrs["total"] = int(data.attrs.get("total", 0)) + length
+
+
+def _compress(episode: h5py.Group, name: str, values: np.ndarray) -> None:
+    """A dataset in one compressed chunk for every 32 rows: a held image costs almost nothing after the first."""
+    chunks = (min(32, len(values)), *values.shape[1:])
+    episode.create_dataset(name, data=values, chunks=chunks, compression="gzip", compression_opts=4, fletcher32=True)
+
+
+def _read_episode(data: h5py.Group, name: str, environment: TaskEnvironment, pixels: bool) -> Trajectory:
+    """One episode, checked against the task; errors begin with the field's name."""
+    episode = data.get(name)
+    if not isinstance(episode, h5py.Group):
+        raise DataError(f"expected a group, got {type(episode).__name__}.")
+    length = _attribute(episode, "num_samples")
+    state_size = environment.physics.state_size
+    specs = dict(environment.spec.observations)
+    observations = {}
+    for group, spec in specs.items():
+        observations[group] = _with_final(
+            episode, f"obs/{group}", f"final_obs/{group}", (length, *spec.shape), spec.dtype
+        )
+    images = episode.get(f"obs/{PIXELS}")
+    if pixels and isinstance(images, h5py.Dataset):
+        shape = images.shape[1:]
+        if len(shape) != 3 or shape[-1] != 3:
+            raise DataError(f"obs/{PIXELS}: expected images [T, height, width, 3], got rows of shape {shape}.")
+        observations = {
+            PIXELS: _with_final(episode, f"obs/{PIXELS}", f"final_obs/{PIXELS}", (length, *shape), "uint8"),
+            **observations,
+        }
+    trajectory = Trajectory(
+        observations=observations,
+        actions=_read(episode, "actions", (length, *environment.spec.action.shape), "float32"),
+        states=_with_final(episode, "states", "final_state", (length, state_size), "float64"),
+        rewards=_read(episode, "rewards", (length,), "float32"),
+        stages=_read(episode, "stages", (length + 1,), "int64"),
+        world=_read_world(episode, environment),
+        success_step=_attribute(episode, "success_step"),
+        seed=tuple(int(part) for part in np.atleast_1d(episode.attrs.get("seed", ()))),
+    )
+    top = len(environment.task.stages) - 1
+    if trajectory.stages.min() < 0 or trajectory.stages.max() > top:
+        raise DataError(f"stages: expected numbers from 0 to {top}.")
+    if (trajectory.stages[trajectory.success_step :] != top).any():
+        raise DataError(f"success_step: the stages do not stay at the top from step {trajectory.success_step} on.")
+    return trajectory
+
+
+def _read_world(episode: h5py.Group, environment: TaskEnvironment) -> World:
+    """The recorded draw, with the task's parameters checked one by one."""
+    group = episode.get("world")
+    if not isinstance(group, h5py.Group):
+        raise DataError("world: the group is missing.")
+    world: Mapping[str, np.ndarray] = {}
+    for parameter in environment.parameters:
+        world[parameter.name] = _read(episode, f"world/{parameter.name}", parameter.nominal.shape, "float64")
+    extra = {name: np.zeros(()) for name in map(str, group) if name not in world}
+    try:
+        check_world(environment.parameters, {**world, **extra})
+    except DataError as error:
+        raise DataError(f"world: {error}") from error
+    return world
+
+
+def _with_final(episode: h5py.Group, rows: str, final: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """T rows and the one that the last action led to, [T+1, ...]."""
+    return np.concatenate([_read(episode, rows, shape, dtype), _read(episode, final, shape[1:], dtype)[None]])
+
+
+def _read(episode: h5py.Group, name: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """A dataset of that shape and type of number, finite."""
+    dataset = episode.get(name)
+    if not isinstance(dataset, h5py.Dataset):
+        raise DataError(f"{name}: the field is missing.")
+    if dataset.shape != shape:
+        raise DataError(f"{name}: expected shape {shape}, got {dataset.shape}.")
+    if dataset.dtype != np.dtype(dtype):
+        raise DataError(f"{name}: expected numbers of type {dtype}, got {dataset.dtype}.")
+    try:
+        values = dataset[()]
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{name}: cannot be read, its bytes are damaged ({error}).") from error
+    if not np.isfinite(values).all():
+        raise DataError(f"{name}: holds a number that is not finite.")
+    return values
+
+
+def _attribute(episode: h5py.Group, name: str) -> int:
+    """A whole number among an episode's attributes."""
+    value = episode.attrs.get(name)
+    if not isinstance(value, int | np.integer) or value < 0:
+        raise DataError(f"attribute {name}: expected a whole number of at least 0, got {value}.")
+    return int(value)
+
+
+def episode_names(data: h5py.Group) -> list[str]:
+    """Names of the episodes in the order of their numbers."""
+    return sorted((name for name in map(str, data) if name.startswith("demo_")), key=episode_number)
+
+
+def episode_number(name: str) -> int:
+    """Number of an episode by its name; what has none comes last."""
+    digits = name.removeprefix("demo_")
+    return int(digits) if digits.isdecimal() else 1 << 62

@@ -1,0 +1,58 @@
+"""Which compiled model a physical state belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import mujoco
+import numpy as np
+
+from handful.simulation.cpu import STATE_FIELDS
+from handful.simulation.randomization import Parameter
+
+_NUMBERS = (
+    "jnt_type",
+    "jnt_axis",
+    "jnt_range",
+    "body_parentid",
+    "body_pos",
+    "body_mass",
+    "dof_armature",
+    "dof_damping",
+    "dof_frictionloss",
+    "actuator_gainprm",
+    "actuator_forcerange",
+    "actuator_ctrlrange",
+)
+"""Model fields that rule how a state goes on; looks are not among them."""
+
+_SHAPE_NUMBERS = ("geom_type", "geom_size", "geom_friction", "geom_condim")
+"""The same of geoms, for those that touch; geoms that are only seen do not count."""
+
+
+def model_signature(model: mujoco.MjModel, parameters: Iterable[Parameter]) -> str:
+    """Sixteen hexadecimal digits that change when states or worlds recorded with another model would not fit this one.
+
+    Covers what a saved state holds, the names of joints, bodies and touching geoms, the numbers that rule the dynamics
+    (to six digits, so that compilers that round differently agree) and the names and shapes of a world's parameters.
+    Ranges of parameters are left out: a world recorded under other ranges still fits.
+    """
+    digest = hashlib.sha256()
+    touching = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
+    names = [
+        *(f"{model.joint(i).name}:{model.jnt_qposadr[i]}" for i in range(model.njnt)),
+        *(model.body(i).name for i in range(model.nbody)),
+        *(model.geom(i).name for i in np.flatnonzero(touching)),
+        *(f"{parameter.name}{parameter.nominal.shape}" for parameter in parameters),
+        *STATE_FIELDS,
+        f"nq={model.nq} nv={model.nv} nu={model.nu} timestep={model.opt.timestep:.6g}",
+    ]
+    digest.update("\n".join(names).encode())
+    numbers = {field: getattr(model, field) for field in _NUMBERS}
+    numbers |= {field: getattr(model, field)[touching] for field in _SHAPE_NUMBERS}
+    for field, array in numbers.items():
+        values = np.asarray(array, np.float64).ravel()
+        digest.update(f"\n{field}:".encode())
+        digest.update(",".join(f"{value + 0.0:.6g}" for value in values).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,104 @@
+"""From commands for the tool to joint velocities: inverse kinematics under a position controller (paper, IV-A)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handful.demonstrations.operator import ToolCommand
+from handful.geometry import matrix_from_rotation_vector, rotation_error
+from handful.simulation import jaco
+from handful.simulation.cpu import BatchPhysics
+
+_NUM_ARM = len(jaco.ARM_JOINTS)
+
+
+class PositionController:
+    """Moves a target pose as commanded and drives the tool after it; all simulations at once.
+
+    With tool position p and rotation R, target p*, R*, commanded twist (v, w) and time step dt:
+
+        p* <- p* + v dt,   R* <- exp(w dt) R*                              (then leashed to within reach of the tool)
+        u   = (v + k (p* - p), w + k log(R* R^T))
+        q'  = J^T (J J^T + damping^2 I)^-1 u                               (damped least squares)
+
+    and all six q' are scaled by one factor where one of them passes its limit, so that the tool keeps its direction.
+    Because the target is integrated, a command of zero holds the pose, whatever the servos do.
+    """
+
+    def __init__(
+        self,
+        physics: BatchPhysics,
+        *,
+        control_timestep: float,
+        gain: float = 6.0,
+        damping: float = 0.03,
+        position_leash: float = 0.03,
+        rotation_leash: float = 0.3,
+    ) -> None:
+        """Follow the tools of ``physics``.
+
+        Args:
+            physics: The simulations.
+            control_timestep: Time between two actions [s].
+            gain: How fast an error decays, k [1/s]; below 1 / (2 dt), so that the servos' lag does not make it swing.
+            damping: Damping of the least squares [m], which bounds joint speeds near singular poses.
+            position_leash: How far the target may run ahead of the tool [m].
+            rotation_leash: How far it may turn ahead [rad].
+        """
+        self._physics = physics
+        self._timestep = control_timestep
+        self._gain = gain
+        self._damping = damping
+        self._leash = position_leash, rotation_leash
+        self._site = physics.model.site(jaco.TCP_SITE).id
+        self.target_position = np.zeros((physics.num_envs, 3))
+        """Where the tool should be [m], world frame, [env, 3]."""
+        self.target_rotation = np.zeros((physics.num_envs, 3, 3))
+        """How the tool should stand, rotation to the world, [env, 3, 3]."""
+        self.reset(np.arange(physics.num_envs))
+
+    def reset(self, ids: np.ndarray) -> None:
+        """Take the present pose of the tool as the target in the simulations ``ids``."""
+        position, rotation = self._tool()
+        self.target_position[ids] = position[ids]
+        self.target_rotation[ids] = rotation[ids]
+
+    def action(self, command: ToolCommand) -> np.ndarray:
+        """Joint velocities as fractions of their limits, in [-1, 1], float32 [env, joint]."""
+        self._advance_target(command)
+        position, rotation = self._tool()
+        twist = np.concatenate(
+            [
+                command.linear + self._gain * (self.target_position - position),
+                command.angular + self._gain * rotation_error(rotation, self.target_rotation),
+            ],
+            axis=1,
+        )
+        jacobian = self._physics.jacobian(jaco.TCP_SITE)[:, :, :_NUM_ARM]
+        transposed = jacobian.transpose(0, 2, 1)
+        gram = jacobian @ transposed + self._damping**2 * np.eye(6)
+        velocity = (transposed @ np.linalg.solve(gram, twist[:, :, None]))[:, :, 0]
+        fraction = velocity / jaco.ARM_VELOCITY_LIMITS
+        fraction /= np.maximum(np.abs(fraction).max(axis=1, keepdims=True), 1.0)
+        fingers = np.repeat(np.clip(command.fingers, -1.0, 1.0)[:, None], len(jaco.FINGER_JOINTS), axis=1)
+        return np.concatenate([fraction, fingers], axis=1).astype(np.float32)
+
+    def _advance_target(self, command: ToolCommand) -> None:
+        """Integrate the command, then pull the target back to within the leash of the tool."""
+        position, rotation = self._tool()
+        ahead = self.target_position + command.linear * self._timestep - position
+        turn = matrix_from_rotation_vector(command.angular * self._timestep) @ self.target_rotation
+        turned = rotation_error(rotation, turn)
+        self.target_position = position + _shorten(ahead, self._leash[0])
+        self.target_rotation = matrix_from_rotation_vector(_shorten(turned, self._leash[1])) @ rotation
+
+    def _tool(self) -> tuple[np.ndarray, np.ndarray]:
+        """Position [m] and rotation of the tool, world frame."""
+        physics = self._physics
+        return physics.site_xpos[:, self._site], physics.site_xmat[:, self._site].reshape(-1, 3, 3)
+
+
+def _shorten(vector: np.ndarray, longest: float) -> np.ndarray:
+    """Vectors [env, 3] with their lengths cut to at most ``longest``."""
+    length = np.linalg.norm(vector, axis=1, keepdims=True)
+    return vector * np.minimum(1.0, longest / np.maximum(length, 1e-12))

@@ -1,0 +1,165 @@
+"""Records episodes that an operator steers, several simulations at once, and keeps those that succeed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from handful.demonstrations.operator import Operator
+from handful.demonstrations.position_controller import PositionController
+from handful.demonstrations.writer import DemonstrationWriter
+from handful.environment import TimeStep
+from handful.errors import ConfigurationError
+from handful.tasks.environment import TaskEnvironment
+from handful.trajectory import Trajectory
+
+MAX_SECONDS = 15.0
+"""Longest episode recorded [s]; a person who needs longer begins anew (ours)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordingProgress:
+    """How far a recording has come."""
+
+    num_recorded: int
+    """Episodes in the file."""
+    num_wanted: int
+    """Episodes that the file is to hold."""
+    num_failed: int
+    """Episodes given up in this recording, which are not kept."""
+
+
+class _Episode:
+    """An episode in progress in one simulation."""
+
+    def __init__(self, number: int, environment: TaskEnvironment, env: int, time_step: TimeStep) -> None:
+        self.number = number
+        self.env = env
+        self.world = {name: values[env].copy() for name, values in environment.worlds.items()}
+        self.observations = {group: [values[env]] for group, values in time_step.observation.items()}
+        self.states = [environment.physics.get_state(np.array([env]))[0]]
+        self.stages = [int(time_step.stage[env])]
+        self.actions: list[np.ndarray] = []
+        self.rewards: list[np.ndarray] = []
+
+    def add(self, action: np.ndarray, time_step: TimeStep, states: np.ndarray) -> None:
+        for group, values in time_step.observation.items():
+            self.observations[group].append(values[self.env])
+        self.states.append(states[self.env])
+        self.stages.append(int(time_step.stage[self.env]))
+        self.actions.append(action[self.env])
+        self.rewards.append(time_step.reward[self.env])
+
+    def steps_held(self, top_stage: int) -> int:
+        """For how many states the top stage has held without a break up to now."""
+        held = 0
+        while held < len(self.stages) and self.stages[-1 - held] == top_stage:
+            held += 1
+        return held
+
+    def finish(self, seed: int, top_stage: int) -> Trajectory:
+        return Trajectory(
+            observations={group: np.stack(rows) for group, rows in self.observations.items()},
+            actions=np.stack(self.actions),
+            states=np.stack(self.states),
+            rewards=np.asarray(self.rewards, np.float32),
+            stages=np.asarray(self.stages, np.int64),
+            world=self.world,
+            success_step=len(self.stages) - self.steps_held(top_stage),
+            seed=(seed, self.number),
+        )
+
+
+def record_demonstrations(
+    environment: TaskEnvironment,
+    operator: Operator,
+    writer: DemonstrationWriter,
+    *,
+    num_demonstrations: int,
+    seed: int,
+    seconds_after_success: float = 2.0,
+    on_progress: Callable[[RecordingProgress], None] | None = None,
+) -> RecordingProgress:
+    """Record until the file holds ``num_demonstrations`` successes.
+
+    An episode ends when the top stage has held for ``seconds_after_success`` without a break (a person does not stop
+    at once), or, as a failure, at the environment's horizon. Episode k has the seed ``(seed, k)``, for the world and
+    for the operator, and no more are begun than may be needed; so which episodes are kept does not depend on how many
+    simulations run, and a recording that was killed and goes on ends with the same ones.
+
+    Args:
+        environment: The simulations; its horizon bounds the episodes (`MAX_SECONDS` suits a person).
+        operator: Steers them all.
+        writer: Where finished episodes go, each safe on disk before the next.
+        num_demonstrations: Episodes that the file is to hold in the end.
+        seed: Seed of the recording.
+        seconds_after_success: How long an episode goes on after success [s].
+        on_progress: Called after every episode.
+
+    Raises:
+        ConfigurationError: a count or time that cannot be, or the operator fails 20 times for each success.
+        StorageError: the disk refused; earlier episodes are safe.
+    """
+    if num_demonstrations < 1:
+        raise ConfigurationError(f"expected at least 1 demonstration to record, got {num_demonstrations}.")
+    hold = max(1, round(seconds_after_success / environment.spec.control_timestep))
+    if hold + 2 > environment.spec.horizon:
+        raise ConfigurationError(
+            f"episodes of {environment.spec.horizon} steps have no room for {hold} steps after success."
+        )
+    environment.reset()
+    controller = PositionController(environment.physics, control_timestep=environment.spec.control_timestep)
+    top_stage = len(environment.task.stages) - 1
+    numbers = _numbers_to_try(writer, seed)
+    active: dict[int, _Episode] = {}
+    num_failed = 0
+
+    while len(writer) < num_demonstrations:
+        free = [env for env in range(environment.num_envs) if env not in active]
+        begin = free[: num_demonstrations - len(writer) - len(active)]
+        if begin:
+            ids = np.asarray(begin)
+            begun = [next(numbers) for _ in begin]
+            time_step = environment.restart(ids, seeds=[(seed, number) for number in begun])
+            operator.reset(ids, [(seed, number, 1) for number in begun])
+            controller.reset(ids)
+            for env, number in zip(begin, begun, strict=True):
+                active[env] = _Episode(number, environment, env, time_step)
+
+        action = controller.action(operator.command(environment.snapshot))
+        time_step = environment.step(action)
+        states = environment.physics.get_state()
+        for env, episode in list(active.items()):
+            if time_step.done[env]:  # diverged, or a horizon that is over: no success
+                del active[env]
+                num_failed += 1
+                _report(on_progress, writer, num_demonstrations, num_failed)
+                continue
+            episode.add(action, time_step, states)
+            if episode.steps_held(top_stage) > hold:
+                del active[env]
+                writer.append(episode.finish(seed, top_stage))
+                _report(on_progress, writer, num_demonstrations, num_failed)
+        if num_failed > 20 * (len(writer) + 1):
+            raise ConfigurationError(
+                f"the operator failed {num_failed} times and succeeded {len(writer)} times: something is wrong with it."
+            )
+    return RecordingProgress(len(writer), num_demonstrations, num_failed)
+
+
+def _report(
+    on_progress: Callable[[RecordingProgress], None] | None, writer: DemonstrationWriter, wanted: int, failed: int
+) -> None:
+    if on_progress is not None:
+        on_progress(RecordingProgress(len(writer), wanted, failed))
+
+
+def _numbers_to_try(writer: DemonstrationWriter, seed: int) -> Iterator[int]:
+    """Numbers of episodes not in the file yet, in order; the file may grow meanwhile."""
+    number = 0
+    while True:
+        if (seed, number) not in writer.seeds:
+            yield number
+        number += 1

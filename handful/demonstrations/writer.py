@@ -1,0 +1,132 @@
+"""Adds episodes to a demonstration file so that a crash at any moment leaves a whole file."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+
+import h5py
+import numpy as np
+
+from handful.demonstrations.dataset import (
+    describe_environment,
+    episode_names,
+    episode_number,
+    open_demonstrations,
+    read_header,
+    write_episode,
+)
+from handful.errors import ConfigurationError, StorageError
+from handful.tasks.environment import TaskEnvironment
+from handful.trajectory import Trajectory
+
+
+class DemonstrationWriter:
+    """A demonstration file that is whole after every episode.
+
+    HDF5 keeps no journal: a process that dies while it writes can leave a file that does not open. So each episode is
+    written to a copy beside the file, flushed to the disk, and put in the file's place in one step; the file that a
+    reader sees always holds every episode finished so far. Thirty episodes are a few megabytes: copying them is cheap.
+    """
+
+    def __init__(
+        self,
+        path: str | pathlib.Path,
+        environment: TaskEnvironment,
+        *,
+        seed: int = 0,
+        overwrite: bool = False,
+        append: bool = False,
+    ) -> None:
+        """Prepare to write; the file appears, or is replaced, with the first episode.
+
+        Args:
+            path: The file.
+            environment: Where the episodes are recorded.
+            seed: Seed of the recording, for the record.
+            overwrite: Replace a file that is there.
+            append: Go on with a file that is there.
+
+        Raises:
+            ConfigurationError: the file is there and neither option is given, or it was recorded otherwise.
+            DataError: the file to go on with is of another task or another model, or damaged.
+            StorageError: the folder cannot be made.
+        """
+        self.path = pathlib.Path(path)
+        self._attributes = describe_environment(environment, seed)
+        self.seeds: list[tuple[int, ...]] = []
+        """Seeds of the episodes in the file."""
+        self._next_number = 0
+        if self.path.exists():
+            if append:
+                self._read_existing(environment)
+            elif not overwrite:
+                raise ConfigurationError(f"'{self.path}' is there already: choose to append to it or to overwrite it.")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot make the folder '{self.path.parent}': {error.strerror}.") from error
+
+    def __len__(self) -> int:
+        """Number of episodes in the file."""
+        return len(self.seeds)
+
+    def append(self, trajectory: Trajectory) -> None:
+        """Add one episode; when this returns it is safe.
+
+        Raises:
+            StorageError: the disk refused; the file is as it was before.
+        """
+        draft = self.path.with_name(f".{self.path.name}.writing")
+        try:
+            draft.unlink(missing_ok=True)
+            if self.seeds:
+                shutil.copyfile(self.path, draft)
+            with h5py.File(draft, "a") as file:
+                data = file.require_group("data")
+                if "total" not in data.attrs:
+                    data.attrs.update({**self._attributes, "total": 0})
+                write_episode(data, f"demo_{self._next_number}", trajectory)
+            _flush(draft)
+            os.replace(draft, self.path)
+            _flush(self.path.parent)
+        except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where HDF5 fails to close a file
+            _remove(draft)
+            raise StorageError(f"cannot write '{self.path}', which holds {len(self)} episodes: {error}.") from error
+        self.seeds.append(trajectory.seed)
+        self._next_number += 1
+
+    def _read_existing(self, environment: TaskEnvironment) -> None:
+        """Take over an existing file after checking that it was recorded the same way."""
+        with open_demonstrations(self.path) as data:
+            recorded = read_header(data, self.path, environment)["env_kwargs"]
+            names = episode_names(data)
+            seeds = [tuple(int(part) for part in np.atleast_1d(data[name].attrs.get("seed", ()))) for name in names]
+        ours = json.loads(self._attributes["env_args"])["env_kwargs"]
+        for option in ("randomization", "camera_hz"):
+            if recorded.get(option) != ours[option]:
+                raise ConfigurationError(
+                    f"'{self.path}' was recorded with {option} {recorded.get(option)}, not {ours[option]}: "
+                    "append with the same options, or record to another file."
+                )
+        self.seeds = seeds
+        self._next_number = max((episode_number(name) + 1 for name in names), default=0)
+
+
+def _flush(path: pathlib.Path) -> None:
+    """Wait until a file or a folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Remove a draft as far as the disk lets us; the error that matters is being raised already."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return

@@ -1,0 +1,54 @@
+"""Advantages from rewards and values, with the two ends of an episode kept apart."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def generalized_advantage(
+    *,
+    reward: Float[Tensor, "time env"],
+    value: Float[Tensor, "next_time env"],
+    final_value: Float[Tensor, "time env"],
+    terminated: Bool[Tensor, "time env"],
+    truncated: Bool[Tensor, "time env"],
+    discount: float,
+    gae_lambda: float,
+) -> Float[Tensor, "time env"]:
+    """GAE(lambda) (Schulman et al. 2016, eq. 16), never across the end of an episode.
+
+        V'_t  = 0 where terminated, final_value_t where truncated, V(s_{t+1}) elsewhere
+        d_t   = r_t + gamma V'_t - V(s_t)
+        A_t   = d_t + gamma lambda A_{t+1}, where the second term is 0 if an episode ended at t or the rollout ends
+
+    With lambda = 1 this is the paper's K-step estimator (section III-A, with the usual exponent, see the notes)
+
+        A_t = sum_{i=0}^{K-1} gamma^i r_{t+i} + gamma^K V(s_{t+K}) - V(s_t)
+
+    where K reaches to the end of the rollout or of the episode, whichever comes first.
+
+    Args:
+        reward: Reward of the transition at t.
+        value: V of the observation before action t, and of the one after the last action: one row more than ``reward``.
+            After an end it is of the next episode's first observation.
+        final_value: V of the final observation; read only where truncated.
+        terminated: The episode ended without a future; wins over ``truncated``.
+        truncated: The episode ended at its time limit.
+        discount: gamma.
+        gae_lambda: lambda in [0, 1].
+
+    Returns:
+        A_t; A_t + V(s_t) is the target of the value function.
+    """
+    next_value = torch.where(truncated, final_value, value[1:])
+    next_value = torch.where(terminated, torch.zeros_like(next_value), next_value)
+    delta = reward + discount * next_value - value[:-1]
+    decay = discount * gae_lambda * (~(terminated | truncated)).to(reward.dtype)
+    advantage = torch.empty_like(delta)
+    accumulated = torch.zeros_like(delta[0])
+    for t in range(delta.shape[0] - 1, -1, -1):
+        accumulated = delta[t] + decay[t] * accumulated
+        advantage[t] = accumulated
+    return advantage

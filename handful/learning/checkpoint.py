@@ -1,0 +1,133 @@
+"""One file for everything that a run needs to go on: safetensors with JSON beside the arrays, and no pickle.
+
+Nested names become ``a/b/c``; arrays are tensors under that name, all else is JSON in the file's metadata, where an
+array leaves the placeholder ``{"$array": "a/b/c"}``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from handful.environment import StateTree
+from handful.errors import DataError, StorageError
+
+CHECKPOINT_FORMAT = "handful-checkpoint-1"
+"""Kind and version of a checkpoint, in its metadata."""
+
+_PLACEHOLDER = "$array"
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota of the disk is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "there is no permission to write there",
+    errno.ENOENT: "there is no such folder",
+}
+
+
+def save_checkpoint(path: pathlib.Path | str, tree: StateTree) -> None:
+    """Write a tree of arrays and JSON values; the file is the whole new one or the old one, never a part.
+
+    Args:
+        path: File to write or replace.
+        tree: Nested names; arrays of numbers or booleans, and plain JSON values, as leaves.
+
+    Raises:
+        StorageError: the disk refused; a previous file under that name is intact.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    skeleton = _without_arrays(tree, (), arrays)
+    metadata = {"format": CHECKPOINT_FORMAT, "tree": json.dumps(skeleton)}
+    write_atomically(path, safetensors.numpy.save(arrays, metadata))
+
+
+def load_checkpoint(path: pathlib.Path | str) -> StateTree:
+    """Read what ``save_checkpoint`` wrote, to the bit.
+
+    Raises:
+        DataError: there is no such file, or it is truncated, or something else than a checkpoint of this version.
+    """
+    metadata, arrays = read_safetensors(path, kind="checkpoint", file_format=CHECKPOINT_FORMAT)
+    try:
+        return _with_arrays(json.loads(metadata["tree"]), arrays)
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path} is damaged: the description of the checkpoint inside it cannot be read.") from error
+
+
+def read_safetensors(
+    path: pathlib.Path | str, *, kind: str, file_format: str
+) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Metadata and arrays of a file that must say in its metadata that it is of ``file_format``.
+
+    Raises:
+        DataError: it cannot be read, or says something else.
+    """
+    if not os.path.isfile(path):
+        raise DataError(f"there is no {kind} at {path}.")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise DataError(f"{path} is not a {kind}, or only a part of one: {error}.") from error
+    found = metadata.get("format", "no format at all")
+    if found != file_format:
+        raise DataError(f"{path} was expected to be a {kind} of format '{file_format}', but says '{found}'.")
+    return metadata, arrays
+
+
+def write_atomically(path: pathlib.Path | str, content: bytes) -> None:
+    """Write a file by way of a temporary one beside it, synced to the disk before it takes the name.
+
+    Raises:
+        StorageError: the disk refused; a previous file under that name is intact and the temporary one gone.
+    """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        intact = "; the previous file there is intact" if path.exists() else ""
+        raise StorageError(f"{path} could not be written, because {reason}{intact}.") from error
+
+
+def _sync_folder(folder: pathlib.Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _without_arrays(node: Any, name: tuple[str, ...], arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_arrays(value, (*name, str(key)), arrays) for key, value in node.items()}
+    if isinstance(node, np.ndarray):
+        joined = "/".join(name)
+        arrays[joined] = np.asarray(node, order="C")
+        return {_PLACEHOLDER: joined}
+    return node.item() if isinstance(node, np.generic) else node
+
+
+def _with_arrays(node: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if not isinstance(node, dict):
+        return node
+    if node.keys() == {_PLACEHOLDER}:
+        return arrays[node[_PLACEHOLDER]]
+    return {key: _with_arrays(value, arrays) for key, value in node.items()}

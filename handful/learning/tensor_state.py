@@ -1,0 +1,66 @@
+"""Modules, optimisers and generators as trees of named arrays, and back: what a checkpoint holds instead of pickles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from handful.environment import StateTree
+from handful.errors import DataError
+
+
+def module_state(module: nn.Module) -> StateTree:
+    """Parameters and buffers by name, copied to the CPU."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}
+
+
+def load_module(module: nn.Module, state: Any) -> None:
+    """Put parameters and buffers back.
+
+    Raises:
+        DataError: names or shapes differ from the module's.
+    """
+    own = module.state_dict()
+    if own.keys() != state.keys():
+        odd = sorted(own.keys() ^ state.keys())
+        raise DataError(
+            f"the saved {type(module).__name__} has other parameters than this one, for example '{odd[0]}'."
+        )
+    for name, tensor in own.items():
+        if tuple(tensor.shape) != tuple(state[name].shape):
+            raise DataError(
+                f"the saved {type(module).__name__} has '{name}' of shape {tuple(state[name].shape)}, "
+                f"this one of {tuple(tensor.shape)}."
+            )
+    module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in state.items()})
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> StateTree:
+    """Per-parameter statistics by the parameter's number; step sizes are the configuration's and not saved."""
+    return {
+        str(index): {name: value.detach().cpu().numpy().copy() for name, value in statistics.items()}
+        for index, statistics in optimizer.state_dict()["state"].items()
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: Any) -> None:
+    """Put the statistics back, each in the memory layout of its parameter.
+
+    A fused optimiser walks through parameter and statistics as they lie in memory: those of a convolution with its
+    channels last, put back with them first, would meet the wrong weights.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    own = optimizer.state_dict()
+    own["state"] = {
+        int(index): {name: _laid_out_as(parameters[int(index)], array) for name, array in statistics.items()}
+        for index, statistics in state.items()
+    }
+    optimizer.load_state_dict(own)
+
+
+def _laid_out_as(parameter: torch.Tensor, array: np.ndarray) -> torch.Tensor:
+    tensor = torch.from_numpy(np.array(array))
+    return torch.empty_like(parameter, requires_grad=False).copy_(tensor) if tensor.shape == parameter.shape else tensor

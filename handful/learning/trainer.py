@@ -1,0 +1,283 @@
+"""The training loop (paper, section III): rollout, discriminator, hybrid reward, advantages, PPO."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from handful.environment import OBJECT_FEATURES, StateTree, VectorEnvironment
+from handful.errors import ConfigurationError, DataError, TrainingError
+from handful.learning.advantage import generalized_advantage
+from handful.learning.episodes import EpisodeWindow
+from handful.learning.gail import Discriminator, DiscriminatorConfig, ExpertData
+from handful.learning.networks import Policy, PolicyConfig, PolicySizes, ValueFunction
+from handful.learning.ppo import PPO, PPOConfig
+from handful.learning.reward import check_imitation_weight, hybrid_reward
+from handful.learning.rollout import Rollout, RolloutCollector
+
+TRAINING_SEED_TAG = 1
+"""Third entry of a training seed [seed, env, 1]; evaluation's have two, so that the two never meet."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainerConfig:
+    """Everything that a run's outcome depends on beside the environment and the demonstrations."""
+
+    seed: int = 0
+    """Seed of the networks, the action noise, the minibatches and the environments."""
+    imitation_weight: float = 0.5
+    """lambda of the hybrid reward (paper: 0.5; 0 is reinforcement learning alone, 1 is imitation alone)."""
+    rollout_steps: int = 48
+    """Length of a rollout and of back-propagation through time [control steps] (notes A: 50, recalled?; here a multiple
+    of the camera's usual periods)."""
+    device: str = "cpu"
+    """Where the networks live: ``cpu`` or ``cuda``."""
+    policy: PolicyConfig = dataclasses.field(default_factory=PolicyConfig)
+    """The policy's network."""
+    ppo: PPOConfig = dataclasses.field(default_factory=PPOConfig)
+    """Policy optimisation."""
+    discriminator: DiscriminatorConfig = dataclasses.field(default_factory=DiscriminatorConfig)
+    """The discriminator."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ConfigurationError: a value is out of its range.
+        """
+        check_imitation_weight(self.imitation_weight)
+        if self.rollout_steps < 1:
+            raise ConfigurationError(f"rollout_steps must be at least 1, got {self.rollout_steps}.")
+
+
+class Trainer:
+    """Trains a policy in an environment; one call of ``iterate`` is one iteration of the paper's algorithm.
+
+    On the CPU, with the same number of threads, the run depends on the configuration, the environment and the
+    demonstrations alone, to the bit; so does a run that is saved, loaded into a new trainer and continued.
+    """
+
+    def __init__(self, config: TrainerConfig, environment: VectorEnvironment, expert: ExpertData | None = None) -> None:
+        """Draw the networks and begin an episode in every simulation.
+
+        Args:
+            config: The run.
+            environment: Simulations to train in; the trainer resets it and then has it alone.
+            expert: The demonstrations; may be left out where lambda is 0.
+
+        Raises:
+            ConfigurationError: the demonstrations are missing or do not fit the environment, or no such device.
+        """
+        self.config = config
+        self.environment = environment
+        spec = environment.spec
+        if config.device.startswith("cuda") and not torch.cuda.is_available():
+            raise ConfigurationError(f"the device '{config.device}' is not there; the choices here are: cpu.")
+        # Independent seeds for the parts, so that one part's draws do not move another's.
+        seeds = [int(seed) for seed in np.random.SeedSequence(config.seed).generate_state(4)]
+        self.policy = Policy(config.policy, PolicySizes.of(spec), seed=seeds[0]).to(config.device)
+        self.value_function = ValueFunction.of(spec, hidden_sizes=config.ppo.value_hidden_sizes, seed=seeds[1])
+        self.value_function.to(config.device)
+        self.generator = torch.Generator().manual_seed(seeds[2])
+        self.ppo = PPO(config.ppo, self.policy, self.value_function, generator=self.generator)
+        self.discriminator: Discriminator | None = None
+        if config.imitation_weight > 0:
+            self.discriminator = Discriminator(
+                config.discriminator,
+                feature_size=spec.observations[OBJECT_FEATURES].shape[0],
+                action_size=spec.action.shape[0],
+                seed=seeds[3],
+                device=config.device,
+            )
+            self._expert = _expert_inputs(self.discriminator, expert, environment, config.device)
+        self.collector = RolloutCollector(
+            environment,
+            environment.reset(seeds=[[config.seed, env, TRAINING_SEED_TAG] for env in range(environment.num_envs)]),
+            num_steps=config.rollout_steps,
+            hidden_size=config.policy.hidden_size,
+            device=config.device,
+        )
+        self.iteration = 0
+        self.steps = 0
+        self.seconds = 0.0
+        self._episodes = EpisodeWindow(spec.stages)
+
+    def iterate(self) -> dict[str, float]:
+        """One rollout and the updates on it.
+
+        Returns:
+            Metrics, as ``metrics.METRICS`` defines them.
+
+        Raises:
+            TrainingError: a reward, a value, a loss or a parameter is not finite. The trainer is then of no more use;
+                ``replay.write_replay`` keeps what leads to the error again.
+        """
+        start = time.perf_counter()
+        rollout = self.collector.collect(self.policy, generator=self.generator)
+        rollout_seconds = time.perf_counter() - start
+
+        metrics = self._update_discriminator(rollout)
+        imitation_reward = self._imitation_reward(rollout)
+        reward = hybrid_reward(
+            task_reward=rollout.task_reward,
+            imitation_reward=imitation_reward,
+            imitation_weight=self.config.imitation_weight,
+        )
+        advantage, value = self._advantage(rollout, reward)
+        metrics |= self.ppo.update(rollout, advantage=advantage, value_target=advantage + value)
+        metrics["auxiliary_error_cm"] = self._auxiliary_error_cm(rollout)
+        # Last, because the actions of this rollout were chosen with the old statistics.
+        self.policy.proprioception_normalizer.update(rollout.proprioception)
+        self._check_parameters()
+
+        self._episodes.add(rollout.episodes)
+        self.iteration += 1
+        num_steps = rollout.num_steps * rollout.num_envs
+        self.steps += num_steps
+        seconds = time.perf_counter() - start
+        self.seconds += seconds
+        if imitation_reward is not None:
+            metrics["imitation_reward"] = float(imitation_reward.mean())
+        return {
+            "iteration": float(self.iteration),
+            "steps": float(self.steps),
+            "seconds": self.seconds,
+            "steps_per_second": num_steps / seconds,
+            "rollout_seconds": rollout_seconds,
+            "update_seconds": seconds - rollout_seconds,
+            "task_reward": float(rollout.task_reward.mean()),
+            "reward": float(reward.mean()),
+            "policy_std": float(self.policy.log_std.detach().exp().mean()),
+            "value_explained_variance": _explained_variance(value, advantage + value),
+            **metrics,
+            **self._episodes.metrics(),
+        }
+
+    def _update_discriminator(self, rollout: Rollout) -> dict[str, float]:
+        if self.discriminator is None:
+            return {}
+        inputs = self.discriminator.inputs(rollout.object_features, rollout.action.clamp(-1, 1))
+        return self.discriminator.update(policy=inputs.flatten(0, 1), expert=self._expert)
+
+    def _imitation_reward(self, rollout: Rollout) -> Tensor | None:
+        if self.discriminator is None:
+            return None
+        return self.discriminator.reward(rollout.object_features, rollout.action.clamp(-1, 1))
+
+    @torch.no_grad()
+    def _advantage(self, rollout: Rollout, reward: Tensor) -> tuple[Tensor, Tensor]:
+        """Advantages and V before each action."""
+        self.value_function.state_normalizer.update(rollout.physical_state)
+        value = self.value_function(rollout.physical_state)
+        advantage = generalized_advantage(
+            reward=reward,
+            value=value,
+            final_value=self.value_function(rollout.final_physical_state),
+            terminated=rollout.terminated,
+            truncated=rollout.truncated,
+            discount=self.config.ppo.discount,
+            gae_lambda=self.config.ppo.gae_lambda,
+        )
+        for name, tensor in (("reward", reward), ("value", value), ("advantage", advantage)):
+            if not torch.isfinite(tensor).all():
+                raise TrainingError(f"iteration {self.iteration + 1}: the {name} of a step is not a finite number.")
+        return advantage, value[:-1]
+
+    @torch.no_grad()
+    def _auxiliary_error_cm(self, rollout: Rollout) -> float:
+        """On a sample of 64 frames, which costs nothing beside the update."""
+        stride = max(1, len(rollout.frames) // 64)
+        predicted = self.policy.auxiliary_head(self.policy.encode(rollout.frames[::stride]))
+        error = self.policy.position_normalizer.inverse(predicted) - rollout.frame_positions[::stride]
+        return 100.0 * float(error.square().mean().sqrt())
+
+    def _check_parameters(self) -> None:
+        for network, module in self._modules():
+            for name, tensor in module.state_dict().items():
+                if not torch.isfinite(tensor).all():
+                    raise TrainingError(
+                        f"iteration {self.iteration + 1}: the parameter '{name}' of the {network} is not finite."
+                    )
+
+    def _modules(self) -> Iterator[tuple[str, torch.nn.Module]]:
+        yield "policy", self.policy
+        yield "value function", self.value_function
+        if self.discriminator is not None:
+            yield "discriminator", self.discriminator
+
+    def state_dict(self) -> StateTree:
+        """All that a new trainer in a new environment needs to go on to the bit."""
+        return {
+            "iteration": self.iteration,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "ppo": self.ppo.state_dict(),
+            "discriminator": None if self.discriminator is None else self.discriminator.training_state(),
+            "generator": self.generator.get_state().numpy().copy(),
+            "collector": self.collector.state_dict(),
+            "episodes": self._episodes.state_dict(),
+            "environment": self.environment.state_dict(),
+        }
+
+    def load_state_dict(self, state: Any) -> None:
+        """Go on where ``state_dict`` was taken, with the same configuration, demonstrations and number of simulations.
+
+        Raises:
+            DataError: this is no trainer's state, or its networks have other sizes.
+            ConfigurationError: one of the two has a discriminator and the other has not, or the number of simulations
+                differs.
+        """
+        missing = {"iteration", "steps", "seconds", "ppo", "discriminator", "collector", "environment"} - state.keys()
+        if missing:
+            raise DataError(f"the checkpoint is not one of a training run: it has no '{min(missing)}'.")
+        num_saved = len(state["collector"]["episode_start"])
+        if num_saved != self.environment.num_envs:
+            raise ConfigurationError(
+                f"the saved run has {num_saved} simulations and this one {self.environment.num_envs}: go on with "
+                f"{num_saved}."
+            )
+        if (state["discriminator"] is None) != (self.discriminator is None):
+            raise ConfigurationError(
+                "the saved run and this one differ in whether there is a discriminator, which is where the imitation "
+                "weight is above 0: go on with the imitation weight of the saved run."
+            )
+        self.iteration, self.steps, self.seconds = state["iteration"], state["steps"], state["seconds"]
+        self.ppo.load_state_dict(state["ppo"])
+        if self.discriminator is not None:
+            self.discriminator.load_training_state(state["discriminator"])
+        self.generator.set_state(torch.from_numpy(np.array(state["generator"])))
+        self._episodes.load_state_dict(state["episodes"])
+        self.collector.load_state_dict(state["collector"], self.environment.load_state_dict(state["environment"]))
+
+
+def _expert_inputs(
+    discriminator: Discriminator, expert: ExpertData | None, environment: VectorEnvironment, device: str
+) -> Tensor:
+    if expert is None:
+        raise ConfigurationError("imitation needs demonstrations: give some, or set the imitation weight to 0.")
+    spec = environment.spec
+    for name, array, size in (
+        ("object features", expert.object_features, spec.observations[OBJECT_FEATURES].shape[0]),
+        ("actions", expert.actions, spec.action.shape[0]),
+    ):
+        if array is None:
+            continue
+        if array.ndim != 2 or array.shape[1] != size or array.shape[0] == 0 or not np.isfinite(array).all():
+            raise ConfigurationError(
+                f"the demonstrations' {name} must be finite, of shape [samples, {size}] for {spec.task} and at least "
+                f"one sample, got shape {list(array.shape)}."
+            )
+    actions = None if expert.actions is None else torch.from_numpy(expert.actions.astype(np.float32)).to(device)
+    features = torch.from_numpy(expert.object_features.astype(np.float32)).to(device)
+    return discriminator.inputs(features, actions)
+
+
+def _explained_variance(value: Tensor, target: Tensor) -> float:
+    variance = float(target.var())
+    return 1.0 - float((target - value).var()) / variance if variance > 0 else 0.0

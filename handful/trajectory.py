@@ -1,0 +1,106 @@
+"""One episode: T+1 states and observations, T actions between them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from handful.errors import DataError
+
+
+@dataclasses.dataclass(frozen=True)
+class Trajectory:
+    """A recorded episode with everything needed to begin again from any of its states, in its own world.
+
+    Raises:
+        DataError: lengths do not match, or a number is not finite; the message begins with the field's name.
+    """
+
+    observations: Mapping[str, np.ndarray]
+    """Observation groups before the first action and after each, [T+1, ...]."""
+    actions: np.ndarray
+    """Joint velocities as fractions of their limits, in [-1, 1], float32 [T, action]."""
+    states: np.ndarray
+    """Full physical states as the simulation saves them, float64 [T+1, state_size]."""
+    rewards: np.ndarray
+    """Task reward of each transition, float32 [T]."""
+    stages: np.ndarray
+    """Stage of each state, int64 [T+1]."""
+    world: Mapping[str, np.ndarray]
+    """The draw that made this world."""
+    success_step: int
+    """Index of the state from which the top stage held without a break until the end."""
+    seed: tuple[int, ...] = ()
+    """Seed of the episode's draws."""
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        length = len(self.actions)
+        if self.actions.ndim != 2 or length < 1:
+            raise DataError(f"actions: expected shape [T, action] with T of at least 1, got {self.actions.shape}.")
+        if self.states.ndim != 2:
+            raise DataError(f"states: expected shape [T+1, state_size], got {self.states.shape}.")
+        rows = {"states": (self.states, length + 1), "rewards": (self.rewards, length)}
+        rows["stages"] = (self.stages, length + 1)
+        rows |= {f"observations/{group}": (values, length + 1) for group, values in self.observations.items()}
+        for field, (values, expected) in rows.items():
+            if len(values) != expected:
+                raise DataError(f"{field}: expected {expected} rows for {length} actions, got {len(values)}.")
+        numbers = {"actions": self.actions, **{field: values for field, (values, _) in rows.items()}}
+        numbers |= {f"world/{name}": values for name, values in self.world.items()}
+        for field, values in numbers.items():
+            if not np.isfinite(values).all():
+                raise DataError(f"{field}: holds a number that is not finite{_first_bad_row(values)}.")
+        if np.abs(self.actions).max() > 1.0:
+            raise DataError("actions: expected values in [-1, 1].")
+        if not 0 <= self.success_step <= length:
+            raise DataError(f"success_step: expected a step from 0 to {length}, got {self.success_step}.")
+
+    def __len__(self) -> int:
+        """Number of actions, T."""
+        return len(self.actions)
+
+    def cut(self, length: int) -> Trajectory:
+        """The first ``length`` actions and the states around them; all of it if it is no longer than that."""
+        length = min(length, len(self))
+        return dataclasses.replace(
+            self,
+            observations={group: values[: length + 1] for group, values in self.observations.items()},
+            actions=self.actions[:length],
+            states=self.states[: length + 1],
+            rewards=self.rewards[:length],
+            stages=self.stages[: length + 1],
+            success_step=min(self.success_step, length),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Demonstrations:
+    """The demonstrations of one task."""
+
+    task: str
+    """The task's name."""
+    trajectories: Sequence[Trajectory]
+    """The episodes, in the order in which they were recorded."""
+    top_stage: int
+    """Number of the task's last stage, which is success."""
+    control_timestep: float
+    """Time between two actions [s]."""
+    randomization: str = "unknown"
+    """Level at which the worlds were drawn."""
+    camera_hz: int = 0
+    """Rate at which the images were taken [Hz]; 0 where there are none."""
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+        return len(self.trajectories)
+
+
+def _first_bad_row(values: np.ndarray) -> str:
+    """Which row of an array is the first with a number that is not finite, in words; nothing for a scalar."""
+    if np.ndim(values) == 0:
+        return ""
+    bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    return f" (first in row {int(np.argmax(bad))})"

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import collections
+import math
+
+import numpy as np
+import pytest
+from recording import make_environment
+
+from handful.demonstrations.curriculum import (
+    DemonstrationStarts,
+    cut_after_success,
+    demonstration_returns,
+    expert_data,
+    mean_demonstration_return,
+)
+from handful.environment import OBJECT_FEATURES
+from handful.errors import ConfigurationError, DataError
+from handful.trajectory import Demonstrations, Trajectory
+
+STAGES = np.array([0] * 30 + [1] * 6 + [2] * 45)
+
+
+def _trajectory(stages=STAGES, offset=0.0, **changes):
+    """An episode whose states, features and actions count its steps."""
+    count = np.arange(len(stages), dtype=np.float64) + offset
+    fields = {
+        "observations": {OBJECT_FEATURES: count[:, None].astype(np.float32)},
+        "actions": (count[:-1, None] / 10_000).astype(np.float32),
+        "states": count[:, None],
+        "rewards": np.float32([0.0, 0.125, 1.0])[stages[1:]],
+        "stages": stages,
+        "world": {"offset": np.asarray(offset)},
+        "success_step": int(np.argmax(stages == 2)),
+    }
+    return Trajectory(**{**fields, **changes})
+
+
+def _demonstrations():
+    trajectories = (_trajectory(), _trajectory(np.array([0] * 10 + [2] * 41), offset=1000.0))
+    return Demonstrations("toy", trajectories, top_stage=2, control_timestep=0.05)
+
+
+def _draw(starts, number=4000):
+    generator = np.random.default_rng(0)
+    return [starts.sample(generator) for _ in range(number)]
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_random_starts_come_with_their_probability(probability):
+    drawn = _draw(DemonstrationStarts(_demonstrations(), random_start_probability=probability))
+    share = np.mean([start is None for start in drawn])
+    assert abs(share - probability) < 4 * math.sqrt(probability * (1 - probability) / len(drawn)) + 1e-9
+
+
+@pytest.mark.parametrize(("include_solved", "clusters"), [(False, {0, 1}), (True, {0, 1, 2})])
+def test_clusters_are_drawn_uniformly_whatever_their_sizes(include_solved, clusters):
+    starts = DemonstrationStarts(_demonstrations(), random_start_probability=0.0, include_solved=include_solved)
+    drawn = _draw(starts)
+    count = collections.Counter(start.cluster for start in drawn)
+    assert set(count) == clusters
+    for number in count.values():
+        share = 1.0 / len(clusters)
+        assert abs(number / len(drawn) - share) < 4 * math.sqrt(share * (1 - share) / len(drawn))
+
+
+def test_within_a_cluster_every_state_is_as_likely_and_keeps_its_world():
+    starts = DemonstrationStarts(_demonstrations(), random_start_probability=0.0)
+    count = collections.Counter(float(start.state[0]) for start in _draw(starts, 8000) if start.cluster == 0)
+    assert set(count) == {float(step) for step in [*range(30), *range(1000, 1010)]}
+    assert max(count.values()) < 2.0 * min(count.values())  # about 100 each
+    for start in _draw(starts, 200):
+        assert (start.state[0] >= 1000) == (start.world["offset"] == 1000.0)
+
+
+def test_solved_starts_end_the_chosen_time_after_success():
+    starts = DemonstrationStarts(
+        _demonstrations(), random_start_probability=0.0, include_solved=True, cut_after_success_s=0.5
+    )
+    steps = {float(start.state[0]) for start in _draw(starts) if start.cluster == 2}
+    assert steps == {float(step) for step in [*range(36, 47), *range(1010, 1021)]}
+
+
+def test_demonstrations_with_nothing_to_begin_from_are_refused():
+    solved = _trajectory(np.full(41, 2), success_step=0)
+    demonstrations = Demonstrations("toy", (solved,), top_stage=2, control_timestep=0.05)
+    with pytest.raises(ConfigurationError, match="include the solved stage"):
+        DemonstrationStarts(demonstrations)
+    with pytest.raises(ConfigurationError, match="between 0 and 1"):
+        DemonstrationStarts(demonstrations, random_start_probability=1.5)
+
+
+@pytest.mark.parametrize(("seconds", "length"), [(0.0, 36), (1.0, 56), (9.0, 80), (math.inf, 80)])
+def test_a_demonstration_is_cut_the_chosen_time_after_success(seconds, length):
+    cut = cut_after_success(_trajectory(), seconds, 0.05)
+    assert len(cut) == length
+    assert len(cut.states) == len(cut.stages) == length + 1
+
+
+def test_expert_features_are_those_of_the_state_that_the_action_led_to():
+    features, actions = expert_data(_demonstrations(), 1.0)
+    assert len(features) == len(actions) == 56 + 30
+    np.testing.assert_allclose(features[:, 0], actions[:, 0] * 10_000 + 1, rtol=1e-4)
+
+
+def test_the_return_of_a_demonstration_is_that_of_one_which_holds_on():
+    returns = demonstration_returns(_demonstrations(), horizon=100)
+    np.testing.assert_allclose(returns, [6 * 0.125 + 65, 91])
+    np.testing.assert_allclose(demonstration_returns(_demonstrations(), horizon=40), [6 * 0.125 + 5, 31])
+    mean, (low, high) = mean_demonstration_return(_demonstrations(), 100)
+    assert low < mean == returns.mean() < high
+
+
+def test_an_episode_begins_in_the_state_and_the_world_of_its_demonstration(demonstrations):
+    starts = DemonstrationStarts(demonstrations, random_start_probability=0.0)
+    environment = make_environment(num_envs=4, starts=starts)
+    step = environment.reset()
+    states = environment.physics.get_state()
+    for env in range(4):
+        matches = [each for each in demonstrations.trajectories if (each.states == states[env]).all(axis=1).any()]
+        assert len(matches) == 1
+        assert all((environment.worlds[name][env] == value).all() for name, value in matches[0].world.items())
+        row = int(np.argmax((matches[0].states == states[env]).all(axis=1)))
+        assert step.stage[env] == matches[0].stages[row] < demonstrations.top_stage
+        np.testing.assert_array_equal(
+            step.observation[OBJECT_FEATURES][env], matches[0].observations[OBJECT_FEATURES][row]
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"states": np.zeros((80, 1))}, "states: expected 81 rows for 80 actions, got 80"),
+        ({"rewards": np.zeros(81, np.float32)}, "rewards: expected 80 rows"),
+        ({"stages": STAGES[:-1]}, "stages: expected 81 rows"),
+        ({"observations": {"x": np.zeros((80, 2))}}, "observations/x: expected 81 rows"),
+        ({"states": np.full((81, 1), np.inf)}, r"states: holds a number that is not finite \(first in row 0\)"),
+        ({"actions": np.full((80, 1), 2.0)}, r"actions: expected values in \[-1, 1\]"),
+        ({"actions": np.zeros((0, 1))}, "actions: expected shape"),
+        ({"success_step": 81}, "success_step: expected a step from 0 to 80"),
+    ],
+)
+def test_a_trajectory_whose_fields_do_not_fit_is_refused(changes, message):
+    with pytest.raises(DataError, match=message):
+        _trajectory(**changes)

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from recording import TASK, make_environment
+
+from handful.demonstrations.dataset import load_demonstrations
+from handful.demonstrations.model_signature import model_signature
+from handful.errors import ConfigurationError, DataError, HandfulError
+from handful.simulation.randomization import Level, Parameter
+
+
+def _replace(episode, name, change):
+    values = change(episode[name][()])
+    del episode[name]
+    episode[name] = values
+
+
+def _with_nan(values):
+    values = np.array(values)
+    values.flat[-1] = np.nan
+    return values
+
+
+def _delete(name):
+    def change(episode):
+        del episode[name]
+
+    return change
+
+
+def _edit(name, change):
+    return lambda episode: _replace(episode, name, change)
+
+
+def _attribute(name, value):
+    def change(episode):
+        episode.attrs[name] = value
+
+    return change
+
+
+BROKEN_EPISODES = {
+    "a missing field": (_delete("actions"), "actions: the field is missing"),
+    "a missing observation group": (_delete("obs/proprioception"), "obs/proprioception: the field is missing"),
+    "a missing final state": (_delete("final_state"), "final_state: the field is missing"),
+    "no world": (_delete("world"), "world: the group is missing"),
+    "a missing parameter": (_delete("world/block.mass"), "world/block.mass: the field is missing"),
+    "NaN in the actions": (_edit("actions", _with_nan), "actions: holds a number that is not finite"),
+    "NaN in the states": (_edit("states", _with_nan), "states: holds a number that is not finite"),
+    "NaN in an observation": (
+        _edit("obs/object_features", _with_nan),
+        "obs/object_features: holds a number that is not finite",
+    ),
+    "NaN in the world": (_edit("world/block.yaw", _with_nan), "world/block.yaw: holds a number that is not finite"),
+    "too few actions": (_edit("actions", lambda a: a[:-3]), r"actions: expected shape \(\d+, 9\), got \(\d+, 9\)"),
+    "too few stages": (_edit("stages", lambda s: s[:-1]), "stages: expected shape"),
+    "too few images": (_edit("obs/pixels", lambda p: p[:-1]), "obs/pixels: expected shape"),
+    "states of another size": (_edit("states", lambda s: s[:, :-1]), "states: expected shape"),
+    "actions of another type": (_edit("actions", lambda a: a.astype(np.float64)), "actions: expected numbers of type"),
+    "actions out of range": (_edit("actions", lambda a: a * 3.0), r"actions: expected values in \[-1, 1\]"),
+    "a stage that is none": (_edit("stages", lambda s: s + 7), "stages: expected numbers from 0 to 2"),
+    "no number of samples": (lambda episode: episode.attrs.pop("num_samples"), "attribute num_samples: expected"),
+    "a wrong number of samples": (_attribute("num_samples", 7), "expected shape"),
+    "a success that is none": (_attribute("success_step", 0), "success_step: the stages do not stay at the top"),
+    "a success after the end": (_attribute("success_step", 9999), "success_step: expected a step from 0 to"),
+}
+
+
+@pytest.mark.parametrize("damage", BROKEN_EPISODES)
+def test_the_first_thing_wrong_is_named_by_file_episode_and_field(copy_path, damage):
+    change, message = BROKEN_EPISODES[damage]
+    with h5py.File(copy_path, "a") as file:
+        change(file["data/demo_1"])
+    with pytest.raises(DataError, match=rf"broken\.hdf5, episode demo_1, {message}"):
+        load_demonstrations(copy_path, TASK)
+
+
+def test_a_file_of_another_task_says_which(copy_path):
+    with h5py.File(copy_path, "a") as file:
+        header = json.loads(file["data"].attrs["env_args"])
+        file["data"].attrs["env_args"] = json.dumps({**header, "env_name": "pouring"})
+    with pytest.raises(DataError, match="of the task 'pouring', not of 'block-lifting'"):
+        load_demonstrations(copy_path, TASK)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("model_signature", "0123456789abcdef", "attribute model_signature: recorded with another version"),
+        ("format_version", 99, "attribute format_version: expected 1, got 99"),
+        ("env_args", "{", "attribute env_args: expected JSON"),
+        ("env_args", "[]", "attribute env_args: expected JSON"),
+        ("env_args", 3, "attribute env_args: expected JSON"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_refused(copy_path, attribute, value, message):
+    with h5py.File(copy_path, "a") as file:
+        file["data"].attrs[attribute] = value
+    with pytest.raises(DataError, match=message):
+        load_demonstrations(copy_path, TASK)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(copy_path, share):
+    whole = copy_path.read_bytes()
+    copy_path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(DataError, match=r"broken\.hdf5 is not a whole HDF5 file"):
+        load_demonstrations(copy_path, TASK)
+
+
+def test_a_file_that_is_not_hdf5_or_holds_no_episodes_is_refused(tmp_path, copy_path):
+    text = tmp_path / "text.hdf5"
+    text.write_text("hello")
+    with pytest.raises(DataError, match="not a whole HDF5 file"):
+        load_demonstrations(text, TASK)
+    with h5py.File(tmp_path / "other.hdf5", "w") as file:
+        file["x"] = 1
+    with pytest.raises(DataError, match="no group 'data'"):
+        load_demonstrations(tmp_path / "other.hdf5", TASK)
+    with h5py.File(copy_path, "a") as file:
+        for name in list(file["data"]):
+            del file["data"][name]
+    with pytest.raises(DataError, match="holds no episode"):
+        load_demonstrations(copy_path, TASK)
+    with pytest.raises(ConfigurationError, match="no demonstration file"):
+        load_demonstrations(tmp_path / "nowhere.hdf5", TASK)
+
+
+def test_flipped_bytes_never_end_in_anything_but_a_clear_error(copy_path):
+    whole = bytearray(copy_path.read_bytes())
+    generator = np.random.default_rng(0)
+    for _ in range(40):
+        broken = bytearray(whole)
+        for where in generator.integers(0, len(whole), 200):
+            broken[where] ^= 0xFF
+        copy_path.write_bytes(broken)
+        try:
+            load_demonstrations(copy_path, TASK)
+        except HandfulError as error:
+            assert "broken.hdf5" in str(error)
+
+
+def test_the_images_can_be_left_out(recorded_path):
+    for trajectory in load_demonstrations(recorded_path, TASK, pixels=False).trajectories:
+        assert "pixels" not in trajectory.observations
+
+
+def test_the_signature_changes_with_dynamics_and_parameters_but_not_with_looks():
+    environment = make_environment(num_envs=1)
+    model, parameters = environment.physics.model, environment.parameters
+    before = model_signature(model, parameters)
+    model.geom_rgba[:] = 0.5
+    assert model_signature(model, parameters) == before
+    more = (*parameters, Parameter.between("new", 0.0, 1.0, level=Level.TASK))
+    assert model_signature(model, more) != before
+    model.dof_armature[0] *= 1.1
+    assert model_signature(model, parameters) != before

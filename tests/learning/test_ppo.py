@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from toy import ToyEnvironment
+
+from handful.errors import ConfigurationError, TrainingError
+from handful.learning.networks import Policy, PolicyConfig, PolicySizes, ValueFunction
+from handful.learning.ppo import PPO, PPOConfig, adapted_kl_weight, policy_loss
+from handful.learning.rollout import Rollout, RolloutCollector
+
+
+def collect(*, num_rollouts: int = 1, recurrent: bool = True) -> tuple[Policy, Rollout, ToyEnvironment]:
+    """The last of some rollouts in which episodes end at all times and in both ways, and images are held."""
+    environment = ToyEnvironment(6, camera_period=3, divergence=0.05, staggered=True)
+    policy = Policy(PolicyConfig(recurrent=recurrent), PolicySizes.of(environment.spec), seed=0)
+    torch.nn.init.normal_(policy.mean_layer.weight, std=0.1, generator=torch.Generator().manual_seed(0))
+    collector = RolloutCollector(
+        environment, environment.reset(seeds=range(6)), num_steps=25, hidden_size=100, device="cpu"
+    )
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(num_rollouts):
+        rollout = collector.collect(policy, generator=generator)
+    return policy, rollout, environment
+
+
+def advantage_of(rollout: Rollout) -> torch.Tensor:
+    return torch.randn(rollout.terminated.shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("recurrent", [True, False])
+@pytest.mark.parametrize("num_rollouts", [1, 3])
+def test_before_the_first_update_the_ratio_is_one_and_the_kl_zero(num_rollouts, recurrent):
+    policy, rollout, _ = collect(num_rollouts=num_rollouts, recurrent=recurrent)
+    assert rollout.terminated.any() and rollout.truncated.any() and rollout.episode_start[1:].any()
+    assert len(rollout.frames) < 0.75 * rollout.frame_index.numel()
+    for envs in (torch.arange(6), torch.tensor([4, 1])):
+        batch = rollout.select(envs)
+        loss = policy_loss(policy, batch, advantage_of(batch), config=PPOConfig(), kl_weight=1.0)
+        # The same sums in batches of other sizes: float32 rounding alone.
+        torch.testing.assert_close(loss.ratio, torch.ones_like(loss.ratio), rtol=0, atol=2e-5)
+        assert abs(loss.kl.item()) < 1e-7
+
+
+@pytest.mark.parametrize("objective", ["kl", "clip"])
+def test_the_gradient_of_the_loss_equals_finite_differences(objective):
+    policy, rollout, _ = collect()
+    batch = rollout.select(torch.tensor([0, 3]))
+    # Away from the old policy, so that the penalty and the clipping take part.
+    generator = torch.Generator().manual_seed(2)
+    batch.mean = batch.mean + 0.2 * torch.randn(batch.mean.shape, generator=generator)
+    config = PPOConfig(objective=objective, entropy_weight=0.1, auxiliary_weight=0.3)
+    policy.double()
+    batch = _double(batch)
+
+    def loss() -> torch.Tensor:
+        return policy_loss(policy, batch, advantage_of(batch).double(), config=config, kl_weight=0.7).total
+
+    parameters = [policy.log_std, policy.mean_layer.bias, policy.core.weight_hh_l0, policy.encoder[5].weight]
+    gradients = torch.autograd.grad(loss(), parameters)
+    step = 1e-6
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        direction /= direction.norm()
+        with torch.no_grad():
+            parameter += step * direction
+            above = loss()
+            parameter -= 2 * step * direction
+            below = loss()
+            parameter += step * direction
+        # float64: the rounding of the loss over the step, and kinks of ReLU within it.
+        expected = (gradient * direction).sum().item()
+        assert (above - below).item() / (2 * step) == pytest.approx(expected, rel=1e-4, abs=1e-7)
+
+
+def _double(batch: Rollout) -> Rollout:
+    def convert(value):
+        if isinstance(value, tuple):
+            return tuple(convert(v) for v in value)
+        return value.double() if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
+
+    return dataclasses.replace(
+        batch, **{field.name: convert(getattr(batch, field.name)) for field in dataclasses.fields(batch)}
+    )
+
+
+def test_the_policys_output_cannot_depend_on_other_groups():
+    policy, rollout, environment = collect()
+    assert set(vars(PolicySizes.of(environment.spec))) == {"image", "proprioception", "action", "object_positions"}
+    inputs = (rollout.frames, rollout.frame_index, rollout.proprioception, rollout.initial_state, rollout.episode_start)
+    before = policy.evaluate_sequence(*inputs).mean
+    for name in ("physical_state", "final_physical_state", "object_features", "frame_positions"):
+        getattr(rollout, name).add_(1.0)
+    assert torch.equal(policy.evaluate_sequence(*inputs).mean, before)
+
+
+def test_actions_do_not_change_when_the_environments_other_groups_do():
+    means = []
+    for noise in (0.0, 5.0):
+        environment = ToyEnvironment(4)
+        observation = environment._observation
+
+        def disturbed(noise=noise, observation=observation):
+            groups = observation()
+            for name in ("physical_state", "object_features", "object_positions"):
+                groups[name] = groups[name] + np.float32(noise)
+            return groups
+
+        environment._observation = disturbed
+        policy = Policy(PolicyConfig(), PolicySizes.of(environment.spec), seed=0)
+        collector = RolloutCollector(
+            environment, environment.reset(seeds=range(4)), num_steps=10, hidden_size=100, device="cpu"
+        )
+        means.append(collector.collect(policy, generator=torch.Generator().manual_seed(0)).mean)
+    assert torch.equal(*means)
+
+
+def test_the_kl_weight_doubles_above_and_halves_below_the_target():
+    assert adapted_kl_weight(1.0, kl=0.031, kl_target=0.02) == 2.0
+    assert adapted_kl_weight(1.0, kl=0.013, kl_target=0.02) == 0.5
+    assert adapted_kl_weight(1.0, kl=0.02, kl_target=0.02) == 1.0
+    assert adapted_kl_weight(1e4, kl=1.0, kl_target=0.02) == 1e4
+
+
+def test_an_update_ends_early_when_the_kl_runs_away():
+    policy, rollout, _ = collect()
+    value_function = ValueFunction(7, seed=0)
+    config = PPOConfig(learning_rate=0.05, kl_stop_factor=2.0, epochs=10)
+    ppo = PPO(config, policy, value_function, generator=torch.Generator().manual_seed(0))
+    metrics = ppo.update(rollout, advantage=advantage_of(rollout), value_target=advantage_of(rollout))
+    assert metrics["epochs"] < 10 and ppo.kl_weight == 2.0
+
+
+def test_a_loss_that_is_not_finite_stops_the_update():
+    policy, rollout, _ = collect()
+    ppo = PPO(PPOConfig(), policy, ValueFunction(7, seed=0), generator=torch.Generator().manual_seed(0))
+    advantage = advantage_of(rollout)
+    advantage[3, 2] = float("nan")
+    with pytest.raises(TrainingError, match="finite"):
+        ppo.update(rollout, advantage=advantage, value_target=advantage)
+
+
+@pytest.mark.parametrize("options", [{"discount": 1.5}, {"objective": "trpo"}, {"epochs": 1, "num_minibatches": 1}])
+def test_impossible_configurations_are_refused(options):
+    with pytest.raises(ConfigurationError):
+        PPOConfig(**options)

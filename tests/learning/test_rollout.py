@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from toy import ToyEnvironment
+
+from handful.errors import TrainingError
+from handful.learning.networks import Policy, PolicyConfig, PolicySizes
+from handful.learning.rollout import RolloutCollector
+
+
+class Recording:
+    """An environment that remembers what it reported."""
+
+    def __init__(self, environment: ToyEnvironment) -> None:
+        self._environment = environment
+        self.reports = []
+        self.actions = []
+
+    def __getattr__(self, name):
+        return getattr(self._environment, name)
+
+    def reset(self, **options):
+        self.reports.append(self._environment.reset(**options))
+        return self.reports[-1]
+
+    def step(self, action):
+        self.actions.append(action.copy())
+        self.reports.append(self._environment.step(action))
+        return self.reports[-1]
+
+
+def recorded_rollouts(num_rollouts: int, **options):
+    environment = Recording(ToyEnvironment(5, camera_period=4, divergence=0.1, staggered=True, **options))
+    policy = Policy(PolicyConfig(), PolicySizes.of(environment.spec), seed=0)
+    collector = RolloutCollector(
+        environment, environment.reset(seeds=range(5)), num_steps=10, hidden_size=100, device="cpu"
+    )
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(num_rollouts):
+        rollout = collector.collect(policy, generator=generator)
+    return environment, rollout, collector, policy
+
+
+@pytest.mark.parametrize("num_rollouts", [1, 4])
+def test_a_rollout_holds_what_the_environment_reported(num_rollouts):
+    environment, rollout, _, _ = recorded_rollouts(num_rollouts)
+    before, after = environment.reports[-11:-1], environment.reports[-10:]
+    for t in range(10):
+        observation = before[t].observation
+        np.testing.assert_array_equal(rollout.frames[rollout.frame_index[t]], observation["pixels"])
+        np.testing.assert_array_equal(rollout.proprioception[t], observation["proprioception"])
+        np.testing.assert_array_equal(rollout.physical_state[t], observation["physical_state"])
+        # The very first time step has no end before it, but begins episodes.
+        start = before[t].done if len(environment.reports) > 11 or t > 0 else np.ones(5, dtype=bool)
+        np.testing.assert_array_equal(rollout.episode_start[t], start)
+        np.testing.assert_array_equal(rollout.task_reward[t], after[t].reward)
+        np.testing.assert_array_equal(rollout.terminated[t], after[t].terminated)
+        np.testing.assert_array_equal(rollout.truncated[t], after[t].truncated)
+        np.testing.assert_array_equal(rollout.action[t], environment.actions[-10:][t])
+    np.testing.assert_array_equal(rollout.physical_state[10], after[-1].observation["physical_state"])
+    assert rollout.episodes == [episode for step in after for episode in step.episodes]
+
+
+def test_the_state_reached_is_the_final_one_where_an_episode_ended():
+    environment, rollout, _, _ = recorded_rollouts(3)
+    num_ends = 0
+    for t, step in enumerate(environment.reports[-10:]):
+        for env in range(5):
+            reached = step.final_observation if step.done[env] else step.observation
+            np.testing.assert_array_equal(rollout.object_features[t, env], reached["object_features"][env])
+            if step.done[env]:
+                num_ends += 1
+                np.testing.assert_array_equal(rollout.final_physical_state[t, env], reached["physical_state"][env])
+    assert num_ends > 2
+
+
+def test_the_auxiliary_target_is_where_the_objects_were_when_the_image_was_taken():
+    class Drifting(ToyEnvironment):
+        """The target moves at every step, so that an old image has an old target."""
+
+        def step(self, action):
+            self._target += 0.01
+            return super().step(action)
+
+    environment = Recording(Drifting(3, camera_period=4))
+    policy = Policy(PolicyConfig(), PolicySizes.of(environment.spec), seed=0)
+    collector = RolloutCollector(
+        environment, environment.reset(seeds=range(3)), num_steps=6, hidden_size=100, device="cpu"
+    )
+    generator = torch.Generator().manual_seed(0)
+    collector.collect(policy, generator=generator)
+    rollout = collector.collect(policy, generator=generator)
+    # The second rollout begins at step 6 with the image of step 4, and sees those of steps 8 and (of 11 steps) no more.
+    for t, taken in enumerate((4, 4, 8, 8, 8, 8)):
+        expected = environment.reports[taken].observation["object_positions"]
+        np.testing.assert_array_equal(rollout.frame_positions[rollout.frame_index[t]], expected)
+
+
+def test_more_new_images_than_expected_find_room():
+    environment = ToyEnvironment(2, camera_period=50, divergence=0.9)
+    policy = Policy(PolicyConfig(), PolicySizes.of(environment.spec), seed=0)
+    collector = RolloutCollector(
+        environment, environment.reset(seeds=range(2)), num_steps=40, hidden_size=100, device="cpu"
+    )
+    rollout = collector.collect(policy, generator=torch.Generator().manual_seed(0))
+    assert len(rollout.frames) > 60
+
+
+def test_an_action_that_is_not_finite_never_reaches_the_environment():
+    environment, _, collector, policy = recorded_rollouts(1)
+    with torch.no_grad():
+        policy.mean_layer.bias[1] = float("nan")
+    num_reports = len(environment.reports)
+    with pytest.raises(TrainingError, match="action 1 in simulation 0 is nan"):
+        collector.collect(policy, generator=torch.Generator())
+    assert len(environment.reports) == num_reports

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from toy import ToyEnvironment, expert_features
+from tree import assert_same
+
+from handful.errors import ConfigurationError, DataError, TrainingError
+from handful.learning.checkpoint import load_checkpoint, save_checkpoint
+from handful.learning.evaluation import PolicyActor, RandomActor, evaluate_policy
+from handful.learning.gail import DiscriminatorConfig, ExpertData
+from handful.learning.metrics import metric_names
+from handful.learning.networks import PolicyConfig
+from handful.learning.ppo import PPOConfig
+from handful.learning.replay import replay, write_replay
+from handful.learning.trainer import Trainer, TrainerConfig
+
+FEATURES, ACTIONS = expert_features(num_episodes=5, seed=0)
+EXPERT = ExpertData(FEATURES, ACTIONS)
+SMALL = TrainerConfig(
+    rollout_steps=7,
+    ppo=PPOConfig(epochs=2, num_minibatches=2),
+    discriminator=DiscriminatorConfig(batch_size=32, replay_size=100, use_actions=True),
+)
+TIMES = {"seconds", "steps_per_second", "rollout_seconds", "update_seconds"}
+
+
+def small_trainer(**changes) -> Trainer:
+    # Episodes end in the middle of rollouts, images are held across them.
+    environment = ToyEnvironment(4, camera_period=3, divergence=0.03, demo_start=0.5, staggered=True)
+    return Trainer(dataclasses.replace(SMALL, **changes), environment, EXPERT)
+
+
+def without_times(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name not in TIMES}
+
+
+def everything(trainer: Trainer) -> dict:
+    return {name: value for name, value in trainer.state_dict().items() if name != "seconds"}
+
+
+@pytest.mark.parametrize("recurrent", [True, False])
+def test_a_run_stopped_and_resumed_equals_one_never_stopped_to_the_bit(tmp_path, recurrent):
+    policy = PolicyConfig(recurrent=recurrent)
+    whole, first = small_trainer(policy=policy), small_trainer(policy=policy)
+    for _ in range(3):
+        whole.iterate()
+        first.iterate()
+    save_checkpoint(tmp_path / "c", first.state_dict())
+    second = small_trainer(policy=policy)
+    second.load_state_dict(load_checkpoint(tmp_path / "c"))
+    for _ in range(3):
+        assert without_times(second.iterate()) == without_times(whole.iterate())
+    assert_same(everything(whole), everything(second))
+
+
+def test_states_of_something_else_are_refused():
+    trainer = small_trainer()
+    with pytest.raises(DataError, match="not one of a training run"):
+        trainer.load_state_dict({"weights": 1})
+    state = trainer.state_dict()
+    with pytest.raises(ConfigurationError, match="has 4 simulations and this one 3"):
+        Trainer(SMALL, ToyEnvironment(3), EXPERT).load_state_dict(state)
+    with pytest.raises(ConfigurationError, match="imitation"):
+        small_trainer(imitation_weight=0.0).load_state_dict(state)
+    with pytest.raises(DataError, match="of shape"):
+        small_trainer(policy=PolicyConfig(hidden_size=50)).load_state_dict(state)
+
+
+def test_saving_does_not_change_the_run_nor_share_memory_with_it():
+    trainer, undisturbed = small_trainer(), small_trainer()
+    state = trainer.state_dict()
+    weights = state["ppo"]["policy"]["mean_layer.weight"].copy()
+    assert without_times(trainer.iterate()) == without_times(undisturbed.iterate())
+    np.testing.assert_array_equal(state["ppo"]["policy"]["mean_layer.weight"], weights)
+
+
+def test_global_generators_play_no_part_and_another_seed_is_another_run():
+    torch.manual_seed(1)
+    first = without_times(small_trainer().iterate())
+    torch.manual_seed(2)
+    np.random.seed(2)
+    assert without_times(small_trainer().iterate()) == first
+    assert without_times(small_trainer(seed=1).iterate()) != first
+
+
+def test_every_reported_metric_is_defined():
+    trainer = small_trainer()
+    names = set(metric_names(trainer.environment.spec))
+    for _ in range(6):
+        metrics = trainer.iterate()
+    assert set(metrics) == names
+
+
+def test_reinforcement_alone_has_no_discriminator_and_imitation_alone_ignores_the_task_reward():
+    alone = Trainer(dataclasses.replace(SMALL, imitation_weight=0.0), ToyEnvironment(4))
+    metrics = alone.iterate()
+    assert alone.discriminator is None and "imitation_reward" not in metrics
+    assert metrics["reward"] == metrics["task_reward"]
+    metrics = small_trainer(imitation_weight=1.0).iterate()
+    assert metrics["reward"] == metrics["imitation_reward"] != metrics["task_reward"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expert", "message"),
+    [
+        ({}, None, "imitation needs demonstrations"),
+        ({}, ExpertData(FEATURES), "the demonstrations hold none"),
+        ({}, ExpertData(FEATURES[:, :1], ACTIONS), "must be finite, of shape"),
+        ({"device": "cuda:99"}, EXPERT, "the device 'cuda:99' is not there"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(changes, expert, message):
+    with pytest.raises(ConfigurationError, match=message):
+        Trainer(dataclasses.replace(SMALL, **changes), ToyEnvironment(2), expert)
+    with pytest.raises(ConfigurationError, match="must lie in"):
+        TrainerConfig(imitation_weight=-0.1)
+
+
+class Breaking(ToyEnvironment):
+    """Pays a reward that is not a number once the whole batch has taken 30 steps."""
+
+    calls = 0
+
+    def step(self, action):
+        self.calls += 1
+        report = super().step(action)
+        if self.calls > 30:
+            report.reward[1] = np.nan
+        return report
+
+    def state_dict(self):
+        return {**super().state_dict(), "calls": self.calls}
+
+    def load_state_dict(self, state):
+        self.calls = state["calls"]
+        return super().load_state_dict(state)
+
+
+def test_a_nan_stops_the_run_and_the_replay_leads_there_again(tmp_path):
+    trainer = Trainer(SMALL, Breaking(4), EXPERT)
+    trainer.iterate()
+    save_checkpoint(tmp_path / "last", trainer.state_dict())
+    with pytest.raises(TrainingError, match="reward") as error:
+        for _ in range(10):
+            trainer.iterate()
+    write_replay(tmp_path / "replay", checkpoint=tmp_path / "last", trainer=trainer, error=error.value)
+    again = Trainer(SMALL, Breaking(4), EXPERT)
+    assert str(replay(tmp_path / "replay", again)) == str(error.value)
+    assert again.iteration == trainer.iteration == 4
+
+
+def test_a_parameter_that_is_not_finite_stops_the_run():
+    trainer = small_trainer()
+    with torch.no_grad():
+        trainer.policy.auxiliary_head[-1].bias[0] = float("inf")
+    with pytest.raises(TrainingError):
+        trainer.iterate()
+
+
+LEARNING = TrainerConfig(
+    rollout_steps=20,
+    imitation_weight=0.0,
+    ppo=PPOConfig(discount=0.9, kl_target=0.03, epochs=4),
+    discriminator=DiscriminatorConfig(learning_rate=1e-3, gradient_penalty=1.0),
+)
+
+
+def mean_return(actor) -> float:
+    return evaluate_policy(actor, ToyEnvironment(50), num_episodes=100, seed=5).mean_return
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("imitation_weight", [0.0, 1.0])
+def test_the_toy_is_learned_from_pixels(imitation_weight):
+    """By the task's reward alone, and by imitation alone, from 5 demonstrations without actions."""
+    config = dataclasses.replace(LEARNING, imitation_weight=imitation_weight)
+    trainer = Trainer(config, ToyEnvironment(64), ExpertData(FEATURES))
+    for _ in range(60):
+        trainer.iterate()
+    random_return = mean_return(RandomActor(trainer.environment.spec, seed=0))
+    assert mean_return(PolicyActor(trainer.policy)) > 2 * random_return

@@ -1,0 +1,246 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from handful.environment import GROUPS, PHYSICAL_STATE, PIXELS, PROPRIOCEPTION, Start
+from handful.errors import ConfigurationError, DataError
+from handful.simulation.randomization import Level
+from handful.tasks.environment import SUSTAINED_STEPS, TaskEnvironment
+from handful.tasks.registry import TASKS
+
+pytestmark = pytest.mark.parametrize("task", sorted(TASKS))
+
+
+def _environment(task: str, num_envs: int = 3, **settings) -> TaskEnvironment:
+    return TaskEnvironment(task, num_envs=num_envs, **{"randomization": "full", "image_size": 32, **settings})
+
+
+def _actions(num_steps: int, num_envs: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1, 1, (num_steps, num_envs, 9)).astype(np.float32)
+
+
+def _run(environment: TaskEnvironment, actions: np.ndarray, seeds) -> list:
+    steps = [environment.reset(seeds=seeds)]
+    return steps + [environment.step(action) for action in actions]
+
+
+def _assert_same(left, right, rows=slice(None)) -> None:
+    for group in left.observation:
+        assert (left.observation[group][rows] == right.observation[group][rows]).all(), group
+    assert (left.reward[rows] == right.reward[rows]).all()
+    assert (left.stage[rows] == right.stage[rows]).all()
+
+
+def test_the_same_seeds_give_the_same_episodes_whatever_the_threads(task):
+    seeds, actions = [[5, i] for i in range(3)], _actions(12, 3)
+    one = _run(_environment(task, num_threads=1), actions, seeds)
+    two = _run(_environment(task, num_threads=2, seed=99), actions, seeds)
+    for left, right in zip(one, two, strict=True):
+        _assert_same(left, right)
+
+
+def test_a_simulation_in_a_batch_equals_one_alone(task):
+    actions = _actions(12, 3)
+    batch = _run(_environment(task), actions, [[5, i] for i in range(3)])
+    alone = _run(_environment(task, num_envs=1), actions[:, 1:2], [[5, 1]])
+    for many, one in zip(batch, alone, strict=True):
+        for group in one.observation:
+            assert (many.observation[group][1] == one.observation[group][0]).all(), group
+
+
+def test_different_seeds_differ(task):
+    first, second = _environment(task, num_envs=2).reset().observation[PIXELS]
+    assert (first != second).mean() > 0.1
+
+
+def test_observations_are_as_the_spec_says(task):
+    environment = _environment(task)
+    for step in _run(environment, _actions(3, 3), None):
+        assert tuple(step.observation) == GROUPS
+        for group, spec in environment.spec.observations.items():
+            values = step.observation[group]
+            assert values.shape == (3, *spec.shape) and values.dtype == spec.dtype
+            assert np.isfinite(values).all()
+            assert len(spec.names) == (0 if group == PIXELS else spec.shape[0])
+
+
+def test_no_observation_is_constant(task):
+    environment = _environment(task, num_envs=8)
+    rows = {group: [] for group in GROUPS}
+    for step in _run(environment, _actions(30, 8), None):
+        for group in GROUPS:
+            rows[group].append(step.observation[group].reshape(8, -1).copy())
+    for group in GROUPS:
+        spread = np.concatenate(rows[group]).astype(float).std(axis=0)
+        names = environment.spec.observations[group].names or range(len(spread))
+        assert (spread > 0).mean() > 0.99, [name for name, s in zip(names, spread, strict=True) if s == 0]
+
+
+def test_the_reward_is_what_the_stage_pays(task):
+    environment = _environment(task)
+    for step in _run(environment, _actions(20, 3), None)[1:]:
+        expected = np.asarray(environment.spec.stage_rewards, np.float32)[step.stage]
+        assert (step.reward == expected).all()
+
+
+def test_episodes_end_at_the_horizon_by_truncation_and_begin_anew(task):
+    environment = _environment(task, num_envs=2, horizon=7)
+    steps = _run(environment, _actions(8, 2), None)
+    assert all(not step.done.any() for step in steps[:7])
+    last = steps[7]
+    assert last.truncated.all() and not last.terminated.any()
+    assert [summary.length for summary in last.episodes] == [7, 7]
+    assert last.final_observation is not None
+    assert last.final_observation[PHYSICAL_STATE][:, -1].tolist() == [0.0, 0.0]  # no time left
+    assert last.observation[PHYSICAL_STATE][:, -1].tolist() == [1.0, 1.0]
+    assert last.pixels_updated.all()
+    assert (last.final_observation[PROPRIOCEPTION] != last.observation[PROPRIOCEPTION]).any()
+
+
+def test_a_time_step_belongs_to_the_caller(task):
+    environment = _environment(task, camera_hz=20)
+    first = environment.reset()
+    copies = {group: values.copy() for group, values in first.observation.items()}
+    for action in _actions(5, 3):
+        environment.step(action)
+    for group, values in copies.items():
+        assert (first.observation[group] == values).all(), group
+
+
+@pytest.mark.parametrize(("rate", "period"), [(20, 1), (10, 2), (5, 4)])
+def test_the_camera_has_a_rate_of_its_own(task, rate, period):
+    environment = _environment(task, camera_hz=rate, horizon=10)
+    steps = _run(environment, _actions(9, 3), None)
+    for number, step in enumerate(steps):
+        assert (step.pixels_updated == (number % period == 0)).all()
+        if number and number % period:
+            assert (step.observation[PIXELS] == steps[number - 1].observation[PIXELS]).all()
+
+
+def test_a_recorded_state_and_world_are_that_world_again(task):
+    environment = _environment(task)
+    for step in _run(environment, _actions(6, 3), None):
+        pass
+    worlds = [{name: values[i].copy() for name, values in environment.worlds.items()} for i in range(3)]
+    states, image = environment.physics.get_state(), environment.render()
+    actions = _actions(5, 3, seed=1)
+    expected = [environment.step(action) for action in actions]
+    other = _environment(task, seed=77)
+    other.reset()
+    other.set_worlds(np.arange(3), worlds, states)
+    assert (other.render() == image).all()
+    for action, step in zip(actions, expected, strict=True):
+        again = other.step(action)
+        assert (again.observation[PROPRIOCEPTION] == step.observation[PROPRIOCEPTION]).all()
+        assert (again.observation["object_features"] == step.observation["object_features"]).all()
+
+
+def test_a_saved_environment_goes_on_to_the_bit(task):
+    environment = _environment(task, horizon=9)
+    actions = _actions(30, 3)
+    _run(environment, actions[:13], None)
+    saved = environment.state_dict()
+    expected = [environment.step(action) for action in actions[13:]]
+    other = _environment(task, horizon=9, seed=1234)
+    other.reset()
+    other.load_state_dict(saved)
+    for action, step in zip(actions[13:], expected, strict=True):
+        again = other.step(action)
+        _assert_same(step, again)
+        assert [dataclasses.astuple(s) for s in step.episodes] == [dataclasses.astuple(s) for s in again.episodes]
+
+
+def test_episodes_begin_where_the_start_distribution_says(task):
+    source = _environment(task, num_envs=1)
+    _run(source, _actions(10, 1), None)
+    start = Start(
+        state=source.physics.get_state()[0],
+        world={name: values[0].copy() for name, values in source.worlds.items()},
+        cluster=0,
+    )
+
+    class Sometimes:
+        def sample(self, generator: np.random.Generator) -> Start | None:
+            return start if generator.random() < 0.5 else None
+
+    environment = _environment(task, num_envs=16, starts=Sometimes(), horizon=3)
+    environment.reset()
+    same = (environment.physics.get_state() == start.state).all(axis=1)
+    assert 2 <= same.sum() <= 14
+    steps = [environment.step(np.zeros((16, 9))) for _ in range(3)]
+    assert [not summary.random_start for summary in steps[-1].episodes] == same.tolist()
+
+
+def test_a_diverged_simulation_ends_its_episode_alone_and_is_counted(task):
+    environment = _environment(task)
+    before = environment.reset()
+    environment.physics.qvel[1, 10] = 1e12
+    step = environment.step(np.zeros((3, 9)))
+    assert step.terminated.tolist() == [False, True, False] and not step.truncated.any()
+    assert step.reward[1] == 0.0
+    assert [(s.env, s.diverged, s.success) for s in step.episodes] == [(1, True, False)]
+    assert environment.num_diverged == 1
+    assert step.final_observation is not None
+    for group in GROUPS:
+        assert np.isfinite(step.final_observation[group]).all() and np.isfinite(step.observation[group]).all()
+    assert (step.final_observation[PROPRIOCEPTION][1] == before.observation[PROPRIOCEPTION][1]).all()
+    assert not environment.step(np.zeros((3, 9))).done.any()
+
+
+def test_success_is_the_top_stage_held_for_half_a_second_at_the_end(task):
+    environment = _environment(task, num_envs=1, horizon=30, pixels=False)
+    top = len(environment.task.stages) - 1
+    for held, success in ((SUSTAINED_STEPS, True), (SUSTAINED_STEPS - 1, False)):
+        stages = iter([0] * (30 - held) + [top] * held + [0])
+        environment.task.stage = lambda snapshot, stages=stages: np.array([next(stages)])  # type: ignore[method-assign]
+        environment._count(np.array([0]), np.zeros(1))
+        environment._begin_episodes(np.arange(1))
+        environment._observation = environment._observe()
+        episodes = [summary for _ in range(30) for summary in environment.step(np.zeros((1, 9))).episodes]
+        assert [summary.success for summary in episodes] == [success]
+
+
+def test_nothing_varies_at_level_none_and_looks_only_at_full(task):
+    for level, moving, still in (
+        (Level.NONE, (), ("arm.start", "table.color", "arm.gain_scale")),
+        (Level.TASK, ("arm.start",), ("table.color", "arm.gain_scale", "camera.offset")),
+        (Level.FULL, ("arm.start", "table.color", "arm.gain_scale", "camera.offset"), ()),
+    ):
+        environment = _environment(task, num_envs=4, randomization=level, pixels=False)
+        environment.reset()
+        for name in moving:
+            assert np.ptp(environment.worlds[name], axis=0).min() > 0, (level, name)
+        for name in still:
+            assert np.ptp(environment.worlds[name], axis=0).max() == 0, (level, name)
+
+
+def test_objects_begin_at_rest_and_the_arm_touches_nothing(task):
+    environment = _environment(task, num_envs=64, pixels=False, seed=8)
+    environment.reset()
+    start = environment.task.object_positions(environment.snapshot).copy()
+    for _ in range(10):
+        environment.step(np.zeros((64, 9)))
+    moved = np.abs(environment.task.object_positions(environment.snapshot) - start)
+    assert moved.max() < 2e-3
+
+
+def test_bad_input_gets_one_clear_sentence(task):
+    environment = _environment(task)
+    environment.reset()
+    with pytest.raises(ConfigurationError, match=r"expected an action of shape \(3, 9\)"):
+        environment.step(np.zeros((2, 9)))
+    with pytest.raises(ConfigurationError, match="finite"):
+        environment.step(np.full((3, 9), np.nan))
+    with pytest.raises(ConfigurationError, match="expected 3 seeds"):
+        environment.reset(seeds=[1])
+    with pytest.raises(ConfigurationError, match="the choices are: 20, 10, 5"):
+        _environment(task, camera_hz=7)
+    with pytest.raises(ConfigurationError, match="did you mean 'full'"):
+        _environment(task, randomization="ful")
+    world = {name: values[0] for name, values in environment.worlds.items()}
+    del world["arm.start"]
+    with pytest.raises(DataError, match=r"lacks the parameter 'arm\.start'"):
+        environment.set_worlds(np.arange(1), [world], environment.physics.get_state()[:1])
+    with pytest.raises(ConfigurationError, match="before the first step"):
+        _environment(task).step(np.zeros((3, 9)))
