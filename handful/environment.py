@@ -145,10 +145,14 @@ class VectorEnvironment(Protocol):
     """N simulations of one task that step together."""
 
     @property
-    def spec(self) -> EnvironmentSpec: ...
+    def spec(self) -> EnvironmentSpec:
+        """What it delivers and accepts."""
+        ...
 
     @property
-    def num_envs(self) -> int: ...
+    def num_envs(self) -> int:
+        """N."""
+        ...
 
     def reset(self, *, seeds: Sequence[int | Sequence[int]] | None = None) -> TimeStep:
         """Begin a new episode in every simulation.

@@ -70,7 +70,7 @@ def _measure_simulation(options: Options) -> list[Figure]:
     generator = np.random.default_rng(0)
     actions = generator.uniform(-1.0, 1.0, (64, options.num_envs, 9)).astype(np.float32)
 
-    def environment(**settings) -> TaskEnvironment:  # noqa: ANN003
+    def environment(**settings) -> TaskEnvironment:
         made = TaskEnvironment(
             options.task,
             num_envs=options.num_envs,
@@ -112,9 +112,7 @@ def _measure_learning(options: Options) -> list[Figure]:
         demonstrations = Path(folder) / "demonstrations.hdf5"
         record(options.task, demonstrations, num_episodes=5, quiet=True)
         config = RunConfig(num_envs=options.num_envs, num_threads=options.num_threads)
-        run_ = TrainingRun(
-            Path(folder), task=options.task, config=config, demonstrations=demonstrations, resume=False
-        )
+        run_ = TrainingRun(Path(folder), task=options.task, config=config, demonstrations=demonstrations, resume=False)
         trainer = run_.trainer
         trainer.iterate()
         iterations = _rate(trainer.iterate, options.seconds)
@@ -123,7 +121,7 @@ def _measure_learning(options: Options) -> list[Figure]:
     return [Figure(f"learning/{config.camera_hz}hz", steps, "control steps/s")]
 
 
-def _rate(call, seconds: float) -> float:  # noqa: ANN001
+def _rate(call, seconds: float) -> float:
     """Calls per second, after two that are not counted."""
     call()
     call()

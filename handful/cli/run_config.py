@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from handful.learning.trainer import TrainerConfig
+from handful.learning.config import TrainerConfig
 
 
 @dataclasses.dataclass(frozen=True)

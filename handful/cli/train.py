@@ -37,7 +37,7 @@ class Options:
 def run(options: Options) -> None:
     """Train, showing how it goes."""
     from handful.cli.live import LiveTable
-    from handful.cli.training_run import CHECKPOINT, METRICS, POLICY, TrainingRun
+    from handful.cli.training_run import CHECKPOINT, METRICS, POLICY
 
     _check_budget(options)
     minutes = DEFAULT_MINUTES if options.minutes is None and options.num_steps is None else options.minutes
@@ -56,7 +56,7 @@ def run(options: Options) -> None:
     print(f"To train it longer: {go_on} --minutes N (in all). Everything needed for that is {folder / CHECKPOINT}.")
 
 
-def _new(options: Options):  # noqa: ANN202
+def _new(options: Options):
     from handful.cli.demonstrate import record
     from handful.cli.training_run import DEMONSTRATIONS, TrainingRun, check_new
     from handful.tasks.registry import make_task
@@ -68,12 +68,10 @@ def _new(options: Options):  # noqa: ANN202
     demonstrations = options.demonstrations or folder / DEMONSTRATIONS
     if options.demonstrations is None and not demonstrations.exists():
         record(options.task, demonstrations, seed=options.config.trainer.seed)
-    return TrainingRun(
-        folder, task=options.task, config=options.config, demonstrations=demonstrations, resume=False
-    )
+    return TrainingRun(folder, task=options.task, config=options.config, demonstrations=demonstrations, resume=False)
 
 
-def _resumed(options: Options):  # noqa: ANN202
+def _resumed(options: Options):
     from handful.cli.training_run import TrainingRun, open_run
 
     assert options.resume is not None
@@ -90,7 +88,7 @@ def _resumed(options: Options):  # noqa: ANN202
     )
 
 
-def _changes(asked, default, saved, prefix: str = "--") -> list[str]:  # noqa: ANN001
+def _changes(asked, default, saved, prefix: str = "--") -> list[str]:
     """Options that were given and are not those of the saved run."""
     changed = []
     for field in dataclasses.fields(asked):

@@ -114,7 +114,9 @@ class TrainingRun:
                 except TrainingError as error:
                     replay = self.folder / REPLAY
                     write_replay(replay, checkpoint=self.folder / CHECKPOINT, trainer=self.trainer, error=error)
-                    raise TrainingError(f"{error} The last good checkpoint stays; {replay} replays the failure.") from error
+                    raise TrainingError(
+                        f"{error} The last good checkpoint stays; {replay} replays the failure."
+                    ) from error
                 self._writer.write(metrics)
                 on_iteration(metrics)
                 if time.monotonic() - saved_at > checkpoint_seconds:
@@ -131,7 +133,11 @@ class TrainingRun:
             "seconds": self.trainer.seconds,
             "randomization": self.config.randomization,
             "config": json.loads(json.dumps(dataclasses.asdict(self.config))),
-            "demonstrations": {"num_episodes": len(self.demonstrations), "mean_return": mean, "return_interval": list(interval)},
+            "demonstrations": {
+                "num_episodes": len(self.demonstrations),
+                "mean_return": mean,
+                "return_interval": list(interval),
+            },
         }
         manifest = PolicyManifest.of(self.trainer.policy, self.environment.spec, training=training)
         save_policy(self.folder / POLICY, self.trainer.policy, manifest)

@@ -22,43 +22,10 @@ from torch import Tensor, nn
 
 from handful.environment import StateTree
 from handful.errors import ConfigurationError
+from handful.learning.config import DiscriminatorConfig
 from handful.learning.networks import mlp
 from handful.learning.normalization import RunningNormalizer
 from handful.learning.tensor_state import load_module, load_optimizer, module_state, optimizer_state
-
-
-@dataclasses.dataclass(frozen=True)
-class DiscriminatorConfig:
-    """The discriminator and its training."""
-
-    hidden_sizes: tuple[int, ...] = (100, 64)
-    """Hidden layers (notes A, recalled)."""
-    use_actions: bool = False
-    """Whether it sees the actions beside the object features (paper: optional, off)."""
-    learning_rate: float = 3e-4
-    """Adam step size (ours; the notes recall 1e-4 for batches of 256 whole episodes)."""
-    gradient_penalty: float = 0.1
-    """Weight of the penalty on the gradient at expert samples (0.1: a throw-away learner; 0 switches it off)."""
-    updates_per_iteration: int = 5
-    """Gradient steps in each iteration (notes A, recalled?)."""
-    batch_size: int = 512
-    """Samples of the expert, and as many of the policy, in each gradient step (ours)."""
-    reward_clip: float = 10.0
-    """Upper bound on the imitation reward (paper)."""
-    replay_size: int = 0
-    """Old policy samples kept; half of each policy batch is drawn from them (Peng et al. 2021, "AMP"). 0: none."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ConfigurationError: a value is out of its range.
-        """
-        if self.updates_per_iteration < 1 or self.batch_size < 2 or self.replay_size < 0:
-            raise ConfigurationError(
-                "the discriminator needs at least one update per iteration, a batch of at least 2 and a replay of at "
-                f"least 0 samples, got {self.updates_per_iteration}, {self.batch_size} and {self.replay_size}."
-            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from handful.environment import OBJECT_POSITIONS, PHYSICAL_STATE, PIXELS, PROPRIOCEPTION, EnvironmentSpec
 from handful.errors import ConfigurationError
+from handful.learning.config import PolicyConfig
 from handful.learning.normalization import RunningNormalizer
 
 RecurrentState = tuple[Tensor, Tensor]
@@ -19,24 +20,6 @@ RecurrentState = tuple[Tensor, Tensor]
 
 GATE_CLOSED = -1e4
 """Pre-activation at which a sigmoid is exactly 0 in float32, whatever the rest of the sum is."""
-
-
-@dataclasses.dataclass(frozen=True)
-class PolicyConfig:
-    """Sizes of the policy network."""
-
-    image_features: int = 128
-    """Outputs of the CNN (notes A, recalled?)."""
-    proprioception_features: int = 64
-    """Outputs of the one layer over proprioception (ours)."""
-    hidden_size: int = 100
-    """Units of the LSTM (notes A, recalled)."""
-    recurrent: bool = True
-    """Whether the core is an LSTM (paper); off, a linear layer of the same size stands in (the paper's ablation)."""
-    initial_log_std: float = -1.0
-    """Log standard deviation of every action at the start (notes A, recalled; -3 for clearing blocks)."""
-    auxiliary_sizes: tuple[int, ...] = (200, 100)
-    """Hidden layers of the head that predicts object positions from the image features (notes A, recalled?)."""
 
 
 @dataclasses.dataclass(frozen=True)

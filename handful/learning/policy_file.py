@@ -16,7 +16,8 @@ import torch
 from handful.environment import POLICY_GROUPS, ArraySpec, EnvironmentSpec
 from handful.errors import DataError
 from handful.learning.checkpoint import read_safetensors, write_atomically
-from handful.learning.networks import Policy, PolicyConfig, PolicySizes
+from handful.learning.config import PolicyConfig
+from handful.learning.networks import Policy, PolicySizes
 from handful.learning.tensor_state import load_module, module_state
 
 POLICY_FORMAT = "handful-policy-1"

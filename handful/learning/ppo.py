@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,68 +12,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from handful.environment import StateTree
-from handful.errors import ConfigurationError, TrainingError
+from handful.errors import TrainingError
 from handful.learning import gaussian
+from handful.learning.config import PPOConfig
 from handful.learning.networks import Policy, ValueFunction
 from handful.learning.rollout import Rollout
 from handful.learning.tensor_state import load_module, load_optimizer, module_state, optimizer_state
 
 KL_WEIGHT_RANGE = (1e-4, 1e4)
 """Bounds of the penalty's weight (ours): without them it would underflow where the policy stands still."""
-
-
-@dataclasses.dataclass(frozen=True)
-class PPOConfig:
-    """Policy optimisation."""
-
-    objective: Literal["kl", "clip"] = "kl"
-    """Adaptive KL penalty (paper), or the clipped ratio beside it."""
-    discount: float = 0.97
-    """gamma per control step (ours: a throw-away learner; 0.99 suits the 500-step tasks)."""
-    gae_lambda: float = 0.95
-    """lambda of GAE (ours); 1 is the paper's K-step estimator."""
-    epochs: int = 4
-    """Passes over each rollout (ours; the notes recall 50 updates in a batch, at a learning rate of 1e-4)."""
-    num_minibatches: int = 4
-    """Groups of simulations, each with its whole sequences, that a pass is cut into (ours)."""
-    learning_rate: float = 4e-4
-    """Adam step size of the policy (a throw-away learner; the notes recall 1e-4 with 50 updates)."""
-    value_learning_rate: float = 1e-3
-    """Adam step size of the value function (notes A, recalled?)."""
-    value_hidden_sizes: tuple[int, ...] = (128, 128)
-    """Hidden layers of the value function (notes A, ours)."""
-    kl_target: float = 0.015
-    """KL divergence that an update should make [nat] (notes A, ours: 0.01 to 0.02)."""
-    initial_kl_weight: float = 1.0
-    """First weight of the KL penalty (ours; it adapts by factors of 2)."""
-    kl_stop_factor: float | None = 4.0
-    """Passes end early once the KL of one exceeds this many targets (ours); None goes through all."""
-    clip_range: float = 0.2
-    """Bound on |ratio - 1| of the clipped objective (Schulman et al. 2017)."""
-    entropy_weight: float = 0.0
-    """Weight of the entropy bonus (ours)."""
-    auxiliary_weight: float = 0.1
-    """Weight of the squared error of the predicted object positions, in their standard deviations; 0: off (ours: on a
-    toy task 0.1 learned twice as fast as 0.5, which left the encoder to the head)."""
-    max_grad_norm: float = 0.5
-    """Bound on the norm of each network's gradient (ours)."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ConfigurationError: a value is out of its range.
-        """
-        if self.objective not in ("kl", "clip"):
-            raise ConfigurationError(f"unknown objective '{self.objective}'; the choices are: kl, clip.")
-        for name in ("discount", "gae_lambda"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigurationError(f"{name} must lie in [0, 1], got {getattr(self, name)}.")
-        if self.epochs < 1 or self.num_minibatches < 1 or self.epochs * self.num_minibatches < 2:
-            raise ConfigurationError(
-                "at least two gradient steps an update are needed, or the KL that the penalty adapts to is 0: got "
-                f"{self.epochs} epochs of {self.num_minibatches} minibatches."
-            )
 
 
 @dataclasses.dataclass(frozen=True)

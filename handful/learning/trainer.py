@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,46 +13,16 @@ from torch import Tensor
 from handful.environment import OBJECT_FEATURES, StateTree, VectorEnvironment
 from handful.errors import ConfigurationError, DataError, TrainingError
 from handful.learning.advantage import generalized_advantage
+from handful.learning.config import TrainerConfig
 from handful.learning.episodes import EpisodeWindow
-from handful.learning.gail import Discriminator, DiscriminatorConfig, ExpertData
-from handful.learning.networks import Policy, PolicyConfig, PolicySizes, ValueFunction
-from handful.learning.ppo import PPO, PPOConfig
-from handful.learning.reward import check_imitation_weight, hybrid_reward
+from handful.learning.gail import Discriminator, ExpertData
+from handful.learning.networks import Policy, PolicySizes, ValueFunction
+from handful.learning.ppo import PPO
+from handful.learning.reward import hybrid_reward
 from handful.learning.rollout import Rollout, RolloutCollector
 
 TRAINING_SEED_TAG = 1
 """Third entry of a training seed [seed, env, 1]; evaluation's have two, so that the two never meet."""
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainerConfig:
-    """Everything that a run's outcome depends on beside the environment and the demonstrations."""
-
-    seed: int = 0
-    """Seed of the networks, the action noise, the minibatches and the environments."""
-    imitation_weight: float = 0.5
-    """lambda of the hybrid reward (paper: 0.5; 0 is reinforcement learning alone, 1 is imitation alone)."""
-    rollout_steps: int = 48
-    """Length of a rollout and of back-propagation through time [control steps] (notes A: 50, recalled?; here a multiple
-    of the camera's usual periods)."""
-    device: str = "cpu"
-    """Where the networks live: ``cpu`` or ``cuda``."""
-    policy: PolicyConfig = dataclasses.field(default_factory=PolicyConfig)
-    """The policy's network."""
-    ppo: PPOConfig = dataclasses.field(default_factory=PPOConfig)
-    """Policy optimisation."""
-    discriminator: DiscriminatorConfig = dataclasses.field(default_factory=DiscriminatorConfig)
-    """The discriminator."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ConfigurationError: a value is out of its range.
-        """
-        check_imitation_weight(self.imitation_weight)
-        if self.rollout_steps < 1:
-            raise ConfigurationError(f"rollout_steps must be at least 1, got {self.rollout_steps}.")
 
 
 class Trainer:

@@ -141,7 +141,7 @@ def _simplified(model: mujoco.MjModel, name: str) -> tuple[np.ndarray, np.ndarra
     rotation = np.empty(9)
     mujoco.mju_quat2Mat(rotation, model.mesh_quat[mesh])
     in_file = vertices @ rotation.reshape(3, 3).T + model.mesh_pos[mesh]  # the compiler had moved it to its inertia
-    simple, simple_faces = fast_simplification.simplify(
+    simple, simple_faces, *_ = fast_simplification.simplify(
         in_file.astype(np.float32), faces.astype(np.int32), target_count=min(FACES_PER_MESH, len(faces))
     )
     return simple.astype(np.float64), simple_faces.astype(np.int32)

@@ -178,4 +178,3 @@ def box_inertia(mass: np.ndarray, half_size: np.ndarray) -> np.ndarray:
     """Diagonal inertia of a homogeneous box [kg m^2]: I_x = m (b^2 + c^2) / 3 for half sizes a, b, c [m]; [..., 3]."""
     squares = np.square(half_size)
     return np.asarray(mass)[..., None] / 3.0 * (squares.sum(axis=-1, keepdims=True) - squares)
-

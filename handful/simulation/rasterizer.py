@@ -63,7 +63,9 @@ class Rasterizer:
         self._camera = model.camera(scene.CAMERA).id
         self._directional = model.light_type == int(mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
         headlight = model.vis.headlight
-        self._headlight = np.stack([headlight.ambient, headlight.diffuse]).astype(np.float32) * np.float32(headlight.active)
+        self._headlight = np.stack([headlight.ambient, headlight.diffuse]).astype(np.float32) * np.float32(
+            headlight.active
+        )
         self._fields = {
             name: physics.field(name) for name in ("geom_size", "geom_rgba", "mat_rgba", "light_diffuse", "cam_fovy")
         }
@@ -118,13 +120,13 @@ class _Scratch:
 
 
 @_compiled
-def _draw_worlds(ids, out, geoms, camera, lights, triangles, scratch):  # noqa: ANN001
+def _draw_worlds(ids, out, geoms, camera, lights, triangles, scratch):
     for world in ids:
         _draw_world(world, out[world], geoms, camera, lights, triangles, scratch)
 
 
 @_compiled
-def _draw_world(world, image, geoms, camera, lights, triangles, scratch):  # noqa: ANN001
+def _draw_world(world, image, geoms, camera, lights, triangles, scratch):
     """Fill depth and triangle index, then light every pixel. Camera frame: x right, y up, looking along -z."""
     geom_xpos, geom_xmat, geom_size, geom_rgba, mat_rgba = geoms
     cam_xpos, cam_xmat, cam_fovy = camera
@@ -165,13 +167,13 @@ def _draw_world(world, image, geoms, camera, lights, triangles, scratch):  # noq
 
 
 @_compiled
-def _is_default(rgba):  # noqa: ANN001
+def _is_default(rgba):
     """MuJoCo's default colour: the geom takes its material's."""
     return rgba[0] == 0.5 and rgba[1] == 0.5 and rgba[2] == 0.5 and rgba[3] == 1.0
 
 
 @_compiled
-def _transform(vertices, base, start, stop, rotation, offset, size, kind):  # noqa: ANN001
+def _transform(vertices, base, start, stop, rotation, offset, size, kind):
     """Vertices of one geom from its unit shape to the camera frame [m]."""
     sx, sy, sz, cap = _ONE, _ONE, _ONE, _ZERO
     if kind == 1:  # scaled by three sizes: box, ellipsoid
@@ -191,7 +193,7 @@ def _transform(vertices, base, start, stop, rotation, offset, size, kind):  # no
 
 
 @_compiled
-def _fill(triangle, corners, vertices, focal, inverse_depth, index):  # noqa: ANN001
+def _fill(triangle, corners, vertices, focal, inverse_depth, index):
     """Draw one triangle, clipped at the near plane into at most two."""
     a, b, c = corners[triangle, 0], corners[triangle, 1], corners[triangle, 2]
     ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
@@ -231,7 +233,7 @@ def _fill(triangle, corners, vertices, focal, inverse_depth, index):  # noqa: AN
 
 
 @_compiled
-def _fill_visible(triangle, ax, ay, az, bx, by, bz, cx, cy, cz, focal, inverse_depth, index):  # noqa: ANN001
+def _fill_visible(triangle, ax, ay, az, bx, by, bz, cx, cy, cz, focal, inverse_depth, index):
     """Draw a triangle in front of the camera; depths az, bz, cz > 0 [m]. 1 / depth is linear on the screen."""
     height, width = inverse_depth.shape
     middle_x, middle_y = np.float32(0.5 * width), np.float32(0.5 * height)
@@ -271,7 +273,7 @@ def _fill_visible(triangle, ax, ay, az, bx, by, bz, cx, cy, cz, focal, inverse_d
 
 
 @_compiled
-def _shade(world, image, geom_size, view, origin, focal, lights, triangles, scratch):  # noqa: ANN001
+def _shade(world, image, geom_size, view, origin, focal, lights, triangles, scratch):
     """Light every pixel: ambient + sum over lights of diffuse * max(0, n . l), times the colour of the geom."""
     light_xpos, light_xdir, light_diffuse, directional, headlight = lights
     base, geom_of, kind_of, material_of, vertex_start, triangle_start, corners, normals, flat, slot_of = triangles
@@ -299,11 +301,10 @@ def _shade(world, image, geom_size, view, origin, focal, lights, triangles, scra
             nx, ny, nz = normals[triangle, 0, 0], normals[triangle, 0, 1], normals[triangle, 0, 2]
             if not flat[triangle]:
                 nx, ny, nz = _interpolate_normal(triangle, corners, vertices, normals, px, py, pz)
-            if kind_of[slot] == 1:  # boxes keep their normals; an ellipsoid's turn with its sizes
-                if not flat[triangle]:
-                    nx /= np.float32(geom_size[world, geom_of[slot], 0])
-                    ny /= np.float32(geom_size[world, geom_of[slot], 1])
-                    nz /= np.float32(geom_size[world, geom_of[slot], 2])
+            if kind_of[slot] == 1 and not flat[triangle]:  # an ellipsoid's normals turn with its sizes
+                nx /= np.float32(geom_size[world, geom_of[slot], 0])
+                ny /= np.float32(geom_size[world, geom_of[slot], 1])
+                nz /= np.float32(geom_size[world, geom_of[slot], 2])
             mx = rotations[slot, 0, 0] * nx + rotations[slot, 0, 1] * ny + rotations[slot, 0, 2] * nz
             my = rotations[slot, 1, 0] * nx + rotations[slot, 1, 1] * ny + rotations[slot, 1, 2] * nz
             mz = rotations[slot, 2, 0] * nx + rotations[slot, 2, 1] * ny + rotations[slot, 2, 2] * nz
@@ -328,7 +329,7 @@ def _shade(world, image, geom_size, view, origin, focal, lights, triangles, scra
 
 
 @_compiled
-def _interpolate_normal(triangle, corners, vertices, normals, px, py, pz):  # noqa: ANN001
+def _interpolate_normal(triangle, corners, vertices, normals, px, py, pz):
     """Normal in the geom's frame at the camera-frame point p of a triangle, by barycentric weights; not normalised."""
     a, b, c = corners[triangle, 0], corners[triangle, 1], corners[triangle, 2]
     ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]

@@ -79,8 +79,7 @@ class _Context:
     def __init__(self, physics: BatchPhysics, num_slots: int, width: int, height: int) -> None:
         import warp as wp
 
-        wp.config.quiet = True
-        wp.config.log_level = getattr(wp, "LOG_ERROR", 40)
+        wp.config.quiet = True  # pyright: ignore[reportAttributeAccessIssue]
         import mujoco_warp
 
         self._mujoco_warp = mujoco_warp

@@ -1,5 +1,7 @@
-"""The scene every task shares: table, backdrop, light, camera and the arm. World frame: base of the arm at the origin,
-table top at z = 0, x away from the robot towards the camera, z up; metres."""
+"""The scene every task shares: table, backdrop, light, camera and the arm.
+
+World frame: base of the arm at the origin, table top at z = 0, x away from the robot towards the camera, z up; metres.
+"""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ class TaskEnvironment:
         final_observation, episodes = None, []
         if len(done):
             final_observation = self._final_observation(diverged)
-            episodes = [self._summary(i, stage, diverged) for i in done]
+            episodes = [self._summary(int(i), stage, diverged) for i in done]
             self._begin_episodes(done)
         pixels_updated = self._look()
         self._observation = self._observe()

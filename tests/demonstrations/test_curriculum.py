@@ -132,7 +132,16 @@ def test_an_episode_begins_in_the_state_and_the_world_of_its_demonstration(demon
     [
         ({"states": np.zeros((80, 1))}, "states: expected 81 rows for 80 actions, got 80"),
         ({"rewards": np.zeros(81, np.float32)}, "rewards: expected 80 rows"),
-        ({"stages": STAGES[:-1]}, "stages: expected 81 rows"),
+        (
+            {
+                "stages": np.append(STAGES, 2),
+                "rewards": np.zeros(80, np.float32),
+                "actions": np.zeros((80, 1)),
+                "states": np.zeros((81, 1)),
+                "observations": {},
+            },
+            "stages: expected 81 rows for 80 actions, got 82",
+        ),
         ({"observations": {"x": np.zeros((80, 2))}}, "observations/x: expected 81 rows"),
         ({"states": np.full((81, 1), np.inf)}, r"states: holds a number that is not finite \(first in row 0\)"),
         ({"actions": np.full((80, 1), 2.0)}, r"actions: expected values in \[-1, 1\]"),

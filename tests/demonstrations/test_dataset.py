@@ -64,7 +64,7 @@ BROKEN_EPISODES = {
     "actions out of range": (_edit("actions", lambda a: a * 3.0), r"actions: expected values in \[-1, 1\]"),
     "a stage that is none": (_edit("stages", lambda s: s + 7), "stages: expected numbers from 0 to 2"),
     "no number of samples": (lambda episode: episode.attrs.pop("num_samples"), "attribute num_samples: expected"),
-    "a wrong number of samples": (_attribute("num_samples", 7), "expected shape"),
+    "a wrong number of samples": (_attribute("num_samples", 7), r"obs/proprioception: expected shape \(7, 24\)"),
     "a success that is none": (_attribute("success_step", 0), "success_step: the stages do not stay at the top"),
     "a success after the end": (_attribute("success_step", 9999), "success_step: expected a step from 0 to"),
 }

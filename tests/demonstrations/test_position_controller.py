@@ -28,8 +28,8 @@ def test_a_commanded_line_is_followed_within_millimetres_with_the_hand_held_stil
     environment = TaskEnvironment("block-lifting", num_envs=4, randomization=level, pixels=False)
     environment.reset(seeds=[[0, i] for i in range(4)])
     start, upright = environment.snapshot.tcp_position.copy(), environment.snapshot.tcp_rotation.copy()
-    # A speed that rises and falls smoothly, 8 cm in 1.6 s: at a jump, joint 5 lags by 7 mm, since its 6.8 N m accelerate an
-    # armature of 2 kg m^2 by no more than 3 rad/s^2.
+    # A speed that rises and falls smoothly, 8 cm in 1.6 s. At a jump the tool strays by 7 mm, since the 6.8 N m of
+    # joint 5 accelerate its armature of 2 kg m^2 by no more than 3 rad/s^2.
     speeds = 0.10 * np.sin(np.pi * (np.arange(32) + 0.5) / 32) ** 2
     commands = [(speed * direction, 0.0) for speed in speeds] + [(0.0, 0.0)] * 20
     positions, rotations, actions, _ = _steer(environment, commands)

@@ -32,8 +32,8 @@ def _assert_same_episodes(left, right):
 
 def test_replaying_the_actions_from_the_first_state_reproduces_every_state(demonstrations):
     environment = make_environment(num_envs=1)
-    environment.reset()
     for trajectory in demonstrations.trajectories:
+        environment.reset()
         environment.set_worlds(np.arange(1), [trajectory.world], trajectory.states[:1])
         states = [environment.physics.get_state()[0]]
         for action in trajectory.actions:
@@ -79,7 +79,7 @@ def test_failures_are_counted_and_not_kept(tmp_path):
     environment = make_environment(num_envs=4, horizon=45)
     writer = DemonstrationWriter(path, environment)
     seen = []
-    with pytest.raises(ConfigurationError, match="failed 2[1-4] times and succeeded 0 times"):
+    with pytest.raises(ConfigurationError, match=r"failed 2[1-4] times and succeeded 0 times"):
         record_demonstrations(
             environment,
             Sleeper(),
@@ -160,7 +160,7 @@ def test_a_full_disk_is_told_in_words_and_leaves_the_file_as_it_was(copy_path, m
 
     before = copy_path.read_bytes()
     monkeypatch.setattr(writer_module, "write_episode", full)
-    with pytest.raises(StorageError, match="cannot write .* holds 3 episodes: .*No space left"):
+    with pytest.raises(StorageError, match=r"cannot write .* holds 3 episodes: .*No space left"):
         record(copy_path, 4, append=True, environment=make_environment(pixels=True))
     assert copy_path.read_bytes() == before
     assert list(copy_path.parent.iterdir()) == [copy_path]
@@ -181,4 +181,4 @@ def test_the_layout_is_robomimics(recorded_path):
             for name in ("actions", "states", "rewards", "dones", *(f"obs/{group}" for group in GROUPS)):
                 assert len(episode[name]) == length
             assert episode["dones"][-1] == 1
-            assert tuple(episode.attrs["seed"])[0] == SEED
+            assert episode.attrs["seed"][0] == SEED

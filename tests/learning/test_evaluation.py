@@ -7,6 +7,7 @@ from toy import ToyEnvironment, ToyExpert
 
 from handful.environment import TimeStep
 from handful.errors import ConfigurationError
+from handful.learning.config import PolicyConfig
 from handful.learning.evaluation import (
     PolicyActor,
     RandomActor,
@@ -14,7 +15,7 @@ from handful.learning.evaluation import (
     evaluate_policy,
     wilson_interval,
 )
-from handful.learning.networks import Policy, PolicyConfig, PolicySizes
+from handful.learning.networks import Policy, PolicySizes
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from handful.errors import ConfigurationError
-from handful.learning.gail import Discriminator, DiscriminatorConfig
+from handful.learning.config import DiscriminatorConfig
+from handful.learning.gail import Discriminator
 from handful.learning.reward import hybrid_reward
 
 

@@ -8,8 +8,9 @@ import torch
 from toy import ToyEnvironment
 
 from handful.errors import ConfigurationError, TrainingError
-from handful.learning.networks import Policy, PolicyConfig, PolicySizes, ValueFunction
-from handful.learning.ppo import PPO, PPOConfig, adapted_kl_weight, policy_loss
+from handful.learning.config import PolicyConfig, PPOConfig
+from handful.learning.networks import Policy, PolicySizes, ValueFunction
+from handful.learning.ppo import PPO, adapted_kl_weight, policy_loss
 from handful.learning.rollout import Rollout, RolloutCollector
 
 

@@ -6,7 +6,8 @@ import torch
 from toy import ToyEnvironment
 
 from handful.errors import TrainingError
-from handful.learning.networks import Policy, PolicyConfig, PolicySizes
+from handful.learning.config import PolicyConfig
+from handful.learning.networks import Policy, PolicySizes
 from handful.learning.rollout import RolloutCollector
 
 

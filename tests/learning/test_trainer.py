@@ -10,13 +10,12 @@ from tree import assert_same
 
 from handful.errors import ConfigurationError, DataError, TrainingError
 from handful.learning.checkpoint import load_checkpoint, save_checkpoint
+from handful.learning.config import DiscriminatorConfig, PolicyConfig, PPOConfig, TrainerConfig
 from handful.learning.evaluation import PolicyActor, RandomActor, evaluate_policy
-from handful.learning.gail import DiscriminatorConfig, ExpertData
+from handful.learning.gail import ExpertData
 from handful.learning.metrics import metric_names
-from handful.learning.networks import PolicyConfig
-from handful.learning.ppo import PPOConfig
 from handful.learning.replay import replay, write_replay
-from handful.learning.trainer import Trainer, TrainerConfig
+from handful.learning.trainer import Trainer
 
 FEATURES, ACTIONS = expert_features(num_episodes=5, seed=0)
 EXPERT = ExpertData(FEATURES, ACTIONS)

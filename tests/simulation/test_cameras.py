@@ -47,9 +47,9 @@ def test_both_renderers_draw_every_primitive_alike():
         body = spec.worldbody.add_body(name=kind, pos=(0.42, -0.24 + 0.12 * number, 0.06), quat=(0.9, 0.3, 0.2, 0.1))
         body.add_geom(type=getattr(mujoco.mjtGeom, f"mjGEOM_{kind}"), size=size, rgba=(0.8, 0.3, 0.2, 1.0))
     physics = BatchPhysics(spec.compile(), num_envs=1, control_timestep=scene.CONTROL_TIMESTEP)
-    difference = np.abs(
-        _images(physics, "rasterizer", 128).astype(int) - _images(physics, "raycaster", 128)
-    ).max(axis=-1)
+    difference = np.abs(_images(physics, "rasterizer", 128).astype(int) - _images(physics, "raycaster", 128)).max(
+        axis=-1
+    )
     assert (difference > 30).mean() < 0.004  # silhouettes of round shapes are polygons of 24 sides
     assert np.median(difference) == 0
     assert difference.mean() < 0.5

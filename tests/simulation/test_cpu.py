@@ -14,9 +14,7 @@ def model():
 
 
 def _physics(model, num_envs: int, num_threads: int = 1) -> BatchPhysics:
-    physics = BatchPhysics(
-        model, num_envs=num_envs, control_timestep=scene.CONTROL_TIMESTEP, num_threads=num_threads
-    )
+    physics = BatchPhysics(model, num_envs=num_envs, control_timestep=scene.CONTROL_TIMESTEP, num_threads=num_threads)
     qpos = np.tile(model.qpos0, (num_envs, 1))
     qpos[:, : len(jaco.JOINTS)] = jaco.HOME_QPOS
     physics.place(np.arange(num_envs), qpos)

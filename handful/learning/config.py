@@ -1,0 +1,152 @@
+"""Everything of the learner that a user can choose. Its docstrings are the help of ``handful train``.
+
+Numbers carry where they come from: the paper's text, what is recalled of its lost appendix, or ours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from handful.errors import ConfigurationError
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicyConfig:
+    """Sizes of the policy network."""
+
+    image_features: int = 128
+    """Outputs of the CNN (notes A, recalled?)."""
+    proprioception_features: int = 64
+    """Outputs of the one layer over proprioception (ours)."""
+    hidden_size: int = 100
+    """Units of the LSTM (notes A, recalled)."""
+    recurrent: bool = True
+    """Whether the core is an LSTM (paper); off, a linear layer of the same size stands in (the paper's ablation)."""
+    initial_log_std: float = -1.0
+    """Log standard deviation of every action at the start (notes A, recalled; -3 for clearing blocks)."""
+    auxiliary_sizes: tuple[int, ...] = (200, 100)
+    """Hidden layers of the head that predicts object positions from the image features (notes A, recalled?)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PPOConfig:
+    """Policy optimisation."""
+
+    objective: Literal["kl", "clip"] = "kl"
+    """Adaptive KL penalty (paper), or the clipped ratio beside it."""
+    discount: float = 0.97
+    """gamma per control step (ours: a throw-away learner; 0.99 suits the 500-step tasks)."""
+    gae_lambda: float = 0.95
+    """lambda of GAE (ours); 1 is the paper's K-step estimator."""
+    epochs: int = 4
+    """Passes over each rollout (ours; the notes recall 50 updates in a batch, at a learning rate of 1e-4)."""
+    num_minibatches: int = 4
+    """Groups of simulations, each with its whole sequences, that a pass is cut into (ours)."""
+    learning_rate: float = 4e-4
+    """Adam step size of the policy (a throw-away learner; the notes recall 1e-4 with 50 updates)."""
+    value_learning_rate: float = 1e-3
+    """Adam step size of the value function (notes A, recalled?)."""
+    value_hidden_sizes: tuple[int, ...] = (128, 128)
+    """Hidden layers of the value function (notes A, ours)."""
+    kl_target: float = 0.015
+    """KL divergence that an update should make [nat] (notes A, ours: 0.01 to 0.02)."""
+    initial_kl_weight: float = 1.0
+    """First weight of the KL penalty (ours; it adapts by factors of 2)."""
+    kl_stop_factor: float | None = 4.0
+    """Passes end early once the KL of one exceeds this many targets (ours); None goes through all."""
+    clip_range: float = 0.2
+    """Bound on |ratio - 1| of the clipped objective (Schulman et al. 2017)."""
+    entropy_weight: float = 0.0
+    """Weight of the entropy bonus (ours)."""
+    auxiliary_weight: float = 0.1
+    """Weight of the squared error of the predicted object positions, in their standard deviations; 0: off (ours: on a
+    toy task 0.1 learned twice as fast as 0.5, which left the encoder to the head)."""
+    max_grad_norm: float = 0.5
+    """Bound on the norm of each network's gradient (ours)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ConfigurationError: a value is out of its range.
+        """
+        if self.objective not in ("kl", "clip"):
+            raise ConfigurationError(f"unknown objective '{self.objective}'; the choices are: kl, clip.")
+        for name in ("discount", "gae_lambda"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigurationError(f"{name} must lie in [0, 1], got {getattr(self, name)}.")
+        if self.epochs < 1 or self.num_minibatches < 1 or self.epochs * self.num_minibatches < 2:
+            raise ConfigurationError(
+                "at least two gradient steps an update are needed, or the KL that the penalty adapts to is 0: got "
+                f"{self.epochs} epochs of {self.num_minibatches} minibatches."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminatorConfig:
+    """The discriminator and its training."""
+
+    hidden_sizes: tuple[int, ...] = (100, 64)
+    """Hidden layers (notes A, recalled)."""
+    use_actions: bool = False
+    """Whether it sees the actions beside the object features (paper: optional, off)."""
+    learning_rate: float = 3e-4
+    """Adam step size (ours; the notes recall 1e-4 for batches of 256 whole episodes)."""
+    gradient_penalty: float = 0.1
+    """Weight of the penalty on the gradient at expert samples (0.1: a throw-away learner; 0 switches it off)."""
+    updates_per_iteration: int = 5
+    """Gradient steps in each iteration (notes A, recalled?)."""
+    batch_size: int = 512
+    """Samples of the expert, and as many of the policy, in each gradient step (ours)."""
+    reward_clip: float = 10.0
+    """Upper bound on the imitation reward (paper)."""
+    replay_size: int = 0
+    """Old policy samples kept; half of each policy batch is drawn from them (Peng et al. 2021, "AMP"). 0: none."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ConfigurationError: a value is out of its range.
+        """
+        if self.updates_per_iteration < 1 or self.batch_size < 2 or self.replay_size < 0:
+            raise ConfigurationError(
+                "the discriminator needs at least one update per iteration, a batch of at least 2 and a replay of at "
+                f"least 0 samples, got {self.updates_per_iteration}, {self.batch_size} and {self.replay_size}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainerConfig:
+    """Everything that a run's outcome depends on beside the environment and the demonstrations."""
+
+    seed: int = 0
+    """Seed of the networks, the action noise, the minibatches and the environments."""
+    imitation_weight: float = 0.5
+    """lambda of the hybrid reward (paper: 0.5; 0 is reinforcement learning alone, 1 is imitation alone)."""
+    rollout_steps: int = 48
+    """Length of a rollout and of back-propagation through time [control steps] (notes A: 50, recalled?; here a multiple
+    of the camera's usual periods)."""
+    device: str = "cpu"
+    """Where the networks live: ``cpu`` or ``cuda``."""
+    policy: PolicyConfig = dataclasses.field(default_factory=PolicyConfig)
+    """The policy's network."""
+    ppo: PPOConfig = dataclasses.field(default_factory=PPOConfig)
+    """Policy optimisation."""
+    discriminator: DiscriminatorConfig = dataclasses.field(default_factory=DiscriminatorConfig)
+    """The discriminator."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ConfigurationError: a value is out of its range.
+        """
+        if not 0.0 <= self.imitation_weight <= 1.0:
+            raise ConfigurationError(
+                f"the imitation weight (lambda) must lie in [0, 1], got {self.imitation_weight}: 0 is reinforcement "
+                "learning alone, 1 is imitation alone."
+            )
+        if self.rollout_steps < 1:
+            raise ConfigurationError(f"rollout_steps must be at least 1, got {self.rollout_steps}.")
