@@ -95,7 +95,7 @@ def open_demonstrations(path: pathlib.Path) -> Iterator[h5py.Group]:
             if not isinstance(data, h5py.Group):
                 raise DataError(f"{path} has no group 'data': expected demonstrations in robomimic's layout.")
             yield data
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:  # h5py raises any of these on damage
         raise DataError(
             f"{path} is not a whole HDF5 file: it is truncated, damaged or something else ({error})."
         ) from error
@@ -111,7 +111,7 @@ def read_header(data: h5py.Group, path: pathlib.Path, environment: TaskEnvironme
     if not isinstance(version, int | np.integer) or version != FORMAT_VERSION:
         raise DataError(f"{path}, attribute format_version: expected {FORMAT_VERSION}, got {version}.")
     try:
-        header = json.loads(str(data.attrs["env_args"]))
+        header = json.loads(_text(data.attrs["env_args"]))
         recorded_task, header["env_kwargs"] = header["env_name"], dict(header["env_kwargs"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -120,27 +120,32 @@ def read_header(data: h5py.Group, path: pathlib.Path, environment: TaskEnvironme
     if recorded_task != environment.task.name:
         raise DataError(f"{path} holds demonstrations of the task '{recorded_task}', not of '{environment.task.name}'.")
     expected = model_signature(environment.physics.model, environment.parameters)
-    if data.attrs.get("model_signature") != expected:
+    signature = _text(data.attrs.get("model_signature", "none"))
+    if signature != expected:
         raise DataError(
             f"{path}, attribute model_signature: recorded with another version of the model "
-            f"({data.attrs.get('model_signature')}, this is {expected}), whose states do not fit: record them again."
+            f"({signature}, this is {expected}), whose states do not fit: record them again."
         )
     return header
 
 
 def describe_environment(environment: TaskEnvironment, seed: int) -> dict[str, Any]:
-    """Attributes of the group ``data`` for demonstrations recorded in that environment."""
+    """Attributes of the group ``data`` for demonstrations recorded in that environment.
+
+    Texts have a fixed length: HDF5 keeps others in a heap which, when damaged, can hang its reader (seen with 2.0).
+    """
     with_pixels = PIXELS in environment.spec.observations
     kwargs = {
         "randomization": environment.level.name.lower(),
         "camera_hz": CONTROL_HZ // environment.spec.camera_period if with_pixels else None,
         "seed": seed,
     }
+    env_args = {"env_name": environment.task.name, "type": GYM_TYPE, "env_kwargs": kwargs}
     return {
-        "env_args": json.dumps({"env_name": environment.task.name, "type": GYM_TYPE, "env_kwargs": kwargs}),
+        "env_args": np.bytes_(json.dumps(env_args)),
         "format_version": FORMAT_VERSION,
-        "model_signature": model_signature(environment.physics.model, environment.parameters),
-        "stages": json.dumps(environment.task.stages),
+        "model_signature": np.bytes_(model_signature(environment.physics.model, environment.parameters)),
+        "stages": np.bytes_(json.dumps(environment.task.stages)),
     }
 
 
@@ -258,6 +263,11 @@ def _attribute(episode: h5py.Group, name: str) -> int:
     if not isinstance(value, int | np.integer) or value < 0:
         raise DataError(f"attribute {name}: expected a whole number of at least 0, got {value}.")
     return int(value)
+
+
+def _text(value: object) -> str:
+    """A text attribute, whether it is stored with a fixed length or not."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def episode_names(data: h5py.Group) -> list[str]:
