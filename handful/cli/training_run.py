@@ -72,6 +72,7 @@ class TrainingRun:
             renderer=config.renderer,
             starts=self._starts(),
             num_threads=config.num_threads,
+            staggered=True,
         )
         features, actions = expert_data(self.demonstrations, config.curriculum.cut_after_success)
         self.trainer = Trainer(config.trainer, self.environment, ExpertData(features, actions))

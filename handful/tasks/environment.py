@@ -70,6 +70,7 @@ class TaskEnvironment:
         renderer: str = "rasterizer",
         starts: StartDistribution | None = None,
         horizon: int | None = None,
+        staggered: bool = False,
         num_threads: int | None = None,
     ) -> None:
         """Build the simulations; the first ``reset`` begins the episodes.
@@ -85,6 +86,9 @@ class TaskEnvironment:
             renderer: Who draws the images, one of `handful.simulation.camera.RENDERERS`.
             starts: Where episodes begin; None begins all of them in random starts.
             horizon: Length of an episode [control steps]; None is the task's own. A recording may run longer.
+            staggered: Whether the first episodes after a reset end early, evenly spread over the horizon, so that ever
+                after some simulations are at every moment of an episode. Without, all run in step, and a learner's
+                rollouts would hold beginnings alone, then ends alone. No summary tells of the shortened episodes.
             num_threads: Threads for physics and camera; None takes every core.
 
         Raises:
@@ -96,6 +100,7 @@ class TaskEnvironment:
             raise ConfigurationError(f"unknown camera rate {camera_hz} Hz; the choices are: {choices}.")
         self.level = parse_level(randomization)
         self.starts = starts
+        self._staggered = staggered
         self.horizon = self.task.horizon if horizon is None else horizon
         if self.horizon < 1:
             raise ConfigurationError(f"expected an episode of at least 1 control step, got {self.horizon}.")
@@ -118,6 +123,7 @@ class TaskEnvironment:
         self._highest_stage = np.zeros(num_envs, np.int64)
         self._return = np.zeros(num_envs, np.float64)
         self._random_start = np.ones(num_envs, bool)
+        self._shortened = np.zeros(num_envs, bool)
         self._rewards = np.asarray(self.task.stage_rewards, np.float32)
         self._observation: dict[str, np.ndarray] | None = None
         self.num_diverged = 0
@@ -143,7 +149,12 @@ class TaskEnvironment:
             if len(seeds) != self.num_envs:
                 raise ConfigurationError(f"expected {self.num_envs} seeds, one a simulation, got {len(seeds)}.")
             self._generators = [np.random.default_rng(seed) for seed in seeds]
-        return self._first_time_step(self._begin_episodes(np.arange(self.num_envs)))
+        self._begin_episodes(np.arange(self.num_envs))
+        if self._staggered:
+            self._length = self._staggered_lengths()
+            self._shortened = self._length > 0
+        self._look(np.ones(self.num_envs, bool))
+        return self._first_time_step(np.ones(self.num_envs, bool))
 
     def restart(self, ids: np.ndarray, *, seeds: Sequence[int | Sequence[int]] | None = None) -> TimeStep:
         """Begin new episodes in the simulations ``ids`` alone, as a recorder does whose operator has finished.
@@ -156,7 +167,7 @@ class TaskEnvironment:
             for i, seed in zip(ids, seeds, strict=True):
                 self._generators[i] = np.random.default_rng(seed)
         self._begin_episodes(ids)
-        return self._first_time_step(self._look())
+        return self._first_time_step(self._look(self._due))
 
     def step(self, action: np.ndarray) -> TimeStep:
         """Advance one control step; ended episodes begin anew at once; see the contract."""
@@ -171,9 +182,9 @@ class TaskEnvironment:
         final_observation, episodes = None, []
         if len(done):
             final_observation = self._final_observation(diverged)
-            episodes = [self._summary(int(i), stage, diverged) for i in done]
+            episodes = [self._summary(int(i), stage, diverged) for i in done if not self._shortened[i]]
             self._begin_episodes(done)
-        pixels_updated = self._look()
+        pixels_updated = self._look(self._due)
         self._observation = self._observe()
         return TimeStep(
             observation=dict(self._observation),
@@ -209,6 +220,7 @@ class TaskEnvironment:
             "highest_stage": self._highest_stage.copy(),
             "return": self._return.copy(),
             "random_start": self._random_start.copy(),
+            "shortened": self._shortened.copy(),
             "num_diverged": self.num_diverged,
         }
 
@@ -235,6 +247,7 @@ class TaskEnvironment:
         self._highest_stage = tree["highest_stage"].copy()
         self._return = tree["return"].copy()
         self._random_start = tree["random_start"].copy()
+        self._shortened = tree["shortened"].copy()
         self.num_diverged = int(tree["num_diverged"])
         return self._first_time_step(np.ones(self.num_envs, bool))
 
@@ -306,8 +319,8 @@ class TaskEnvironment:
             diverged=bool(diverged[env]),
         )
 
-    def _begin_episodes(self, ids: np.ndarray) -> np.ndarray:
-        """Begin new episodes in the simulations ``ids``; returns where there are new images, bool [env]."""
+    def _begin_episodes(self, ids: np.ndarray) -> None:
+        """Begin new episodes in the simulations ``ids``."""
         begins = [self.starts.sample(self._generators[i]) if self.starts else None for i in ids]
         worlds: list[World] = [
             draw_world(self.parameters, self.level, self._generators[i]) if start is None else start.world
@@ -322,10 +335,8 @@ class TaskEnvironment:
             self.physics.set_state(ids[~drawn], states)
         self._length[ids] = self._held[ids] = self._highest_stage[ids] = 0
         self._return[ids] = 0.0
+        self._shortened[ids] = False
         self._random_start[ids] = drawn
-        if len(ids) == self.num_envs:
-            return self._look()
-        return np.zeros(self.num_envs, bool)
 
     def _apply_worlds(self, ids: np.ndarray, worlds: Sequence[World]) -> None:
         stacked = stack_worlds(worlds)
@@ -344,9 +355,19 @@ class TaskEnvironment:
         self.task.place_objects(self.physics.model, worlds, qpos)
         self.physics.place(ids, qpos)
 
-    def _look(self) -> np.ndarray:
-        """Take the images that are due; returns where, bool [env]."""
-        due = self._length % self._spec.camera_period == 0
+    def _staggered_lengths(self) -> np.ndarray:
+        """How much of the first episodes counts as gone, [env]: evenly spread, and in step with the camera."""
+        period = self._spec.camera_period
+        share = np.arange(self.num_envs) / self.num_envs
+        return (share * self.horizon / period).astype(np.int64) * period
+
+    @property
+    def _due(self) -> np.ndarray:
+        """Where the camera takes an image in this step, bool [env]."""
+        return self._length % self._spec.camera_period == 0
+
+    def _look(self, due: np.ndarray) -> np.ndarray:
+        """Take the images that are due, bool [env]; returns where."""
         if self._camera is not None and due.any():
             self._pixels = self._pixels.copy()  # the last array belongs to the caller now
             self._camera.render(np.flatnonzero(due), self._pixels)

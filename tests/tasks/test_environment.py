@@ -100,6 +100,15 @@ def test_episodes_end_at_the_horizon_by_truncation_and_begin_anew(task):
     assert (last.final_observation[PROPRIOCEPTION] != last.observation[PROPRIOCEPTION]).any()
 
 
+def test_staggered_episodes_are_spread_over_the_horizon(task):
+    environment = _environment(task, num_envs=10, horizon=40, staggered=True, pixels=False)
+    steps = _run(environment, _actions(80, 10), None)
+    ends = np.array([step.truncated.sum() for step in steps])
+    assert np.flatnonzero(ends).tolist() == list(range(4, 84, 4)) and ends.max() == 1  # in step with the camera
+    lengths = [summary.length for step in steps for summary in step.episodes]
+    assert lengths == [40] * 11  # of the first ten, only the one that was not shortened
+
+
 def test_a_time_step_belongs_to_the_caller(task):
     environment = _environment(task, camera_hz=20)
     first = environment.reset()
