@@ -43,16 +43,12 @@ def run(options: Options) -> None:
     """Measure and print."""
     import logging
 
-    import torch
-
     from handful.tasks.registry import make_task
 
     if options.num_envs < 1 or not options.seconds > 0:
         raise ConfigurationError("expected at least 1 simulation and a time above 0 s for each measurement.")
     make_task(options.task)
     logging.getLogger("warp").setLevel(logging.ERROR)
-    if options.num_threads is not None:
-        torch.set_num_threads(options.num_threads)
     figures = [*_measure_simulation(options), *_measure_learning(options)]
     if options.json:
         print(json.dumps([dataclasses.asdict(figure) for figure in figures]))

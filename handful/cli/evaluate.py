@@ -50,6 +50,8 @@ class Options:
 
 def run(options: Options) -> None:
     """Evaluate and print."""
+    import torch
+
     from handful.cli.actors import STAND_INS, find_policy, load_actor
     from handful.cli.filming import FilmedEnvironment
     from handful.learning.evaluation import evaluate_policy
@@ -57,6 +59,7 @@ def run(options: Options) -> None:
     from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
     from handful.tasks.registry import make_task
 
+    torch.set_num_threads(1)  # the bits of an action depend on it, and one is as fast for a small network
     if options.num_episodes < 1:
         raise ConfigurationError(f"expected at least 1 episode, got {options.num_episodes}.")
     if options.seed < 0:

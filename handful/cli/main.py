@@ -62,8 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status: 0, 1 on failure, 2 on wrong usage, 130 when interrupted."""
-    # OpenMP's threads spin while they wait, which halves the speed of torch wherever another process wants a core.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         _dispatch(list(arguments))
         sys.stdout.flush()

@@ -37,7 +37,10 @@ class RunConfig:
     renderer: str = "rasterizer"
     """Who draws the images: rasterizer or raycaster."""
     num_threads: int | None = None
-    """Threads for simulation and networks; by default one for every core. The bits of a run depend on it."""
+    """Threads for physics and camera; by default one for every core. They do not change a bit of the run."""
+    torch_threads: int = 1
+    """Threads for the networks. These are small: a second thread gains a quarter on an idle machine, and where another
+    process wants the core, OpenMP's spinning threads cost half and more. The bits of a run depend on it."""
     curriculum: CurriculumConfig = dataclasses.field(default_factory=CurriculumConfig)
     """Where episodes begin."""
     trainer: Annotated[TrainerConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=TrainerConfig)

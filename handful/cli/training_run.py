@@ -61,8 +61,7 @@ class TrainingRun:
 
         self.folder = folder
         self.config = config
-        if config.num_threads is not None:
-            torch.set_num_threads(config.num_threads)
+        torch.set_num_threads(config.torch_threads)
         self.demonstrations = load_demonstrations(demonstrations, task, pixels=False)
         self.environment = TaskEnvironment(
             task,

@@ -47,6 +47,9 @@ CAMERA_RATES = (20, 10, 5)
 SUSTAINED_STEPS = CONTROL_HZ // 2
 """Success is sustained when the top stage held for half a second at the episode's end [control steps]."""
 
+NUM_STAGGERED_GROUPS = 5
+"""Groups of simulations whose training episodes begin at different times (ours)."""
+
 
 class TaskEnvironment:
     """N simulations of one task; see `handful.environment.VectorEnvironment` for the contract.
@@ -86,7 +89,7 @@ class TaskEnvironment:
             renderer: Who draws the images, one of `handful.simulation.camera.RENDERERS`.
             starts: Where episodes begin; None begins all of them in random starts.
             horizon: Length of an episode [control steps]; None is the task's own. A recording may run longer.
-            staggered: Whether the first episodes after a reset end early, evenly spread over the horizon, so that ever
+            staggered: Whether the first episodes after a reset end early, spread over the horizon, so that ever
                 after some simulations are at every moment of an episode. Without, all run in step, and a learner's
                 rollouts would hold beginnings alone, then ends alone. No summary tells of the shortened episodes.
             num_threads: Threads for physics and camera; None takes every core.
@@ -356,9 +359,12 @@ class TaskEnvironment:
         self.physics.place(ids, qpos)
 
     def _staggered_lengths(self) -> np.ndarray:
-        """How much of the first episodes counts as gone, [env]: evenly spread, and in step with the camera."""
+        """How much of the first episodes counts as gone, [env]: evenly spread, and in step with the camera.
+
+        A few groups mix moments well enough, and cost a recurrent network, which must stop at every reset, a few stops.
+        """
         period = self._spec.camera_period
-        share = np.arange(self.num_envs) / self.num_envs
+        share = np.arange(self.num_envs) % NUM_STAGGERED_GROUPS / NUM_STAGGERED_GROUPS
         return (share * self.horizon / period).astype(np.int64) * period
 
     @property
