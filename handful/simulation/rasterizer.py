@@ -161,8 +161,7 @@ def _draw_world(world, image, geoms, camera, lights, triangles, scratch):
             offset[row] = total
         size = geom_size[world, geom]
         _transform(vertices, base, vertex_start[slot], vertex_start[slot + 1], rotation, offset, size, kind_of[slot])
-        for triangle in range(triangle_start[slot], triangle_start[slot + 1]):
-            _fill(triangle, corners, vertices, focal, inverse_depth, index)
+        _fill(triangle_start[slot], triangle_start[slot + 1], corners, vertices, focal, inverse_depth, index)
     _shade(world, image, geom_size, view, origin, focal, lights, triangles, scratch)
 
 
@@ -193,43 +192,50 @@ def _transform(vertices, base, start, stop, rotation, offset, size, kind):
 
 
 @_compiled
-def _fill(triangle, corners, vertices, focal, inverse_depth, index):
-    """Draw one triangle, clipped at the near plane into at most two."""
-    a, b, c = corners[triangle, 0], corners[triangle, 1], corners[triangle, 2]
-    ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
-    bx, by, bz = vertices[b, 0], vertices[b, 1], vertices[b, 2]
-    cx, cy, cz = vertices[c, 0], vertices[c, 1], vertices[c, 2]
-    # A face is seen from the front where its normal, (b - a) x (c - a), points against the view of a.
-    nx = (by - ay) * (cz - az) - (bz - az) * (cy - ay)
-    ny = (bz - az) * (cx - ax) - (bx - ax) * (cz - az)
-    nz = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-    if nx * ax + ny * ay + nz * az >= _ZERO:
-        return
+def _fill(start, stop, corners, vertices, focal, inverse_depth, index):
+    """Draw the triangles from ``start`` to ``stop``, each clipped at the near plane into at most two.
+
+    One call for many triangles and one place that fills, since a call costs more than most of these triangles.
+    """
     near = np.float32(_NEAR)
-    if az < -near and bz < -near and cz < -near:
-        _fill_visible(triangle, ax, ay, -az, bx, by, -bz, cx, cy, -cz, focal, inverse_depth, index)
-        return
-    if az >= -near and bz >= -near and cz >= -near:
-        return
     polygon = np.empty((4, 3), np.float32)
+    for triangle in range(start, stop):
+        a, b, c = corners[triangle, 0], corners[triangle, 1], corners[triangle, 2]
+        ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+        bx, by, bz = vertices[b, 0], vertices[b, 1], vertices[b, 2]
+        cx, cy, cz = vertices[c, 0], vertices[c, 1], vertices[c, 2]
+        # A face is seen from the front where its normal, (b - a) x (c - a), points against the view of a.
+        nx = (by - ay) * (cz - az) - (bz - az) * (cy - ay)
+        ny = (bz - az) * (cx - ax) - (bx - ax) * (cz - az)
+        nz = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if nx * ax + ny * ay + nz * az >= _ZERO:
+            continue
+        clipped = max(az, bz, cz) >= -near
+        count = _clip(triangle, corners, vertices, near, polygon) if clipped else 3
+        for k in range(1, count - 1):
+            if clipped:
+                ax, ay, az = polygon[0, 0], polygon[0, 1], polygon[0, 2]
+                bx, by, bz = polygon[k, 0], polygon[k, 1], polygon[k, 2]
+                cx, cy, cz = polygon[k + 1, 0], polygon[k + 1, 1], polygon[k + 1, 2]
+            _fill_visible(triangle, ax, ay, -az, bx, by, -bz, cx, cy, -cz, focal, inverse_depth, index)
+
+
+@_compiled
+def _clip(triangle, corners, vertices, near, polygon):
+    """Cut a triangle at the near plane into ``polygon`` [4, 3]; returns how many corners are left, 0, 3 or 4."""
     count = 0
     for k in range(3):
         p, q = corners[triangle, k], corners[triangle, (k + 1) % 3]
         inside, next_inside = vertices[p, 2] < -near, vertices[q, 2] < -near
         if inside:
-            polygon[count, 0], polygon[count, 1], polygon[count, 2] = vertices[p, 0], vertices[p, 1], -vertices[p, 2]
+            polygon[count] = vertices[p]
             count += 1
         if inside != next_inside:
             t = (-near - vertices[p, 2]) / (vertices[q, 2] - vertices[p, 2])
-            polygon[count, 0] = vertices[p, 0] + t * (vertices[q, 0] - vertices[p, 0])
-            polygon[count, 1] = vertices[p, 1] + t * (vertices[q, 1] - vertices[p, 1])
-            polygon[count, 2] = near
+            for axis in range(3):
+                polygon[count, axis] = vertices[p, axis] + t * (vertices[q, axis] - vertices[p, axis])
             count += 1
-    ax, ay, az = polygon[0, 0], polygon[0, 1], polygon[0, 2]
-    for k in range(1, count - 1):
-        bx, by, bz = polygon[k, 0], polygon[k, 1], polygon[k, 2]
-        cx, cy, cz = polygon[k + 1, 0], polygon[k + 1, 1], polygon[k + 1, 2]
-        _fill_visible(triangle, ax, ay, az, bx, by, bz, cx, cy, cz, focal, inverse_depth, index)
+    return count
 
 
 @_compiled
