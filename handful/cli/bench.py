@@ -41,14 +41,11 @@ class Figure:
 
 def run(options: Options) -> None:
     """Measure and print."""
-    import logging
-
     from handful.tasks.registry import make_task
 
     if options.num_envs < 1 or not options.seconds > 0:
         raise ConfigurationError("expected at least 1 simulation and a time above 0 s for each measurement.")
     make_task(options.task)
-    logging.getLogger("warp").setLevel(logging.ERROR)
     figures = [*_measure_simulation(options), *_measure_learning(options)]
     if options.json:
         print(json.dumps([dataclasses.asdict(figure) for figure in figures]))

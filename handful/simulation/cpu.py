@@ -71,6 +71,9 @@ class BatchPhysics:
             raise ConfigurationError(
                 f"the control time step {control_timestep} s is not a multiple of the physics' {model.opt.timestep} s."
             )
+        # MuJoCo writes its warnings to stderr and to a file in the working folder; `step` counts and reports them.
+        if mujoco.get_mju_user_warning() is None:
+            mujoco.set_mju_user_warning(lambda message: None)
         self.model = model
         self.num_envs = num_envs
         self.num_threads = num_threads or os.cpu_count() or 1

@@ -7,7 +7,11 @@ in chunks. Only poses and looks are copied into the context; no Warp physics run
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
+import functools
 import os
+import tempfile
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,7 +83,7 @@ class _Context:
     def __init__(self, physics: BatchPhysics, num_slots: int, width: int, height: int) -> None:
         import warp as wp
 
-        wp.config.quiet = True  # pyright: ignore[reportAttributeAccessIssue]
+        _initialize_warp()
         import mujoco_warp
 
         self._mujoco_warp = mujoco_warp
@@ -120,3 +124,33 @@ class _Context:
         packed = self._packed[:count]  # 0x00RRGGBB
         for channel, shift in enumerate((16, 8, 0)):
             out[ids, :, :, channel] = (packed >> shift) & 0xFF
+
+
+@functools.cache
+def _initialize_warp() -> None:
+    """Start Warp without its greeting, its notes on every kernel that it loads, and its regret that there is no GPU."""
+    import warp as wp
+
+    wp.config.log_level = wp.LOG_WARNING
+    with _without_lines_on_stderr("Could not find or load the NVIDIA CUDA driver"):
+        wp.init()
+
+
+@contextlib.contextmanager
+def _without_lines_on_stderr(unwanted: str) -> Iterator[None]:
+    """Hold back what the process, native code too, writes to stderr; then pass on all lines but those unwanted."""
+    stderr = 2
+    with tempfile.TemporaryFile() as held:
+        original = os.dup(stderr)
+        try:
+            os.dup2(held.fileno(), stderr)
+            try:
+                yield
+            finally:
+                os.dup2(original, stderr)
+            held.seek(0)
+            for line in held:
+                if unwanted.encode() not in line:
+                    os.write(stderr, line)
+        finally:
+            os.close(original)
