@@ -52,6 +52,8 @@ class RayCaster:
         num_threads = min(num_threads or os.cpu_count() or 1, -(-physics.num_envs // _WORLDS_PER_CHUNK))
         size = min(_WORLDS_PER_CHUNK, physics.num_envs)
         self._contexts = [_Context(physics, size, width, height) for _ in range(num_threads)]
+        for context in self._contexts:
+            context.cast()  # one after the other, since Warp loads a kernel at its first launch
         self._threads = concurrent.futures.ThreadPoolExecutor(num_threads) if num_threads > 1 else None
 
     def render(self, ids: np.ndarray, out: np.ndarray) -> None:
@@ -119,8 +121,7 @@ class _Context:
         for name, slots in self._slots.items():
             source = physics.field(name) if name in _LOOKS else getattr(physics, name)
             slots[:count] = source[ids].reshape(slots[:count].shape)
-        self._mujoco_warp.refit_bvh(self._model, self._data, self._context)
-        self._mujoco_warp.render(self._model, self._data, self._context)
+        self.cast()
         packed = self._packed[:count]  # 0x00RRGGBB
         for channel, shift in enumerate((16, 8, 0)):
             out[ids, :, :, channel] = (packed >> shift) & 0xFF
@@ -154,3 +155,8 @@ def _without_lines_on_stderr(unwanted: str) -> Iterator[None]:
                     os.write(stderr, line)
         finally:
             os.close(original)
+
+    def cast(self) -> None:
+        """Cast the images of all slots as they are."""
+        self._mujoco_warp.refit_bvh(self._model, self._data, self._context)
+        self._mujoco_warp.render(self._model, self._data, self._context)
