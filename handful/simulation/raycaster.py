@@ -126,6 +126,11 @@ class _Context:
         for channel, shift in enumerate((16, 8, 0)):
             out[ids, :, :, channel] = (packed >> shift) & 0xFF
 
+    def cast(self) -> None:
+        """Cast the images of all slots as they are."""
+        self._mujoco_warp.refit_bvh(self._model, self._data, self._context)
+        self._mujoco_warp.render(self._model, self._data, self._context)
+
 
 @functools.cache
 def _initialize_warp() -> None:
@@ -155,8 +160,3 @@ def _without_lines_on_stderr(unwanted: str) -> Iterator[None]:
                     os.write(stderr, line)
         finally:
             os.close(original)
-
-    def cast(self) -> None:
-        """Cast the images of all slots as they are."""
-        self._mujoco_warp.refit_bvh(self._model, self._data, self._context)
-        self._mujoco_warp.render(self._model, self._data, self._context)
