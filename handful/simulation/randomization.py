@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from handful.errors import DataError
+from handful.errors import DataError, unknown_name
 from handful.geometry import multiply_quaternions, quaternion_from_rotation_vector
 from handful.simulation import jaco, scene
 
@@ -38,6 +38,19 @@ class Level(enum.IntEnum):
 
 LEVEL_NAMES = tuple(level.name.lower() for level in Level)
 """Names of the levels on the command line."""
+
+
+def parse_level(level: Level | str) -> Level:
+    """The randomisation level of that name.
+
+    Raises:
+        ConfigurationError: no level has that name.
+    """
+    if isinstance(level, Level):
+        return level
+    if level not in LEVEL_NAMES:
+        raise unknown_name("randomisation level", level, LEVEL_NAMES)
+    return Level[level.upper()]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import Any, cast
 
-import mujoco
 import numpy as np
 
 from handful.environment import (
@@ -17,27 +16,27 @@ from handful.environment import (
     PROPRIOCEPTION,
     ArraySpec,
     EnvironmentSpec,
-    EpisodeSummary,
     StartDistribution,
     StateTree,
     TimeStep,
 )
-from handful.errors import ConfigurationError, DataError, unknown_name
+from handful.errors import ConfigurationError, DataError
 from handful.simulation import jaco, scene
 from handful.simulation.camera import Camera, make_camera
 from handful.simulation.cpu import BatchPhysics
 from handful.simulation.observation import PROPRIOCEPTION_NAMES, arm_state, arm_state_names, proprioception
 from handful.simulation.randomization import (
-    LEVEL_NAMES,
     Level,
     World,
     apply_scene,
     check_world,
     draw_world,
+    parse_level,
     stack_worlds,
 )
+from handful.tasks.episodes import EpisodeCounters
 from handful.tasks.registry import make_task
-from handful.tasks.task import Snapshot, Task
+from handful.tasks.task import Snapshot, Task, compile_task
 
 CONTROL_HZ = round(1.0 / scene.CONTROL_TIMESTEP)
 
@@ -46,9 +45,6 @@ CAMERA_RATES = (20, 10, 5)
 
 SUSTAINED_STEPS = CONTROL_HZ // 2
 """Success is sustained when the top stage held for half a second at the episode's end [control steps]."""
-
-NUM_STAGGERED_GROUPS = 5
-"""Groups of simulations whose training episodes begin at different times (ours)."""
 
 
 class TaskEnvironment:
@@ -121,12 +117,9 @@ class TaskEnvironment:
         nominal = {parameter.name: parameter.nominal for parameter in self.parameters}
         self.worlds = stack_worlds([nominal] * num_envs)
         self._pixels = np.zeros((num_envs, image_size, image_size, 3), np.uint8)
-        self._length = np.zeros(num_envs, np.int64)
-        self._held = np.zeros(num_envs, np.int64)
-        self._highest_stage = np.zeros(num_envs, np.int64)
-        self._return = np.zeros(num_envs, np.float64)
-        self._random_start = np.ones(num_envs, bool)
-        self._shortened = np.zeros(num_envs, bool)
+        self._episodes = EpisodeCounters(
+            num_envs, horizon=self.horizon, top_stage=len(self.task.stages) - 1, sustained_steps=SUSTAINED_STEPS
+        )
         self._rewards = np.asarray(self.task.stage_rewards, np.float32)
         self._observation: dict[str, np.ndarray] | None = None
         self.num_diverged = 0
@@ -154,8 +147,7 @@ class TaskEnvironment:
             self._generators = [np.random.default_rng(seed) for seed in seeds]
         self._begin_episodes(np.arange(self.num_envs))
         if self._staggered:
-            self._length = self._staggered_lengths()
-            self._shortened = self._length > 0
+            self._episodes.stagger(self._spec.camera_period)
         self._look(np.ones(self.num_envs, bool))
         return self._first_time_step(np.ones(self.num_envs, bool))
 
@@ -179,13 +171,15 @@ class TaskEnvironment:
         diverged = self.physics.step(self._control(action))
         stage = np.where(diverged, 0, self.task.stage(self.snapshot))
         reward = np.where(diverged, np.float32(0.0), self._rewards[stage])
-        self._count(stage, reward)
-        truncated = (self._length >= self.horizon) & ~diverged
+        self._episodes.count(stage, reward)
+        self.num_diverged += int(diverged.sum())
+        truncated = self._episodes.over & ~diverged
         done = np.flatnonzero(diverged | truncated)
         final_observation, episodes = None, []
         if len(done):
             final_observation = self._final_observation(diverged)
-            episodes = [self._summary(int(i), stage, diverged) for i in done if not self._shortened[i]]
+            whole = done[~self._episodes.shortened[done]]
+            episodes = [self._episodes.summary(int(i), diverged=bool(diverged[i])) for i in whole]
             self._begin_episodes(done)
         pixels_updated = self._look(self._due)
         self._observation = self._observe()
@@ -218,12 +212,7 @@ class TaskEnvironment:
             "worlds": {name: values.copy() for name, values in self.worlds.items()},
             "generators": json.dumps([generator.bit_generator.state for generator in self._generators]),
             "pixels": self._pixels.copy(),
-            "length": self._length.copy(),
-            "held": self._held.copy(),
-            "highest_stage": self._highest_stage.copy(),
-            "return": self._return.copy(),
-            "random_start": self._random_start.copy(),
-            "shortened": self._shortened.copy(),
+            "episodes": dict(self._episodes.state_dict()),
             "num_diverged": self.num_diverged,
         }
 
@@ -245,12 +234,7 @@ class TaskEnvironment:
         for generator, saved in zip(self._generators, json.loads(tree["generators"]), strict=True):
             generator.bit_generator.state = saved
         self._pixels = tree["pixels"].copy()
-        self._length = tree["length"].copy()
-        self._held = tree["held"].copy()
-        self._highest_stage = tree["highest_stage"].copy()
-        self._return = tree["return"].copy()
-        self._random_start = tree["random_start"].copy()
-        self._shortened = tree["shortened"].copy()
+        self._episodes.load_state_dict(tree["episodes"])
         self.num_diverged = int(tree["num_diverged"])
         return self._first_time_step(np.ones(self.num_envs, bool))
 
@@ -303,25 +287,6 @@ class TaskEnvironment:
             raise ConfigurationError("expected finite actions in [-1, 1], got one that is not a number or infinite.")
         return np.clip(action, -1.0, 1.0) * jaco.VELOCITY_LIMITS
 
-    def _count(self, stage: np.ndarray, reward: np.ndarray) -> None:
-        self._length += 1
-        self._return += reward
-        self._highest_stage = np.maximum(self._highest_stage, stage)
-        self._held = np.where(stage == len(self.task.stages) - 1, self._held + 1, 0)
-
-    def _summary(self, env: int, stage: np.ndarray, diverged: np.ndarray) -> EpisodeSummary:
-        self.num_diverged += int(diverged[env])
-        return EpisodeSummary(
-            env=int(env),
-            task_return=float(self._return[env]),
-            length=int(self._length[env]),
-            random_start=bool(self._random_start[env]),
-            success=bool(self._held[env] >= SUSTAINED_STEPS and not diverged[env]),
-            highest_stage=int(self._highest_stage[env]),
-            final_stage=int(stage[env]),
-            diverged=bool(diverged[env]),
-        )
-
     def _begin_episodes(self, ids: np.ndarray) -> None:
         """Begin new episodes in the simulations ``ids``."""
         begins = [self.starts.sample(self._generators[i]) if self.starts else None for i in ids]
@@ -336,10 +301,7 @@ class TaskEnvironment:
         if not drawn.all():
             states = np.stack([start.state for start in begins if start is not None])
             self.physics.set_state(ids[~drawn], states)
-        self._length[ids] = self._held[ids] = self._highest_stage[ids] = 0
-        self._return[ids] = 0.0
-        self._shortened[ids] = False
-        self._random_start[ids] = drawn
+        self._episodes.begin(ids, random_start=drawn)
 
     def _apply_worlds(self, ids: np.ndarray, worlds: Sequence[World]) -> None:
         stacked = stack_worlds(worlds)
@@ -358,19 +320,10 @@ class TaskEnvironment:
         self.task.place_objects(self.physics.model, worlds, qpos)
         self.physics.place(ids, qpos)
 
-    def _staggered_lengths(self) -> np.ndarray:
-        """How much of the first episodes counts as gone, [env]: evenly spread, and in step with the camera.
-
-        A few groups mix moments well enough, and cost a recurrent network, which must stop at every reset, a few stops.
-        """
-        period = self._spec.camera_period
-        share = np.arange(self.num_envs) % NUM_STAGGERED_GROUPS / NUM_STAGGERED_GROUPS
-        return (share * self.horizon / period).astype(np.int64) * period
-
     @property
     def _due(self) -> np.ndarray:
         """Where the camera takes an image in this step, bool [env]."""
-        return self._length % self._spec.camera_period == 0
+        return self._episodes.length % self._spec.camera_period == 0
 
     def _look(self, due: np.ndarray) -> np.ndarray:
         """Take the images that are due, bool [env]; returns where."""
@@ -381,8 +334,8 @@ class TaskEnvironment:
 
     def _observe(self) -> dict[str, np.ndarray]:
         snapshot = self.snapshot
-        time_left = 1.0 - self._length / self.horizon
-        state = [arm_state(snapshot.physics), self.task.object_state(snapshot), time_left[:, None]]
+        time_left = self._episodes.time_left[:, None]
+        state = [arm_state(snapshot.physics), self.task.object_state(snapshot), time_left]
         observation = {
             PROPRIOCEPTION: proprioception(self.physics),
             PHYSICAL_STATE: np.concatenate(state, axis=1).astype(np.float32),
@@ -414,23 +367,3 @@ class TaskEnvironment:
             stage=self.task.stage(self.snapshot),
             pixels_updated=pixels_updated,
         )
-
-
-def compile_task(task: Task) -> mujoco.MjModel:
-    """The nominal model of a task: the scene with the task's props."""
-    spec = scene.build_scene()
-    task.add_props(spec)
-    return spec.compile()
-
-
-def parse_level(level: Level | str) -> Level:
-    """The randomisation level of that name.
-
-    Raises:
-        ConfigurationError: no level has that name.
-    """
-    if isinstance(level, Level):
-        return level
-    if level not in LEVEL_NAMES:
-        raise unknown_name("randomisation level", level, LEVEL_NAMES)
-    return Level[level.upper()]

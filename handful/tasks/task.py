@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import mujoco
 import numpy as np
 
-from handful.simulation import jaco
+from handful.simulation import jaco, scene
 from handful.simulation.cpu import BatchPhysics
 from handful.simulation.randomization import Parameter, World, scene_parameters
 
@@ -103,3 +103,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def object_state(self, snapshot: Snapshot) -> np.ndarray:
         """Objects' poses, velocities and properties for the value function, [env, entry]."""
+
+
+def compile_task(task: Task) -> mujoco.MjModel:
+    """The nominal model of a task: the scene with the task's props."""
+    spec = scene.build_scene()
+    task.add_props(spec)
+    return spec.compile()

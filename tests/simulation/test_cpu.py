@@ -4,8 +4,8 @@ import pytest
 from handful.errors import ConfigurationError, DataError
 from handful.simulation import jaco, scene
 from handful.simulation.cpu import BatchPhysics
-from handful.tasks.environment import compile_task
 from handful.tasks.lifting import BlockLifting
+from handful.tasks.task import compile_task
 
 
 @pytest.fixture(scope="module")

@@ -202,11 +202,10 @@ def test_success_is_the_top_stage_held_for_half_a_second_at_the_end(task):
     environment = _environment(task, num_envs=1, horizon=30, pixels=False)
     top = len(environment.task.stages) - 1
     for held, success in ((SUSTAINED_STEPS, True), (SUSTAINED_STEPS - 1, False)):
-        stages = iter([0] * (30 - held) + [top] * held + [0])
+        # One for the reset, thirty for the steps.
+        stages = iter([0] + [0] * (30 - held) + [top] * held)
         environment.task.stage = lambda snapshot, stages=stages: np.array([next(stages)])  # type: ignore[method-assign]
-        environment._count(np.array([0]), np.zeros(1))
-        environment._begin_episodes(np.arange(1))
-        environment._observation = environment._observe()
+        environment.reset()
         episodes = [summary for _ in range(30) for summary in environment.step(np.zeros((1, 9))).episodes]
         assert [summary.success for summary in episodes] == [success]
 

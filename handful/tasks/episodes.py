@@ -1,0 +1,103 @@
+"""What is counted of each simulation's present episode."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handful.environment import EpisodeSummary
+
+NUM_STAGGERED_GROUPS = 5
+"""Groups of simulations whose training episodes begin at different times (ours)."""
+
+
+class EpisodeCounters:
+    """Length, return and stages of the present episode of every simulation."""
+
+    def __init__(self, num_envs: int, *, horizon: int, top_stage: int, sustained_steps: int) -> None:
+        """Begin with nothing counted.
+
+        Args:
+            num_envs: Number of simulations.
+            horizon: Length of an episode [control steps].
+            top_stage: The stage that is success.
+            sustained_steps: How long the top stage must have held at the end of an episode [control steps].
+        """
+        self._horizon = horizon
+        self._top_stage = top_stage
+        self._sustained_steps = sustained_steps
+        self.length = np.zeros(num_envs, np.int64)
+        """Control steps since the episode began, [env]."""
+        self._steps_held = np.zeros(num_envs, np.int64)
+        self._highest_stage = np.zeros(num_envs, np.int64)
+        self._final_stage = np.zeros(num_envs, np.int64)
+        self._return = np.zeros(num_envs, np.float64)
+        self._random_start = np.ones(num_envs, bool)
+        self.shortened = np.zeros(num_envs, bool)
+        """Whether the episode counts as begun before it was, bool [env]: see `stagger`."""
+
+    @property
+    def over(self) -> np.ndarray:
+        """Whether the horizon is reached, bool [env]."""
+        return self.length >= self._horizon
+
+    @property
+    def time_left(self) -> np.ndarray:
+        """Share of the horizon that is left, [env]."""
+        return 1.0 - self.length / self._horizon
+
+    def begin(self, ids: np.ndarray, *, random_start: np.ndarray) -> None:
+        """Begin new episodes in the simulations ``ids``, from random starts or not, bool [len(ids)]."""
+        for counter in (self.length, self._steps_held, self._highest_stage, self._final_stage, self._return):
+            counter[ids] = 0
+        self.shortened[ids] = False
+        self._random_start[ids] = random_start
+
+    def stagger(self, camera_period: int) -> None:
+        """Count a part of the episodes that have just begun as gone: spread over the horizon, in step with the camera.
+
+        A few groups mix moments well enough, and cost a recurrent network, which must stop at every reset, a few stops.
+        """
+        share = np.arange(len(self.length)) % NUM_STAGGERED_GROUPS / NUM_STAGGERED_GROUPS
+        self.length[:] = (share * self._horizon / camera_period).astype(np.int64) * camera_period
+        self.shortened[:] = self.length > 0
+
+    def count(self, stage: np.ndarray, reward: np.ndarray) -> None:
+        """Count one step that led to ``stage`` [env] and paid ``reward`` [env]."""
+        self.length += 1
+        self._return += reward
+        self._final_stage[:] = stage
+        np.maximum(self._highest_stage, stage, out=self._highest_stage)
+        self._steps_held[:] = np.where(stage == self._top_stage, self._steps_held + 1, 0)
+
+    def summary(self, env: int, *, diverged: bool) -> EpisodeSummary:
+        """What is known of the episode that has ended in a simulation."""
+        return EpisodeSummary(
+            env=env,
+            task_return=float(self._return[env]),
+            length=int(self.length[env]),
+            random_start=bool(self._random_start[env]),
+            success=bool(self._steps_held[env] >= self._sustained_steps) and not diverged,
+            highest_stage=int(self._highest_stage[env]),
+            final_stage=int(self._final_stage[env]),
+            diverged=diverged,
+        )
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The counters, by name."""
+        return {name: counter.copy() for name, counter in self._counters()}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from saved counters."""
+        for name, counter in self._counters():
+            counter[:] = state[name]
+
+    def _counters(self) -> list[tuple[str, np.ndarray]]:
+        return [
+            ("length", self.length),
+            ("steps_held", self._steps_held),
+            ("highest_stage", self._highest_stage),
+            ("final_stage", self._final_stage),
+            ("return", self._return),
+            ("random_start", self._random_start),
+            ("shortened", self.shortened),
+        ]
