@@ -71,7 +71,7 @@ class DemonstrationStarts:
 def cut_after_success(trajectory: Trajectory, seconds: float, control_timestep: float) -> Trajectory:
     """The demonstration up to a time after it succeeded.
 
-    What goes on for seconds after success teaches the discriminator to love standing still (`shared/paper/README.md`).
+    What goes on for seconds after success teaches the discriminator to love standing still.
 
     Args:
         trajectory: The demonstration.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import pathlib
 
 import pytest
 from toy import ToyEnvironment
@@ -49,3 +50,9 @@ def test_every_metric_has_one_definition():
     names = metric_names(ToyEnvironment(1).spec)
     assert len(names) == len(set(names)) == len(METRICS) + 1  # two stages for one entry
     assert all(metric.definition.endswith(".") for metric in METRICS)
+
+
+def test_the_page_of_metrics_defines_every_metric():
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    for metric in METRICS:
+        assert f"| `{metric.name}` | {metric.unit} | {metric.definition} |" in page
