@@ -55,7 +55,7 @@ class EpisodeCounters:
     def stagger(self, camera_period: int) -> None:
         """Count a part of the episodes that have just begun as gone: spread over the horizon, in step with the camera.
 
-        A few groups mix moments well enough, and cost a recurrent network, which must stop at every reset, a few stops.
+        A few groups mix moments well enough, and their resets come in batches, which cost less than one by one.
         """
         share = np.arange(len(self.length)) % NUM_STAGGERED_GROUPS / NUM_STAGGERED_GROUPS
         self.length[:] = (share * self._horizon / camera_period).astype(np.int64) * camera_period
