@@ -45,6 +45,9 @@ class PPOConfig:
     """Groups of simulations, each with its whole sequences, that a pass is cut into (ours)."""
     learning_rate: float = 4e-4
     """Adam step size of the policy (a throw-away learner; the notes recall 1e-4 with 50 updates)."""
+    learning_rate_half_life: float | None = None
+    """Control steps after which the policy's step size is halved, and halved again (ours); None keeps it. Counted in steps
+    and not in shares of a budget, so that a run which is stopped and goes on with more budget is the same run."""
     value_learning_rate: float = 1e-3
     """Adam step size of the value function (notes A, recalled?)."""
     value_hidden_sizes: tuple[int, ...] = (128, 128)
@@ -76,6 +79,8 @@ class PPOConfig:
         for name in ("discount", "gae_lambda"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigurationError(f"{name} must lie in [0, 1], got {getattr(self, name)}.")
+        if self.learning_rate_half_life is not None and not self.learning_rate_half_life > 0:
+            raise ConfigurationError(f"learning_rate_half_life must be above 0, got {self.learning_rate_half_life}.")
         if self.epochs < 1 or self.num_minibatches < 1 or self.epochs * self.num_minibatches < 2:
             raise ConfigurationError(
                 "at least two gradient steps an update are needed, or the KL that the penalty adapts to is 0: got "

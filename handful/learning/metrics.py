@@ -105,7 +105,7 @@ class MetricsWriter:
         self._names = names
         self._path = pathlib.Path(folder) / "metrics.csv"
         rows = self._rows_until(resume_after) if resume_after is not None else []
-        purge_step = int(float(rows[-1]["steps"])) + 1 if rows else None
+        purge_step = None if resume_after is None else int(float(rows[-1]["steps"])) + 1 if rows else 0
         try:
             self._rewrite(rows)
             self._file = open(self._path, "a", newline="")  # noqa: SIM115 (closed in close)

@@ -78,6 +78,12 @@ def adapted_kl_weight(kl_weight: float, *, kl: float, kl_target: float) -> float
     return min(max(kl_weight, KL_WEIGHT_RANGE[0]), KL_WEIGHT_RANGE[1])
 
 
+def learning_rate_after(steps: int, *, config: PPOConfig) -> float:
+    """The policy's step size after a number of control steps: halved with every half-life."""
+    half_life = config.learning_rate_half_life
+    return config.learning_rate * (0.5 ** (steps / half_life) if half_life is not None else 1.0)
+
+
 class PPO:
     """Updates a policy and a value function, each with its own optimiser, from rollouts."""
 
@@ -94,9 +100,20 @@ class PPO:
         self.value_optimizer = torch.optim.Adam(value_function.parameters(), lr=config.value_learning_rate, fused=True)
 
     def update(
-        self, rollout: Rollout, *, advantage: Float[Tensor, "time env"], value_target: Float[Tensor, "time env"]
+        self,
+        rollout: Rollout,
+        *,
+        advantage: Float[Tensor, "time env"],
+        value_target: Float[Tensor, "time env"],
+        steps: int = 0,
     ) -> dict[str, float]:
         """Epochs of minibatches over one rollout.
+
+        Args:
+            rollout: What happened.
+            advantage: A of each step.
+            value_target: What V should have said before each step.
+            steps: Control steps of the run so far, by which the learning rate falls.
 
         Returns:
             Metrics. ``kl`` is the mean over the last epoch, each minibatch just before its own step; the weight of the
@@ -105,6 +122,8 @@ class PPO:
         Raises:
             TrainingError: a loss or a gradient is not finite; the parameters may already have changed.
         """
+        for group in self.policy_optimizer.param_groups:
+            group["lr"] = learning_rate_after(steps, config=self.config)
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         self.policy.position_normalizer.update(rollout.frame_positions)
         self.value_function.return_normalizer.update(value_target[..., None])

@@ -99,7 +99,7 @@ class Trainer:
             imitation_weight=self.config.imitation_weight,
         )
         advantage, value = self._advantage(rollout, reward)
-        metrics |= self.ppo.update(rollout, advantage=advantage, value_target=advantage + value)
+        metrics |= self.ppo.update(rollout, advantage=advantage, value_target=advantage + value, steps=self.steps)
         metrics["auxiliary_error_cm"] = self._auxiliary_error_cm(rollout)
         # Last, because the actions of this rollout were chosen with the old statistics.
         self.policy.proprioception_normalizer.update(rollout.proprioception)
