@@ -194,6 +194,21 @@ class Trainer:
             "environment": self.environment.state_dict(),
         }
 
+    def load_networks(self, state: Any) -> None:
+        """Begin with the networks, normalisers and optimisers of another run's ``state_dict``, and nothing else of it.
+
+        A discriminator is taken over where both runs have one.
+
+        Raises:
+            DataError: this is no trainer's state, or its networks have other sizes.
+        """
+        missing = {"ppo", "discriminator"} - state.keys()
+        if missing:
+            raise DataError(f"the checkpoint is not one of a training run: it has no '{min(missing)}'.")
+        self.ppo.load_state_dict(state["ppo"])
+        if self.discriminator is not None and state["discriminator"] is not None:
+            self.discriminator.load_training_state(state["discriminator"])
+
     def load_state_dict(self, state: Any) -> None:
         """Go on where ``state_dict`` was taken, with the same configuration, demonstrations and number of simulations.
 

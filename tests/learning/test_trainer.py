@@ -182,3 +182,16 @@ def test_the_toy_is_learned_from_pixels(imitation_weight):
         trainer.iterate()
     random_return = mean_return(RandomActor(trainer.environment.spec, seed=0))
     assert mean_return(PolicyActor(trainer.policy)) > 2 * random_return
+
+
+def test_a_run_can_begin_with_the_networks_of_another_and_nothing_else():
+    source = small_trainer()
+    source.iterate()
+    other = small_trainer(seed=5, ppo=PPOConfig(epochs=2, num_minibatches=2, discount=0.9))
+    other.load_networks(source.state_dict())
+    assert_same(other.state_dict()["ppo"], source.state_dict()["ppo"])
+    assert other.steps == 0 and other.iteration == 0
+    assert other.state_dict()["generator"].tolist() != source.state_dict()["generator"].tolist()
+    other.iterate()
+    with pytest.raises(DataError, match="it has no 'discriminator'"):
+        other.load_networks({"ppo": {}})
