@@ -47,8 +47,7 @@ def find_policy(task: str, name: str | None) -> pathlib.Path | str:
         return path
     if path.is_dir():
         raise ConfigurationError(f"the folder {path} holds no {POLICY_FILE}.")
-    near = [f"{folder.name}" for folder in sorted(path.parent.glob("*"))] if path.parent.is_dir() else []
-    raise unknown_name("policy", name, [*STAND_INS, *(str(path.parent / file) for file in near)])
+    raise unknown_name("policy", name, [*STAND_INS, *_policies_in(path.parent)])
 
 
 def load_actor(
@@ -85,3 +84,9 @@ def load_actor(
 def _shipped_folder() -> pathlib.Path:
     """The repository's ``policies``, beside the package."""
     return pathlib.Path(handful.__file__).parent.parent / "policies"
+
+
+def _policies_in(folder: pathlib.Path) -> list[str]:
+    """What in a folder can be named as a policy: runs and policy files."""
+    files = [path.parent for path in folder.glob(f"*/{POLICY_FILE}")] + list(folder.glob("*.safetensors"))
+    return sorted(str(path) for path in files)

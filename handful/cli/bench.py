@@ -134,7 +134,11 @@ def _print_table(options: Options, figures: list[Figure]) -> None:
 
     machine = f"{os.cpu_count()} cores of {platform.machine()}, Python {platform.python_version()}"
     title = f"{options.task}, {options.num_envs} simulations, {machine}, {time.strftime('%Y-%m-%d')}"
-    table = Table("measured", "figure", "unit", title=title, title_justify="left", title_style="bold")
+    table = Table("measured")
+    table.add_column("figure", justify="right")
+    table.add_column("unit")
     for figure in figures:
         table.add_row(figure.name, f"{figure.value:,.0f}", figure.unit)
-    Console().print(table)
+    console = Console()
+    console.print(title, style="bold", highlight=False, soft_wrap=True)
+    console.print(table)

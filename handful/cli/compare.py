@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from handful.cli.run_config import RunConfig
-from handful.errors import ConfigurationError, unknown_name
+from handful.errors import ConfigurationError, DataError, unknown_name
 
 METHODS: dict[str, dict[str, float]] = {
     "full": {"imitation_weight": 0.5},
@@ -43,11 +43,12 @@ class Options:
     demonstrations: pathlib.Path | None = None
     """File of demonstrations for all runs; by default the folder's own demonstrations.hdf5, recorded first."""
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=RunConfig)
-    """What the methods have in common; lambda and the curriculum are theirs."""
+    """What the methods have in common; the seed and the imitation weight are theirs."""
 
 
 def run(options: Options) -> None:
     """Train what is missing, seed by seed, and draw."""
+    from handful.cli.demonstrate import record
     from handful.cli.training_run import DEMONSTRATIONS
     from handful.tasks.registry import make_task
 
@@ -55,18 +56,33 @@ def run(options: Options) -> None:
     for method in options.methods:
         if method not in METHODS:
             raise unknown_name("method", method, METHODS)
+    for name in ("seed", "imitation_weight"):
+        if getattr(options.config.trainer, name) != getattr(RunConfig().trainer, name):
+            raise ConfigurationError(
+                f"--{name.replace('_', '-')} is what the methods and their seeds are about: leave it out, and choose by "
+                "--methods and --num-seeds."
+            )
+    if not options.methods:
+        raise ConfigurationError(f"expected at least one method; the choices are: {', '.join(METHODS)}.")
     if options.num_seeds < 1:
         raise ConfigurationError(f"expected at least 1 seed, got {options.num_seeds}.")
     folder = options.output or pathlib.Path("runs") / f"compare-{options.task}"
     demonstrations = options.demonstrations or folder / DEMONSTRATIONS
-    if not demonstrations.exists() and options.demonstrations is None:
-        from handful.cli.demonstrate import record
-
-        record(options.task, demonstrations)
+    if options.demonstrations is None:
+        record(
+            options.task,
+            demonstrations,
+            randomization=options.config.randomization,
+            camera_hz=options.config.camera_hz,
+        )
     for seed in range(options.num_seeds):
         for method in options.methods:
-            _train(options, folder / method / f"seed-{seed}", method, seed, demonstrations)
-            _draw(options, folder)
+            try:
+                _train(options, folder / method / f"seed-{seed}", method, seed, demonstrations)
+            except KeyboardInterrupt:
+                print("The same 'handful compare' again goes on from here.")
+                raise
+            _draw(folder)
 
 
 def method_config(common: RunConfig, method: str, seed: int) -> RunConfig:
@@ -97,14 +113,18 @@ def _train(options: Options, folder: pathlib.Path, method: str, seed: int, demon
     )
 
 
-def _draw(options: Options, folder: pathlib.Path) -> None:
+def _draw(folder: pathlib.Path) -> None:
     from handful.cli.curves import draw_comparison, read_curve
     from handful.cli.training_run import METRICS
 
-    runs = {
-        method: [read_curve(path.parent) for path in sorted((folder / method).glob(f"seed-*/{METRICS}"))]
-        for method in METHODS
-    }
     path = folder / "comparison.png"
-    draw_comparison({method: curves for method, curves in runs.items() if curves}, path)
-    print(f"The curves so far: {path}")
+    try:
+        runs = {
+            method: [read_curve(run.parent) for run in sorted((folder / method).glob(f"seed-*/{METRICS}"))]
+            for method in METHODS
+        }
+        draw_comparison({method: curves for method, curves in runs.items() if curves}, path)
+    except DataError as error:  # a short run may have finished no episode
+        print(f"No curves yet: {error}")
+    else:
+        print(f"The curves so far: {path}")

@@ -108,7 +108,7 @@ def _print_table(options: Options, report: dict[str, Any], result: EvaluationRes
     from rich.table import Table
 
     title = f"{options.task}: {report['policy']}, {result.num_episodes} episodes, randomisation {options.randomization}"
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table()
     table.add_column("")
     table.add_column("", justify="right")
     table.add_column("95% interval", justify="right")
@@ -126,6 +126,7 @@ def _print_table(options: Options, report: dict[str, Any], result: EvaluationRes
     if report["num_diverged"]:
         table.add_row("episodes where the physics blew up", str(report["num_diverged"]), "")
     console = Console()
+    console.print(title, style="bold", highlight=False, soft_wrap=True)
     console.print(table)
     if options.video is not None:
         console.print(f"Video: {options.video}", highlight=False, soft_wrap=True)

@@ -1,8 +1,9 @@
 """The command ``handful``: finds the command that was asked for, reads its options, and turns errors into sentences.
 
 A command is a module of this package with a frozen dataclass ``Options``, whose docstrings are the help, and a function
-``run(options)``. Only the module of the command that runs is imported, and it imports torch and MuJoCo inside ``run``:
-help and complaints about options come at once.
+``run(options)``; where options that are left out depend on others, a function ``defaults(options)`` says how. Only the
+module of the command that runs is imported, and it imports torch and MuJoCo inside ``run``: help and complaints about
+options come at once.
 """
 
 from __future__ import annotations
@@ -93,7 +94,11 @@ def _dispatch(arguments: list[str]) -> None:
         print(f"handful {importlib.metadata.version('handful')}")
     elif name in COMMANDS:
         command = importlib.import_module(f"handful.cli.{name}")
-        options = parse_options(command.Options, arguments[1:], program=f"handful {name}")
+        program = f"handful {name}"
+        options = parse_options(command.Options, arguments[1:], program=program)
+        defaults = command.defaults(options) if options is not None and hasattr(command, "defaults") else None
+        if defaults is not None:
+            options = parse_options(command.Options, arguments[1:], program=program, default=defaults)
         if options is not None:
             command.run(options)
     elif name.startswith("-"):
@@ -118,13 +123,16 @@ def _help() -> str:
     )
 
 
-def parse_options(options_type: type, arguments: Sequence[str], *, program: str) -> Any | None:
+def parse_options(
+    options_type: type, arguments: Sequence[str], *, program: str, default: Any | None = None
+) -> Any | None:
     """Read the words after a command into its dataclass of options.
 
     Args:
         options_type: The dataclass; its docstrings become the help.
         arguments: The words.
         program: What the help calls the program, such as ``handful train``.
+        default: Options that stand for what the words leave out; None takes the dataclass's own defaults.
 
     Returns:
         The options, or None if help was asked for and printed.
@@ -137,7 +145,9 @@ def parse_options(options_type: type, arguments: Sequence[str], *, program: str)
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(options_type, args=list(arguments), prog=program)
+            # tyro takes any default that is given, None too, for one.
+            given = {} if default is None else {"default": default}
+            return tyro.cli(options_type, args=list(arguments), prog=program, **given)
     except SystemExit as exit_:
         if not exit_.code:
             return None

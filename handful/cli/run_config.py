@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import tyro
 
+from handful.errors import ConfigurationError
 from handful.learning.config import TrainerConfig
+
+MAY_BE_ZERO = {
+    "seed",
+    "imitation-weight",
+    "curriculum.random-start-probability",
+    "curriculum.cut-after-success",
+    "ppo.discount",
+    "ppo.gae-lambda",
+    "ppo.initial-kl-weight",
+    "ppo.entropy-weight",
+    "ppo.auxiliary-weight",
+    "discriminator.gradient-penalty",
+    "discriminator.replay-size",
+}
+"""Numbers that may be 0 and not less. All others must be above 0, but for `ANY_NUMBER`."""
+
+ANY_NUMBER = {"policy.initial-log-std"}
+"""Numbers of either sign."""
+
+MAY_BE_INFINITE = {
+    "curriculum.cut-after-success",
+    "ppo.kl-stop-factor",
+    "ppo.max-grad-norm",
+    "discriminator.reward-clip",
+}
+"""Bounds that infinity switches off."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +70,52 @@ class RunConfig:
     torch_threads: int = 1
     """Threads for the networks. These are small: a second thread gains a quarter on an idle machine, and where another
     process wants the core, OpenMP's spinning threads cost half and more. The bits of a run depend on it."""
+    start_from: str | None = None
+    """Folder of a run whose networks and optimisers this one begins with, to train a policy further under other options."""
     curriculum: CurriculumConfig = dataclasses.field(default_factory=CurriculumConfig)
     """Where episodes begin."""
     trainer: Annotated[TrainerConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=TrainerConfig)
     """The learner."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be; names of levels, renderers and rates are refused by those who know them.
+
+        Raises:
+            ConfigurationError: a number is out of its range.
+        """
+        for name, value in options_of(self):
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, int | float) and not isinstance(number, bool):
+                    _check_number(name, number)
+        if self.curriculum.random_start_probability > 1.0:
+            raise ConfigurationError(
+                "expected --curriculum.random-start-probability between 0 and 1, got "
+                f"{self.curriculum.random_start_probability}."
+            )
+        if self.trainer.ppo.num_minibatches > self.num_envs:
+            raise ConfigurationError(
+                f"expected at most as many --ppo.num-minibatches as simulations, {self.num_envs}, got "
+                f"{self.trainer.ppo.num_minibatches}: each holds whole sequences."
+            )
+        device = self.trainer.device
+        if device != "cpu" and device.partition(":")[0] != "cuda":
+            raise ConfigurationError(f"unknown device '{device}'; the choices are: cpu, cuda.")
+
+
+def options_of(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names, as the command line has them without their hyphens, and values of all options in a configuration."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        name = field.name.replace("_", "-")
+        if dataclasses.is_dataclass(value):
+            yield from options_of(value, prefix if name == "trainer" else f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _check_number(name: str, number: float) -> None:
+    if not math.isfinite(number) and not (number == math.inf and name in MAY_BE_INFINITE):
+        raise ConfigurationError(f"expected a finite number for --{name}, got {number}.")
+    if name in ANY_NUMBER or number > 0 or (number == 0 and name in MAY_BE_ZERO):
+        return
+    raise ConfigurationError(f"expected --{name} {'of at least' if name in MAY_BE_ZERO else 'above'} 0, got {number}.")

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from handful.cli.run_config import RunConfig
-from handful.errors import ConfigurationError
+from handful.cli.run_config import RunConfig, options_of
+from handful.errors import ConfigurationError, DataError, StorageError, TrainingError
 
 DEFAULT_MINUTES = 20.0
 
@@ -26,85 +26,148 @@ class Options:
     """Folder of the new run; by default the first free runs/TASK-N."""
     resume: pathlib.Path | None = None
     """Folder of a run to go on with, under its own configuration."""
+    replay: pathlib.Path | None = None
+    """Folder of a run that a number which is not finite stopped, to see that failure again; changes nothing."""
     minutes: float | None = None
     """Training time since the run began [min]; 20, if no budget is given."""
     num_steps: int | None = None
     """Control steps since the run began."""
+    checkpoint_seconds: float = 30.0
+    """Time between two checkpoints [s]; there is one more at the end."""
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=RunConfig)
     """What the run depends on."""
+
+
+def defaults(options: Options) -> Options | None:
+    """What options mean where they are left out: those of the run that another option names.
+
+    Raises:
+        DataError: there is no such run.
+    """
+    folder = options.resume or options.replay
+    if folder is None:
+        return None
+    from handful.cli.training_run import open_run
+
+    return dataclasses.replace(options, config=open_run(folder)[2])
 
 
 def run(options: Options) -> None:
     """Train, showing how it goes."""
     from handful.cli.live import LiveTable
-    from handful.cli.training_run import CHECKPOINT, METRICS, POLICY
+    from handful.cli.training_run import METRICS, POLICY
 
-    _check_budget(options)
+    _check(options)
+    if options.replay:
+        return _replay(options, options.replay)
     minutes = DEFAULT_MINUTES if options.minutes is None and options.num_steps is None else options.minutes
-    training = _resumed(options) if options.resume else _new(options)
+    training = _resumed(options, options.resume) if options.resume else _new(options)
     folder = training.folder
+    go_on = f"handful train {options.task} --resume {folder}"
     try:
         with LiveTable(options.task, num_steps=options.num_steps, minutes=minutes) as table:
-            spent = training.train(minutes=minutes, num_steps=options.num_steps, on_iteration=table.update)
+            spent = training.train(
+                minutes=minutes,
+                num_steps=options.num_steps,
+                on_iteration=table.update,
+                checkpoint_seconds=options.checkpoint_seconds,
+            )
+    except StorageError as error:
+        raise StorageError(f"{error} Once there is room, go on: {go_on}{_budget_words(options)}") from error
     finally:
         training.close()
-    go_on = f"handful train {options.task} --resume {folder}"
     if not spent:
         print(f"Interrupted and saved. To go on: {go_on}{_budget_words(options)}")
         raise KeyboardInterrupt
     print(f"Trained {training.trainer.steps:,} steps. The policy is {folder / POLICY}, the curves {folder / METRICS}.")
-    print(f"To train it longer: {go_on} --minutes N (in all). Everything needed for that is {folder / CHECKPOINT}.")
+    print(f"To train it longer: {go_on} --minutes N (in all, {training.trainer.seconds / 60:.1f} so far)")
 
 
 def _new(options: Options):
-    from handful.cli.demonstrate import record
-    from handful.cli.training_run import DEMONSTRATIONS, TrainingRun, check_new
+    from handful.cli.training_run import DEMONSTRATIONS, check_new, check_settings
     from handful.tasks.registry import make_task
 
     make_task(options.task)
+    check_settings(options.config)
     folder = options.run or _free_folder(options.task)
     check_new(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    demonstrations = options.demonstrations or folder / DEMONSTRATIONS
-    if options.demonstrations is None and not demonstrations.exists():
-        record(options.task, demonstrations, seed=options.config.trainer.seed)
-    return TrainingRun(folder, task=options.task, config=options.config, demonstrations=demonstrations, resume=False)
+    return _begun(options, folder, options.demonstrations or folder / DEMONSTRATIONS)
 
 
-def _resumed(options: Options):
-    from handful.cli.training_run import TrainingRun, open_run
+def _begun(options: Options, folder: pathlib.Path, demonstrations: pathlib.Path):
+    """A run from its first step; the demonstrations are recorded first if they are to be the run's own."""
+    from handful.cli.demonstrate import record
+    from handful.cli.training_run import DEMONSTRATIONS, TrainingRun, write_run_config
+    from handful.demonstrations.dataset import load_demonstrations
 
-    assert options.resume is not None
-    if options.run is not None:
-        raise ConfigurationError("--resume goes on in the run's own folder: leave out --run.")
-    task, demonstrations, config = open_run(options.resume)
+    config = options.config
+    own = demonstrations.absolute() == (folder / DEMONSTRATIONS).absolute()
+    if not own:
+        load_demonstrations(demonstrations, options.task, pixels=False)  # refused before there is a folder
+    write_run_config(folder, task=options.task, demonstrations=demonstrations, config=config)
+    if own and options.demonstrations is None:
+        record(
+            options.task,
+            demonstrations,
+            randomization=config.randomization,
+            camera_hz=config.camera_hz,
+            seed=config.trainer.seed,
+        )
+    return TrainingRun(folder, task=options.task, config=config, demonstrations=demonstrations, resume=False)
+
+
+def _resumed(options: Options, folder: pathlib.Path):
+    from handful.cli.training_run import CHECKPOINT, TrainingRun, open_run
+
+    task, demonstrations, config = open_run(folder)
     if task != options.task:
-        raise ConfigurationError(f"the run {options.resume} is of the task {task}, not {options.task}.")
-    changed = _changes(options.config, RunConfig(), config)
-    if changed:
-        raise ConfigurationError(f"a run goes on under its own configuration: leave out {', '.join(changed)}.")
-    return TrainingRun(
-        options.resume, task=task, config=config, demonstrations=options.demonstrations or demonstrations, resume=True
-    )
+        raise ConfigurationError(f"the run {folder} is of the task {task}, not {options.task}.")
+    _check_unchanged(options.config, config, folder)
+    demonstrations = options.demonstrations or demonstrations
+    if not (folder / CHECKPOINT).exists():  # killed before the first one, perhaps while it recorded
+        return _begun(options, folder, demonstrations)
+    return TrainingRun(folder, task=task, config=options.config, demonstrations=demonstrations, resume=True)
 
 
-def _changes(asked, default, saved, prefix: str = "--") -> list[str]:
-    """Options that were given and are not those of the saved run."""
-    changed = []
-    for field in dataclasses.fields(asked):
-        values = [getattr(config, field.name) for config in (asked, default, saved)]
-        name = field.name.replace("_", "-")
-        if dataclasses.is_dataclass(values[0]):
-            changed += _changes(*values, prefix=prefix if name == "trainer" else f"{prefix}{name}.")
-        elif values[0] != values[1] and values[0] != values[2]:
-            changed.append(prefix + name)
-    return changed
+def _replay(options: Options, folder: pathlib.Path) -> None:
+    from handful.cli.training_run import REPLAY
+
+    if not (folder / REPLAY).is_dir():
+        raise DataError(f"{folder} holds no failure to replay: there is no folder {folder / REPLAY}.")
+    training = _resumed(options, folder)
+    try:
+        error = training.replay()
+    finally:
+        training.close()
+    if error is None:
+        raise TrainingError(
+            f"the failure did not come again up to iteration {training.trainer.iteration}: this machine, or a version of "
+            "what is installed, computes other bits than the one where it came."
+        )
+    print(f"The failure came again: {error}")
 
 
-def _check_budget(options: Options) -> None:
+def _check_unchanged(asked: RunConfig, saved: RunConfig, folder: pathlib.Path) -> None:
+    changes = [
+        f"--{name} {old}, not {new}"
+        for (name, old), (_, new) in zip(options_of(saved), options_of(asked), strict=True)
+        if old != new and name != "num-threads"  # which does not change a bit of the run
+    ]
+    if changes:
+        raise ConfigurationError(
+            f"the run {folder} was begun with {', '.join(changes)}: a run goes on under its own configuration."
+        )
+
+
+def _check(options: Options) -> None:
+    given = [name for name in ("run", "resume", "replay") if getattr(options, name) is not None]
+    if len(given) > 1:
+        raise ConfigurationError(f"expected one of --run, --resume and --replay, got --{' and --'.join(given)}.")
     for name, value in (("--minutes", options.minutes), ("--num-steps", options.num_steps)):
         if value is not None and not value > 0:
             raise ConfigurationError(f"expected {name} above 0, got {value}.")
+    if not options.checkpoint_seconds >= 0:
+        raise ConfigurationError(f"expected --checkpoint-seconds of at least 0, got {options.checkpoint_seconds}.")
 
 
 def _budget_words(options: Options) -> str:

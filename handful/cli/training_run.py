@@ -1,12 +1,16 @@
 """A training run as a folder: its configuration, demonstrations, metrics, checkpoint and policy.
 
 The folder holds ``config.json``, ``demonstrations.hdf5`` unless they lie elsewhere, ``metrics.csv`` and TensorBoard files,
-``checkpoint.safetensors`` with everything needed to go on, and ``policy.safetensors``.
+``checkpoint.safetensors`` with everything needed to go on, and ``policy.safetensors``; ``failure`` if training broke down.
+``config.json`` is there from the first moment, so that a run goes on wherever it was killed, and before its first
+checkpoint too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
 import json
 import pathlib
 import signal
@@ -19,14 +23,16 @@ from handful.cli.config_file import read_config, write_config
 from handful.cli.run_config import RunConfig
 from handful.demonstrations.curriculum import DemonstrationStarts, expert_data, mean_demonstration_return
 from handful.demonstrations.dataset import load_demonstrations
-from handful.errors import ConfigurationError, DataError, TrainingError
+from handful.errors import ConfigurationError, DataError, StorageError, TrainingError, unknown_name
 from handful.learning.checkpoint import load_checkpoint, save_checkpoint
 from handful.learning.gail import ExpertData
 from handful.learning.metrics import MetricsWriter, metric_names
 from handful.learning.policy_file import PolicyManifest, save_policy
-from handful.learning.replay import write_replay
+from handful.learning.replay import replay, write_replay
 from handful.learning.trainer import Trainer
-from handful.tasks.environment import TaskEnvironment
+from handful.simulation.camera import RENDERERS
+from handful.simulation.randomization import parse_level
+from handful.tasks.environment import CAMERA_RATES, TaskEnvironment
 
 CONFIG, CHECKPOINT, POLICY, DEMONSTRATIONS, METRICS, REPLAY = (
     "config.json",
@@ -60,9 +66,11 @@ class TrainingRun:
         import torch
 
         self.folder = folder
+        self.task = task
         self.config = config
         torch.set_num_threads(config.torch_threads)
         self.demonstrations = load_demonstrations(demonstrations, task, pixels=False)
+        self._demonstrations_digest = _digest(demonstrations)
         self.environment = TaskEnvironment(
             task,
             num_envs=config.num_envs,
@@ -76,13 +84,18 @@ class TrainingRun:
         features, actions = expert_data(self.demonstrations, config.curriculum.cut_after_success)
         self.trainer = Trainer(config.trainer, self.environment, ExpertData(features, actions))
         if resume:
-            self.trainer.load_state_dict(load_checkpoint(folder / CHECKPOINT))
+            state = load_checkpoint(folder / CHECKPOINT)
+            if state.get("demonstrations", self._demonstrations_digest) != self._demonstrations_digest:
+                raise DataError(
+                    f"{demonstrations} is not what the run {folder} began with: a run goes on with the same "
+                    "demonstrations, so bring that file back or begin a new run."
+                )
+            self.trainer.load_state_dict(state)
         else:
-            write_config(folder / CONFIG, {"task": task, "demonstrations": str(demonstrations)}, config)
+            if config.start_from is not None:
+                self.trainer.load_networks(load_checkpoint(pathlib.Path(config.start_from) / CHECKPOINT))
+            write_run_config(folder, task=task, demonstrations=demonstrations, config=config)
             self.save()
-        self._writer = MetricsWriter(
-            folder, metric_names(self.environment.spec), resume_after=self.trainer.iteration if resume else None
-        )
 
     def train(
         self,
@@ -106,24 +119,49 @@ class TrainingRun:
         Raises:
             TrainingError: something is not a finite number; the last good checkpoint stays, and a replay is written.
         """
+        if self.spent(minutes, num_steps):
+            return True
+        names = metric_names(self.environment.spec)
+        writer = MetricsWriter(self.folder, names, resume_after=self.trainer.iteration)
         saved_at = time.monotonic()
-        with _Interruption() as interruption:
-            while not self._spent(minutes, num_steps) and not interruption.requested:
+        with contextlib.closing(writer), _Interruption() as interruption:
+            while not self.spent(minutes, num_steps) and not interruption.requested:
                 try:
                     metrics = self.trainer.iterate()
                 except TrainingError as error:
-                    replay = self.folder / REPLAY
-                    write_replay(replay, checkpoint=self.folder / CHECKPOINT, trainer=self.trainer, error=error)
-                    raise TrainingError(
-                        f"{error} The last good checkpoint stays; {replay} replays the failure."
-                    ) from error
-                self._writer.write(metrics)
+                    raise self._failure(error) from error
+                writer.write(metrics)
                 on_iteration(metrics)
                 if time.monotonic() - saved_at > checkpoint_seconds:
                     self.save()
                     saved_at = time.monotonic()
             self.save()
-        return self._spent(minutes, num_steps)
+        return self.spent(minutes, num_steps)
+
+    def spent(self, minutes: float | None, num_steps: int | None) -> bool:
+        """Whether one of the budgets, as `train` takes them, is used up."""
+        out_of_time = minutes is not None and self.trainer.seconds >= 60.0 * minutes
+        return out_of_time or (num_steps is not None and self.trainer.steps >= num_steps)
+
+    def replay(self) -> TrainingError | None:
+        """Go from the checkpoint before the run's failure to the failure again.
+
+        Returns:
+            The error, or None if it did not come again.
+
+        Raises:
+            DataError: the run has not failed.
+        """
+        return replay(self.folder / REPLAY, self.trainer)
+
+    def _failure(self, error: TrainingError) -> TrainingError:
+        """Keep what leads to the error again; returns the error with what a user can do about it."""
+        folder = self.folder / REPLAY
+        write_replay(folder, checkpoint=self.folder / CHECKPOINT, trainer=self.trainer, error=error)
+        return TrainingError(
+            f"{error} The last good checkpoint stays in {self.folder}, and {folder} keeps what led to this; to see it "
+            f"again: handful train {self.task} --replay {self.folder}"
+        )
 
     def save(self) -> None:
         """Write policy and checkpoint, each whole or not at all."""
@@ -141,11 +179,11 @@ class TrainingRun:
         }
         manifest = PolicyManifest.of(self.trainer.policy, self.environment.spec, training=training)
         save_policy(self.folder / POLICY, self.trainer.policy, manifest)
-        save_checkpoint(self.folder / CHECKPOINT, self.trainer.state_dict())
+        state = {**self.trainer.state_dict(), "demonstrations": self._demonstrations_digest}
+        save_checkpoint(self.folder / CHECKPOINT, state)
 
     def close(self) -> None:
-        """Close files and threads."""
-        self._writer.close()
+        """Stop the threads."""
         self.environment.close()
 
     def _starts(self) -> DemonstrationStarts | None:
@@ -159,9 +197,25 @@ class TrainingRun:
             cut_after_success_s=curriculum.cut_after_success,
         )
 
-    def _spent(self, minutes: float | None, num_steps: int | None) -> bool:
-        out_of_time = minutes is not None and self.trainer.seconds >= 60.0 * minutes
-        return out_of_time or (num_steps is not None and self.trainer.steps >= num_steps)
+
+def write_run_config(folder: pathlib.Path, *, task: str, demonstrations: pathlib.Path, config: RunConfig) -> None:
+    """Make the folder of a run, with the file that says what it is.
+
+    Demonstrations inside the folder are named relative to it, so that it can be moved; others by their absolute path, so
+    that the run can be gone on with from anywhere.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise StorageError(f"cannot make the folder {folder} of the run: {reason}.") from error
+    where = demonstrations.absolute()
+    if where.is_relative_to(folder.absolute()):
+        where = where.relative_to(folder.absolute())
+    write_config(folder / CONFIG, {"task": task, "demonstrations": str(where)}, config)
 
 
 def open_run(folder: pathlib.Path) -> tuple[str, pathlib.Path, RunConfig]:
@@ -170,14 +224,27 @@ def open_run(folder: pathlib.Path) -> tuple[str, pathlib.Path, RunConfig]:
     Raises:
         DataError: the folder holds no run that can go on.
     """
-    for name in (CONFIG, CHECKPOINT):
-        if not (folder / name).is_file():
-            raise DataError(f"{folder} holds no run to go on with: {name} is missing.")
+    if not (folder / CONFIG).is_file():
+        raise DataError(f"{folder} holds no run to go on with: {CONFIG} is missing.")
     header, config = read_config(folder / CONFIG, RunConfig)
     try:
-        return str(header["task"]), pathlib.Path(header["demonstrations"]), config
+        return str(header["task"]), folder / str(header["demonstrations"]), config
     except KeyError as error:
         raise DataError(f"{folder / CONFIG} lacks the entry {error}.") from error
+
+
+def check_settings(config: RunConfig) -> None:
+    """Refuse settings of the environment that do not exist, before anything is made of them.
+
+    Raises:
+        ConfigurationError: no such level of randomisation, camera rate or renderer; the choices are named.
+    """
+    parse_level(config.randomization)
+    if config.camera_hz not in CAMERA_RATES:
+        choices = ", ".join(map(str, CAMERA_RATES))
+        raise ConfigurationError(f"unknown camera rate {config.camera_hz} Hz; the choices are: {choices}.")
+    if config.renderer not in RENDERERS:
+        raise unknown_name("renderer", config.renderer, RENDERERS)
 
 
 def check_new(folder: pathlib.Path) -> None:
@@ -211,3 +278,9 @@ class _Interruption:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+
+
+def _digest(path: pathlib.Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

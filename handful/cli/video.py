@@ -91,10 +91,12 @@ class EpisodeGridVideo:
             frame_rate: Frames per second, the control rate for real time.
 
         Raises:
-            ConfigurationError: the file has another ending.
+            ConfigurationError: the file has another ending, or is a folder.
         """
         if path.suffix != ".mp4":
             raise ConfigurationError(f"expected the name of a video to end in .mp4, got {path}.")
+        if path.is_dir():
+            raise ConfigurationError(f"expected the name of a video to write, got the folder {path}.")
         self._path = path
         self._num_rows = num_rows
         self._num_columns = num_columns
@@ -107,6 +109,7 @@ class EpisodeGridVideo:
         with contextlib.ExitStack() as files:
             temporary = files.enter_context(written_when_complete(self._path))
             with self._storage_errors():
+                temporary.touch()  # FFmpeg finds out with the first frame whether it may write
                 self._container = av.open(str(temporary), "w", options={"movflags": "+faststart"})
             files.callback(self._container.close)
             self._stream = self._container.add_stream("libx264", rate=self._rate)
