@@ -78,10 +78,9 @@ def adapted_kl_weight(kl_weight: float, *, kl: float, kl_target: float) -> float
     return min(max(kl_weight, KL_WEIGHT_RANGE[0]), KL_WEIGHT_RANGE[1])
 
 
-def learning_rate_after(steps: int, *, config: PPOConfig) -> float:
-    """The policy's step size after a number of control steps: halved with every half-life."""
-    half_life = config.learning_rate_half_life
-    return config.learning_rate * (0.5 ** (steps / half_life) if half_life is not None else 1.0)
+def decay_after(steps: int, *, config: PPOConfig) -> float:
+    """What is left of the policy's step size and KL target after a number of control steps: half with every half-life."""
+    return 0.5 ** (steps / config.half_life) if config.half_life is not None else 1.0
 
 
 class PPO:
@@ -113,7 +112,7 @@ class PPO:
             rollout: What happened.
             advantage: A of each step.
             value_target: What V should have said before each step.
-            steps: Control steps of the run so far, by which the learning rate falls.
+            steps: Control steps of the run so far, by which step size and KL target fall.
 
         Returns:
             Metrics. ``kl`` is the mean over the last epoch, each minibatch just before its own step; the weight of the
@@ -122,8 +121,10 @@ class PPO:
         Raises:
             TrainingError: a loss or a gradient is not finite; the parameters may already have changed.
         """
+        decay = decay_after(steps, config=self.config)
+        kl_target = self.config.kl_target * decay
         for group in self.policy_optimizer.param_groups:
-            group["lr"] = learning_rate_after(steps, config=self.config)
+            group["lr"] = self.config.learning_rate * decay
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         self.policy.position_normalizer.update(rollout.frame_positions)
         self.value_function.return_normalizer.update(value_target[..., None])
@@ -139,12 +140,12 @@ class PPO:
                 kl.add(kl=self._step_policy(batch, advantage[:, envs], totals))
                 self._step_value(batch.physical_state[:-1], value_target[:, envs], totals)
             stop = self.config.kl_stop_factor
-            if stop is not None and kl.value("kl") > stop * self.config.kl_target:
+            if stop is not None and kl.value("kl") > stop * kl_target:
                 break
         mean_kl = kl.value("kl")
         metrics = {**totals.values(), "kl": mean_kl, "kl_weight": self.kl_weight, "epochs": float(num_epochs)}
         if self.config.objective == "kl":
-            self.kl_weight = adapted_kl_weight(self.kl_weight, kl=mean_kl, kl_target=self.config.kl_target)
+            self.kl_weight = adapted_kl_weight(self.kl_weight, kl=mean_kl, kl_target=kl_target)
         return metrics
 
     def _step_policy(self, batch: Rollout, advantage: Tensor, totals: _Mean) -> float:

@@ -10,7 +10,7 @@ from toy import ToyEnvironment
 from handful.errors import ConfigurationError, TrainingError
 from handful.learning.config import PolicyConfig, PPOConfig
 from handful.learning.networks import Policy, PolicySizes, ValueFunction
-from handful.learning.ppo import PPO, adapted_kl_weight, learning_rate_after, policy_loss
+from handful.learning.ppo import PPO, adapted_kl_weight, decay_after, policy_loss
 from handful.learning.rollout import Rollout, RolloutCollector
 
 
@@ -150,8 +150,7 @@ def test_impossible_configurations_are_refused(options):
         PPOConfig(**options)
 
 
-def test_the_learning_rate_halves_with_every_half_life_and_depends_on_steps_alone():
-    config = PPOConfig(learning_rate=1e-3, learning_rate_half_life=1000)
-    rates = [learning_rate_after(steps, config=config) for steps in (0, 1000, 3000)]
-    assert rates == pytest.approx([1e-3, 5e-4, 1.25e-4])
-    assert learning_rate_after(10**9, config=PPOConfig(learning_rate=1e-3)) == 1e-3
+def test_step_size_and_kl_target_halve_with_every_half_life():
+    config = PPOConfig(half_life=1000)
+    assert [decay_after(steps, config=config) for steps in (0, 1000, 3000)] == pytest.approx([1.0, 0.5, 0.125])
+    assert decay_after(10**9, config=PPOConfig(half_life=None)) == 1.0
