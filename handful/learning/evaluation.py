@@ -254,4 +254,5 @@ def wilson_interval(num_successes: int, num_trials: int) -> tuple[float, float]:
     p = num_successes / n
     center = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half_width = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return max(0.0, center - half_width), min(1.0, center + half_width)
+    # Rounding must not put an end of 0 or 1 on the wrong side of p.
+    return max(0.0, min(p, center - half_width)), min(1.0, max(p, center + half_width))
