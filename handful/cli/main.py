@@ -13,8 +13,10 @@ import errno
 import importlib
 import importlib.metadata
 import io
+import itertools
 import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -142,6 +144,12 @@ def parse_options(
     """
     import tyro
 
+    from handful.cli.help import help_text
+
+    words = list(itertools.takewhile(lambda word: word != "--", arguments))
+    if {"-h", "--help"} & set(words):
+        print(help_text(options_type, program=program, width=shutil.get_terminal_size().columns))
+        return None
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -151,23 +159,16 @@ def parse_options(
     except SystemExit as exit_:
         if not exit_.code:
             return None
-    _refuse_unknown_options(options_type, arguments)
+    _refuse_unknown_options(options_type, words)
     raise ConfigurationError(f"{_first_paragraph(complaint.getvalue())} For all options: {program} --help")
 
 
-def _refuse_unknown_options(options_type: type, arguments: Sequence[str]) -> None:
+def _refuse_unknown_options(options_type: type, words: Sequence[str]) -> None:
     """Raise for the first option that the dataclass doesn't have, with the options that it has, nearest first."""
-    import tyro
+    from handful.cli.help import option_names
 
-    # The help is the one public list of the options that tyro makes of a type.
-    listing = io.StringIO()
-    with contextlib.redirect_stdout(listing), contextlib.suppress(SystemExit):
-        tyro.cli(options_type, args=["--help"], compact_help=True)
-    choices = dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][\w.-]*", _plain(listing.getvalue())))
-    choices.pop("--help-verbose", None)  # the compact form of the help adds it
-    for word in arguments:
-        if word == "--":
-            return
+    choices = option_names(options_type)
+    for word in words:
         option = word.partition("=")[0].replace("_", "-")
         if option.startswith("--") and option not in choices:
             raise unknown_name("option", option, choices)

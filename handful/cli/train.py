@@ -16,7 +16,10 @@ DEFAULT_MINUTES = 20.0
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Learn a task from demonstrations and reward, from camera pixels and proprioception."""
+    """Learn a task from demonstrations and reward, from camera pixels and proprioception.
+
+    In brackets stands where a number comes from: the paper, its lost appendix as far as it is recalled, or ours.
+    """
 
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of the task, for example block-lifting."""
@@ -163,11 +166,20 @@ def _check(options: Options) -> None:
     given = [name for name in ("run", "resume", "replay") if getattr(options, name) is not None]
     if len(given) > 1:
         raise ConfigurationError(f"expected one of --run, --resume and --replay, got --{' and --'.join(given)}.")
-    for name, value in (("--minutes", options.minutes), ("--num-steps", options.num_steps)):
-        if value is not None and not value > 0:
-            raise ConfigurationError(f"expected {name} above 0, got {value}.")
+    check_budget(options.minutes, options.num_steps)
     if not options.checkpoint_seconds >= 0:
         raise ConfigurationError(f"expected --checkpoint-seconds of at least 0, got {options.checkpoint_seconds}.")
+
+
+def check_budget(minutes: float | None, num_steps: int | None) -> None:
+    """Refuse a budget of nothing.
+
+    Raises:
+        ConfigurationError: a budget is given that is not above 0.
+    """
+    for name, value in (("--minutes", minutes), ("--num-steps", num_steps)):
+        if value is not None and not value > 0:
+            raise ConfigurationError(f"expected {name} above 0, got {value}.")
 
 
 def _budget_words(options: Options) -> str:

@@ -16,17 +16,17 @@ class PolicyConfig:
     """Sizes of the policy network."""
 
     image_features: int = 128
-    """Outputs of the CNN (notes A, recalled?)."""
+    """Outputs of the CNN (recalled, unsure)."""
     proprioception_features: int = 64
     """Outputs of the one layer over proprioception (ours)."""
     hidden_size: int = 100
-    """Units of the LSTM (notes A, recalled)."""
+    """Units of the LSTM (recalled)."""
     recurrent: bool = True
     """Whether the core is an LSTM (paper); off, a linear layer of the same size stands in (the paper's ablation)."""
     initial_log_std: float = -1.0
-    """Log standard deviation of every action at the start (notes A, recalled; -3 for clearing blocks)."""
+    """Log standard deviation of every action at the start (recalled; -3 for clearing blocks)."""
     auxiliary_sizes: tuple[int, ...] = (200, 100)
-    """Hidden layers of the head that predicts object positions from the image features (notes A, recalled?)."""
+    """Hidden layers of the head that predicts object positions from the image features (recalled, unsure)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,22 +40,22 @@ class PPOConfig:
     gae_lambda: float = 0.95
     """lambda of GAE (ours); 1 is the paper's K-step estimator."""
     epochs: int = 4
-    """Passes over each rollout (ours; the notes recall 50 updates in a batch, at a learning rate of 1e-4)."""
+    """Passes over each rollout (ours; recalled: 50 updates in a batch, at a learning rate of 1e-4)."""
     num_minibatches: int = 4
     """Groups of simulations, each with its whole sequences, that a pass is cut into (ours)."""
     learning_rate: float = 4e-4
-    """Adam step size of the policy (a throw-away learner; the notes recall 1e-4 with 50 updates)."""
+    """Adam step size of the policy (ours; recalled: 1e-4 with 50 updates)."""
     half_life: float | None = 700_000.0
     """Control steps after which the policy's step size and its KL target are halved, and halved again; None keeps them.
     With constant ones, block lifting stood still at 60% success in noisy worlds, where a quarter of the step size, a
-    third of the KL and twice the simulations led on to 75% within 0.3 M steps (ours). Counted in steps and not in shares of a budget, so that a run
-    which is stopped and goes on with a larger budget is the same run."""
+    third of the KL and twice the simulations led on to 75% within 0.3 M steps (ours). Counted in steps and not in shares
+    of a budget, so that a run which is stopped and goes on with a larger budget is the same run."""
     value_learning_rate: float = 1e-3
-    """Adam step size of the value function (notes A, recalled?)."""
+    """Adam step size of the value function (recalled, unsure)."""
     value_hidden_sizes: tuple[int, ...] = (128, 128)
-    """Hidden layers of the value function (notes A, ours)."""
+    """Hidden layers of the value function (ours)."""
     kl_target: float = 0.015
-    """KL divergence that an update should make [nat] (notes A, ours: 0.01 to 0.02)."""
+    """KL divergence that an update should make [nat] (ours: 0.01 to 0.02)."""
     initial_kl_weight: float = 1.0
     """First weight of the KL penalty (ours; it adapts by factors of 2)."""
     kl_stop_factor: float | None = 4.0
@@ -95,15 +95,15 @@ class DiscriminatorConfig:
     """The discriminator and its training."""
 
     hidden_sizes: tuple[int, ...] = (100, 64)
-    """Hidden layers (notes A, recalled)."""
+    """Hidden layers (recalled)."""
     use_actions: bool = False
     """Whether it sees the actions beside the object features (paper: optional, off)."""
     learning_rate: float = 3e-4
-    """Adam step size (ours; the notes recall 1e-4 for batches of 256 whole episodes)."""
+    """Adam step size (ours; recalled: 1e-4 for batches of 256 whole episodes)."""
     gradient_penalty: float = 0.1
-    """Weight of the penalty on the gradient at expert samples (0.1: a throw-away learner; 0 switches it off)."""
+    """Weight of the penalty on the gradient at expert samples (ours; 0 switches it off)."""
     updates_per_iteration: int = 5
-    """Gradient steps in each iteration (notes A, recalled?)."""
+    """Gradient steps in each iteration (recalled, unsure)."""
     batch_size: int = 512
     """Samples of the expert, and as many of the policy, in each gradient step (ours)."""
     reward_clip: float = 10.0
@@ -133,7 +133,7 @@ class TrainerConfig:
     imitation_weight: float = 0.5
     """lambda of the hybrid reward (paper: 0.5; 0 is reinforcement learning alone, 1 is imitation alone)."""
     rollout_steps: int = 48
-    """Length of a rollout and of back-propagation through time [control steps] (notes A: 50, recalled?; here a multiple
+    """Length of a rollout and of back-propagation through time [control steps] (recalled, unsure: 50; here a multiple
     of the camera's usual periods)."""
     device: str = "cpu"
     """Where the networks live: ``cpu`` or ``cuda``."""

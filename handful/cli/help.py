@@ -1,0 +1,169 @@
+"""The help of a command, from its dataclass of options: names, kinds and defaults of the fields, and their docstrings."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import pathlib
+import textwrap
+import types
+import typing
+from typing import Annotated, Any
+
+import tyro
+
+TEXT_COLUMN = 26
+"""Where the explanations begin; a longer option has a line of its own."""
+MAX_WIDTH = 100
+"""Lines do not get longer than this on any terminal."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One option, or the one word without hyphens."""
+
+    name: str
+    """As it is typed, such as ``--ppo.discount``."""
+    kind: str
+    """What follows it; empty for a switch."""
+    text: str
+    """What it means."""
+    default: str
+    """What it is when left out; empty where the text says."""
+    negation: str | None = None
+    """The option that switches it off again, for a switch."""
+
+
+def help_text(options_type: type, *, program: str, width: int) -> str:
+    """What ``program --help`` prints.
+
+    Args:
+        options_type: Dataclass of the options.
+        program: The command, such as ``handful train``.
+        width: Width of the terminal [characters].
+    """
+    width = min(width, MAX_WIDTH)
+    groups = _groups(options_type, _default_of(options_type), "", "options")
+    words = " ".join(entry.name for _, _, entries in groups for entry in entries if not entry.name.startswith("-"))
+    lines = [f"usage: {program} [OPTIONS] {words}".rstrip(), ""]
+    for paragraph in inspect.cleandoc(options_type.__doc__ or "").split("\n\n"):
+        lines += [*textwrap.wrap(_plain(paragraph), width), ""]
+    for title, meaning, entries in groups:
+        lines += textwrap.wrap(f"{title}: {meaning}", width)
+        for entry in entries:
+            lines += _entry_lines(entry, width)
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def option_names(options_type: type) -> list[str]:
+    """Every option as it is typed, switches both ways, and ``--help``."""
+    entries = [entry for _, _, group in _groups(options_type, _default_of(options_type), "", "") for entry in group]
+    names = [name for entry in entries for name in (entry.name, entry.negation) if name is not None]
+    return ["--help", *(name for name in names if name.startswith("--"))]
+
+
+Group = tuple[str, str, list[Entry]]
+"""Title, meaning and entries."""
+
+
+def _groups(cls: type, defaults: dict[str, Any], prefix: str, title: str, meaning: str = "") -> list[Group]:
+    """The options of a dataclass, then those of the dataclasses inside it; one without a name joins the one around it."""
+    hints, texts = typing.get_type_hints(cls, include_extras=True), _field_docstrings(cls)
+    entries: list[Entry] = []
+    inner: list[Group] = []
+    for field in dataclasses.fields(cls):
+        hint, *marks = typing.get_args(hints[field.name]) if _is_annotated(hints[field.name]) else (hints[field.name],)
+        default = defaults.get(field.name)
+        if not dataclasses.is_dataclass(hint):
+            entries.append(_entry(f"{prefix}{field.name.replace('_', '-')}", hint, marks, default, texts[field.name]))
+        elif any(getattr(mark, "name", None) == "" for mark in marks):
+            joined, *others = _groups(typing.cast(type, hint), _values(default), prefix, "")
+            entries += joined[2]
+            inner += others
+        else:
+            what = (hint.__doc__ or "").partition("\n\n")[0]
+            inner += _groups(
+                typing.cast(type, hint), _values(default), f"{prefix}{field.name}.", field.name, _plain(what)
+            )
+    return [(title, meaning, entries), *inner]
+
+
+def _entry(name: str, hint: Any, marks: list[Any], default: Any, text: str) -> Entry:
+    if tyro.conf.Positional in marks:
+        metavars = [mark.metavar for mark in marks if getattr(mark, "metavar", None)]
+        return Entry(metavars[0] if metavars else name.upper(), "", text, "")
+    if hint is bool:
+        group, _, last = name.rpartition(".")
+        negation = f"--{group}.no-{last}" if group else f"--no-{last}"
+        return Entry(f"--{name}", "", text, "yes" if default else "", negation)
+    return Entry(f"--{name}", _kind(hint), text, _shown(default))
+
+
+def _is_annotated(hint: Any) -> bool:
+    return typing.get_origin(hint) is Annotated
+
+
+def _entry_lines(entry: Entry, width: int) -> list[str]:
+    # A switch is shown the way that changes something.
+    name = entry.negation if entry.negation and entry.default == "yes" else entry.name
+    text = f"{entry.text} (default: {entry.default})" if entry.default else entry.text
+    head = f"  {name} {entry.kind}".rstrip()
+    body = textwrap.wrap(_plain(text), width - TEXT_COLUMN, break_on_hyphens=False)
+    if len(head) + 2 <= TEXT_COLUMN and body:
+        return [head.ljust(TEXT_COLUMN) + body[0], *(" " * TEXT_COLUMN + line for line in body[1:])]
+    return [head, *(" " * TEXT_COLUMN + line for line in body)]
+
+
+def _kind(hint: Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _kind(next(argument for argument in arguments if argument is not type(None)))
+    if origin is typing.Literal:
+        return "{" + ",".join(map(str, arguments)) + "}"
+    if origin is tuple:
+        return f"{_kind(arguments[0])} ..."
+    return {int: "INT", float: "NUMBER", str: "NAME", pathlib.Path: "PATH"}.get(hint, "VALUE")
+
+
+def _shown(default: Any) -> str:
+    if default is None or default is dataclasses.MISSING:
+        return ""
+    return " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def _default_of(cls: type) -> dict[str, Any]:
+    """Defaults by field name; fields that must be given are left out."""
+    defaults: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):
+        if field.default is not dataclasses.MISSING:
+            defaults[field.name] = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            defaults[field.name] = field.default_factory()
+    return defaults
+
+
+def _values(config: Any) -> dict[str, Any]:
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+
+
+def _field_docstrings(cls: type) -> dict[str, str]:
+    """The strings that stand beneath the fields of a dataclass."""
+    texts: dict[str, str] = {}
+    body = typing.cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]).body
+    for statement, following in itertools.pairwise(body):
+        if (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        ):
+            texts[statement.target.id] = " ".join(str(following.value.value).split())
+    return texts
+
+
+def _plain(text: str) -> str:
+    """Without the marks of code, on one line."""
+    return " ".join(text.replace("``", "").split())

@@ -1,0 +1,54 @@
+"""The help that people read."""
+
+from __future__ import annotations
+
+import importlib
+import re
+
+import pytest
+
+from handful.cli.help import MAX_WIDTH, TEXT_COLUMN, help_text, option_names
+from handful.cli.main import COMMANDS, parse_options
+
+
+def options_of(command):
+    return importlib.import_module(f"handful.cli.{command}").Options
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_the_terminal_and_explains_every_option(command, width):
+    text = help_text(options_of(command), program=f"handful {command}", width=width)
+    lines = text.splitlines()
+    assert lines[0].startswith(f"usage: handful {command} [OPTIONS]")
+    assert max(map(len, lines)) <= min(width, MAX_WIDTH)
+    assert "``" not in text and "(default: None)" not in text
+    rows = [index for index, line in enumerate(lines) if re.match(r"  \S", line)]
+    for index in rows:
+        explanation = lines[index][TEXT_COLUMN:] if lines[index][:TEXT_COLUMN].endswith(" ") else ""
+        below = lines[index + 1] if index + 1 < len(lines) else ""
+        assert explanation or below.startswith(" " * TEXT_COLUMN), lines[index]
+    shown = {line.split()[0] for line in (lines[index] for index in rows)} - {"TASK", "RUN"}
+    # One way of each switch is shown, and both are known.
+    names = option_names(options_of(command))
+    switches = {name for name in names if name.replace("no-", "") in names and "no-" in name}
+    assert shown <= set(names)
+    assert len(shown) == len(names) - len(switches) - 1  # but for --help itself
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_that_help_knows_is_one_that_the_parser_knows(command, capsys):
+    """The names are made by us and the parser is tyro's: they must agree."""
+    import tyro
+
+    with pytest.raises(SystemExit):
+        tyro.cli(options_of(command), args=["--help"])
+    theirs = set(re.findall(r"(?<![\w-])--[a-z][\w.-]*", capsys.readouterr().out))
+    assert set(option_names(options_of(command))) == theirs - {"--help-verbose"}
+
+
+def test_what_switches_something_off_is_shown(capsys):
+    assert parse_options(options_of("train"), ["block-lifting", "--help"], program="handful train") is None
+    out = capsys.readouterr().out
+    assert "  --policy.no-recurrent " in out and "  --discriminator.use-actions\n" in out
+    assert "--ppo.objective {kl,clip}" in out and "(default: kl)" in out
