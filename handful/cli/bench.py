@@ -45,6 +45,8 @@ def run(options: Options) -> None:
 
     if options.num_envs < 1 or not options.seconds > 0:
         raise ConfigurationError("expected at least 1 simulation and a time above 0 s for each measurement.")
+    if options.num_threads is not None and options.num_threads < 1:
+        raise ConfigurationError(f"expected at least 1 thread, got {options.num_threads}.")
     make_task(options.task)
     figures = [*_measure_simulation(options), *_measure_learning(options)]
     if options.json:

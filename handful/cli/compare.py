@@ -49,21 +49,24 @@ class Options:
 def run(options: Options) -> None:
     """Train what is missing, seed by seed, and draw."""
     from handful.cli.demonstrate import record
-    from handful.cli.training_run import DEMONSTRATIONS
+    from handful.cli.train import check_budget
+    from handful.cli.training_run import DEMONSTRATIONS, check_settings
     from handful.tasks.registry import make_task
 
     make_task(options.task)
+    check_settings(options.config)
+    check_budget(options.minutes, options.num_steps)
     for method in options.methods:
         if method not in METHODS:
             raise unknown_name("method", method, METHODS)
+    if len(set(options.methods)) < max(1, len(options.methods)):
+        raise ConfigurationError(f"expected each method once and at least one of: {', '.join(METHODS)}.")
     for name in ("seed", "imitation_weight"):
         if getattr(options.config.trainer, name) != getattr(RunConfig().trainer, name):
             raise ConfigurationError(
                 f"--{name.replace('_', '-')} is what the methods and their seeds are about: leave it out, and choose by "
                 "--methods and --num-seeds."
             )
-    if not options.methods:
-        raise ConfigurationError(f"expected at least one method; the choices are: {', '.join(METHODS)}.")
     if options.num_seeds < 1:
         raise ConfigurationError(f"expected at least 1 seed, got {options.num_seeds}.")
     folder = options.output or pathlib.Path("runs") / f"compare-{options.task}"

@@ -41,6 +41,10 @@ def run(options: Options) -> None:
     """Record, with progress."""
     if options.num_episodes < 1:
         raise ConfigurationError(f"expected at least 1 episode, got {options.num_episodes}.")
+    if options.seed < 0:
+        raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
+    if options.output is not None and options.output.is_dir():
+        raise ConfigurationError(f"{options.output} is a folder: expected the name of a file to write.")
     record(
         options.task,
         options.output or pathlib.Path("demonstrations") / f"{options.task}.hdf5",

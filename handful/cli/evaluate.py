@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from handful.errors import ConfigurationError
+from handful.errors import ConfigurationError, unknown_name
 
 if TYPE_CHECKING:
     from handful.learning.evaluation import EvaluationResult
@@ -56,6 +56,7 @@ def run(options: Options) -> None:
     from handful.cli.filming import FilmedEnvironment
     from handful.learning.evaluation import evaluate_policy
     from handful.learning.policy_file import load_policy
+    from handful.simulation.camera import RENDERERS
     from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
     from handful.tasks.registry import make_task
 
@@ -64,6 +65,8 @@ def run(options: Options) -> None:
         raise ConfigurationError(f"expected at least 1 episode, got {options.num_episodes}.")
     if options.seed < 0:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
+    if options.renderer not in RENDERERS:  # which nobody would notice where nobody looks at images
+        raise unknown_name("renderer", options.renderer, RENDERERS)
     task = make_task(options.task)
     policy = find_policy(options.task, options.policy)
     loaded = None if policy in STAND_INS else load_policy(policy)

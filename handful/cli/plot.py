@@ -12,6 +12,9 @@ import tyro
 from handful.cli.curves import Curve, draw_comparison, draw_run, read_curve
 from handful.errors import ConfigurationError
 
+PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
+"""By which the format is chosen."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -30,6 +33,9 @@ def run(options: Options) -> None:
     """Draw, and say where the picture is."""
     if not options.runs:
         raise ConfigurationError("expected the folder of at least one run, got none.")
+    if options.output is not None and options.output.suffix not in PICTURE_SUFFIXES:
+        endings = ", ".join(PICTURE_SUFFIXES)
+        raise ConfigurationError(f"expected the name of a picture to end in one of {endings}, got {options.output}.")
     curves = [read_curve(folder) for folder in options.runs]
     if len(curves) == 1:
         path = options.output or curves[0].run / "curves.png"
