@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import os
@@ -132,9 +133,12 @@ class MetricsWriter:
 
     def close(self) -> None:
         """Close the files."""
-        self._file.close()
-        if self._tensorboard is not None:
-            self._tensorboard.close()
+        # What could not be written was reported by ``write``; the same again would hide it.
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            if self._tensorboard is not None:
+                self._tensorboard.close()
 
     def _rows_until(self, iteration: int) -> list[dict[str, str]]:
         if not self._path.exists():

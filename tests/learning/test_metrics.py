@@ -56,3 +56,14 @@ def test_the_page_of_metrics_defines_every_metric():
     page = (pathlib.Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     for metric in METRICS:
         assert f"| `{metric.name}` | {metric.unit} | {metric.definition} |" in page
+
+
+def test_a_full_disk_is_told_once_and_closing_does_not_hide_it(tmp_path, monkeypatch):
+    def full(path, mode="r", **options):
+        return open("/dev/full" if mode == "a" else path, mode, **options)
+
+    monkeypatch.setattr("handful.learning.metrics.open", full, raising=False)
+    writer = MetricsWriter(tmp_path, NAMES, tensorboard=False)
+    with pytest.raises(StorageError, match=r"metrics\.csv could not be written: No space left on device"):
+        writer.write({"iteration": 1, "steps": 10})
+    writer.close()
