@@ -177,8 +177,8 @@ class TrainingRun:
                 "return_interval": list(interval),
             },
         }
-        manifest = PolicyManifest.of(self.trainer.policy, self.environment.spec, training=training)
-        save_policy(self.folder / POLICY, self.trainer.policy, manifest)
+        manifest = PolicyManifest.of(self.trainer.average.policy, self.environment.spec, training=training)
+        save_policy(self.folder / POLICY, self.trainer.average.policy, manifest)
         state = {**self.trainer.state_dict(), "demonstrations": self._demonstrations_digest}
         save_checkpoint(self.folder / CHECKPOINT, state)
 

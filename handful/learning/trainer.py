@@ -13,6 +13,7 @@ from torch import Tensor
 from handful.environment import OBJECT_FEATURES, StateTree, VectorEnvironment
 from handful.errors import ConfigurationError, DataError, TrainingError
 from handful.learning.advantage import generalized_advantage
+from handful.learning.averaging import PolicyAverage
 from handful.learning.config import TrainerConfig
 from handful.learning.episodes import EpisodeWindow
 from handful.learning.gail import Discriminator, ExpertData
@@ -20,6 +21,7 @@ from handful.learning.networks import Policy, PolicySizes, ValueFunction
 from handful.learning.ppo import PPO
 from handful.learning.reward import hybrid_reward
 from handful.learning.rollout import Rollout, RolloutCollector
+from handful.learning.tensor_state import load_module, module_state
 
 TRAINING_SEED_TAG = 1
 """Third entry of a training seed [seed, env, 1]; evaluation's have two, so that the two never meet."""
@@ -53,6 +55,7 @@ class Trainer:
         self.policy = Policy(config.policy, PolicySizes.of(spec), seed=seeds[0]).to(config.device)
         self.value_function = ValueFunction.of(spec, hidden_sizes=config.ppo.value_hidden_sizes, seed=seeds[1])
         self.value_function.to(config.device)
+        self.average = PolicyAverage(self.policy, time=config.average_time)
         self.generator = torch.Generator().manual_seed(seeds[2])
         self.ppo = PPO(config.ppo, self.policy, self.value_function, generator=self.generator)
         self.discriminator: Discriminator | None = None
@@ -108,6 +111,7 @@ class Trainer:
         self._episodes.add(rollout.episodes)
         self.iteration += 1
         num_steps = rollout.num_steps * rollout.num_envs
+        self.average.update(iteration=self.iteration, num_steps=num_steps)
         self.steps += num_steps
         seconds = time.perf_counter() - start
         self.seconds += seconds
@@ -187,6 +191,7 @@ class Trainer:
             "steps": self.steps,
             "seconds": self.seconds,
             "ppo": self.ppo.state_dict(),
+            "average": module_state(self.average.policy),
             "discriminator": None if self.discriminator is None else self.discriminator.training_state(),
             "generator": self.generator.get_state().numpy().copy(),
             "collector": self.collector.state_dict(),
@@ -206,6 +211,7 @@ class Trainer:
         if missing:
             raise DataError(f"the checkpoint is not one of a training run: it has no '{min(missing)}'.")
         self.ppo.load_state_dict(state["ppo"])
+        self.average.restart()
         if self.discriminator is not None and state["discriminator"] is not None:
             self.discriminator.load_training_state(state["discriminator"])
 
@@ -217,7 +223,16 @@ class Trainer:
             ConfigurationError: one of the two has a discriminator and the other has not, or the number of simulations
                 differs.
         """
-        missing = {"iteration", "steps", "seconds", "ppo", "discriminator", "collector", "environment"} - state.keys()
+        missing = {
+            "iteration",
+            "steps",
+            "seconds",
+            "ppo",
+            "average",
+            "discriminator",
+            "collector",
+            "environment",
+        } - state.keys()
         if missing:
             raise DataError(f"the checkpoint is not one of a training run: it has no '{min(missing)}'.")
         num_saved = len(state["collector"]["episode_start"])
@@ -233,6 +248,7 @@ class Trainer:
             )
         self.iteration, self.steps, self.seconds = state["iteration"], state["steps"], state["seconds"]
         self.ppo.load_state_dict(state["ppo"])
+        load_module(self.average.policy, state["average"])
         if self.discriminator is not None:
             self.discriminator.load_training_state(state["discriminator"])
         self.generator.set_state(torch.from_numpy(np.array(state["generator"])))
