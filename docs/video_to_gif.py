@@ -1,6 +1,6 @@
 """Make the README's moving picture of a video that ``handful evaluate --video`` wrote.
 
-    python docs/video_to_gif.py evaluation.mp4 docs/images/block-lifting.gif --share 1 0.5
+Usage: ``python docs/video_to_gif.py evaluation.mp4 docs/images/block-lifting.gif --share 1 0.5``.
 """
 
 from __future__ import annotations

@@ -223,16 +223,8 @@ class Trainer:
             ConfigurationError: one of the two has a discriminator and the other has not, or the number of simulations
                 differs.
         """
-        missing = {
-            "iteration",
-            "steps",
-            "seconds",
-            "ppo",
-            "average",
-            "discriminator",
-            "collector",
-            "environment",
-        } - state.keys()
+        needed = {"iteration", "steps", "seconds", "ppo", "average", "discriminator", "collector", "environment"}
+        missing = needed - state.keys()
         if missing:
             raise DataError(f"the checkpoint is not one of a training run: it has no '{min(missing)}'.")
         num_saved = len(state["collector"]["episode_start"])
