@@ -122,9 +122,11 @@ class TrainingRun:
         if self.spent(minutes, num_steps):
             return True
         names = metric_names(self.environment.spec)
-        writer = MetricsWriter(self.folder, names, resume_after=self.trainer.iteration)
         saved_at = time.monotonic()
-        with contextlib.closing(writer), _Interruption() as interruption:
+        with (
+            _Interruption() as interruption,
+            contextlib.closing(MetricsWriter(self.folder, names, resume_after=self.trainer.iteration)) as writer,
+        ):
             while not self.spent(minutes, num_steps) and not interruption.requested:
                 try:
                     metrics = self.trainer.iterate()

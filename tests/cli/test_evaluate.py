@@ -69,7 +69,7 @@ def test_standard_output_holds_the_object_alone_whatever_others_would_say(whole_
     """In a fresh process, where Warp greets and misses its GPU, and with a video."""
     words = ("--policy", whole_run, "--num-episodes", 1, "--renderer", "raycaster", "--video", tmp_path / "one.mp4")
     process = start_process("evaluate", TASK, "--json", *words, cwd=tmp_path)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, err, out.count("\n")) == (0, "", 1)
     assert json.loads(out)["num_episodes"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["one.mp4"]

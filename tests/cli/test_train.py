@@ -119,7 +119,7 @@ def _kill(*arguments, **options):
     [
         (("--resume", "nowhere"), 1, "nowhere holds no run to go on with: config.json is missing."),
         (("--resume", "RUN", "--num-envs", 64), 2, "was begun with --num-envs 4, not 64: a run goes on under its own"),
-        (("--resume", "RUN", "--ppo.discount", "0.9"), 2, "was begun with --ppo.discount 0.97, not 0.9"),
+        (("--resume", "RUN", "--ppo.discount", "0.9"), 2, "was begun with --ppo.discount 0.98, not 0.9"),
         (("--resume", "RUN", "--run", "other"), 2, "expected one of --run, --resume and --replay, got --run and --res"),
         (("--resume", "RUN", "--minutes", "0"), 2, "expected --minutes above 0, got 0.0."),
         (("--run", "RUN"), 2, "holds a run already: go on with it by --resume"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from handful.errors import ConfigurationError
-from handful.learning.config import DiscriminatorConfig
+from handful.learning.config import DiscriminatorConfig, TrainerConfig
 from handful.learning.gail import Discriminator
 from handful.learning.reward import hybrid_reward
 
@@ -76,4 +76,4 @@ def test_the_hybrid_reward_mixes_and_its_ends_are_pure():
         reward = hybrid_reward(task_reward=task, imitation_reward=imitation, imitation_weight=weight)
         assert reward.item() == expected
     with pytest.raises(ConfigurationError, match="must lie in"):
-        hybrid_reward(task_reward=task, imitation_reward=imitation, imitation_weight=1.5)
+        TrainerConfig(imitation_weight=1.5)

@@ -163,7 +163,7 @@ def test_a_parameter_that_is_not_finite_stops_the_run():
 LEARNING = TrainerConfig(
     rollout_steps=20,
     imitation_weight=0.0,
-    ppo=PPOConfig(discount=0.9, kl_target=0.03, epochs=4),
+    ppo=PPOConfig(discount=0.9, kl_target=0.03, epochs=4, auxiliary_weight=0.1),
     discriminator=DiscriminatorConfig(learning_rate=1e-3, gradient_penalty=1.0),
 )
 
