@@ -49,7 +49,7 @@ def box_heading(rotation: np.ndarray, near: np.ndarray) -> np.ndarray:
 
 def finger_positions(snapshot: Snapshot) -> np.ndarray:
     """Angles of the three fingers [rad], [env, 3]."""
-    return snapshot.physics.qpos[:, _FINGERS]
+    return snapshot.finger_positions
 
 
 def gripping(snapshot: Snapshot, slower_than: float = 0.1) -> np.ndarray:
