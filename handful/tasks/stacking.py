@@ -158,10 +158,15 @@ def lowest_point(snapshot: Snapshot, block: str) -> np.ndarray:
     return snapshot.position(block)[:, 2] - _reach_up(snapshot, block)
 
 
+def highest_point(snapshot: Snapshot, block: str) -> np.ndarray:
+    """Height of a block's highest corner over the table [m], [env]."""
+    return snapshot.position(block)[:, 2] + _reach_up(snapshot, block)
+
+
 def rests_on(snapshot: Snapshot, upper: str, lower: str) -> np.ndarray:
     """Whether one block lies on top of another and neither moves, bool [env]."""
     offset = snapshot.position(upper) - snapshot.position(lower)
-    gap = offset[:, 2] - _reach_up(snapshot, upper) - _reach_up(snapshot, lower)
+    gap = lowest_point(snapshot, upper) - highest_point(snapshot, lower)
     half_width = snapshot.worlds[f"{lower}.half_size"].min(axis=1)
     centred = np.linalg.norm(offset[:, :2], axis=1) < half_width
     speeds = [np.linalg.norm(snapshot.velocity(block)[:, :3], axis=1) for block in (upper, lower)]

@@ -41,6 +41,11 @@ class Snapshot:
         """Angles of the three fingers [rad], 0.15 when open, 1.35 when closed, [env, 3]."""
         return self.physics.qpos[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)]
 
+    @property
+    def finger_velocities(self) -> np.ndarray:
+        """Velocities of the three fingers [rad/s], [env, 3]."""
+        return self.physics.qvel[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)]
+
     def position(self, body: str) -> np.ndarray:
         """Origin of a body [m], [env, 3]."""
         return self.physics.xpos[:, self.physics.model.body(body).id]
