@@ -132,6 +132,7 @@ def make_scripted_operator(task: str, num_envs: int) -> ScriptedOperator:
     Raises:
         ConfigurationError: no such task, or it has no script.
     """
+    from handful.demonstrations.scripted_clearing_blocks import ClearingBlocksOperator
     from handful.demonstrations.scripted_lifting import LiftingOperator
     from handful.demonstrations.scripted_stacking import StackingOperator
     from handful.errors import unknown_name
@@ -139,6 +140,7 @@ def make_scripted_operator(task: str, num_envs: int) -> ScriptedOperator:
     operators: dict[str, type[ScriptedOperator]] = {
         "block-lifting": LiftingOperator,
         "block-stacking": StackingOperator,
+        "clearing-blocks": ClearingBlocksOperator,
     }
     if task not in operators:
         raise unknown_name("scripted task", task, operators)
