@@ -85,18 +85,20 @@ def record(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from handful.demonstrations.recorder import MAX_SECONDS, RecordingProgress, record_demonstrations
+    from handful.demonstrations.recorder import RecordingProgress, record_demonstrations, recording_horizon
     from handful.demonstrations.scripted import make_scripted_operator
     from handful.demonstrations.writer import DemonstrationWriter
-    from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
+    from handful.tasks.environment import TaskEnvironment
+    from handful.tasks.registry import make_task
 
+    definition = make_task(task)
     environment = TaskEnvironment(
-        task,
+        definition,
         num_envs=min(NUM_ENVS, num_episodes),
         seed=seed,
         randomization=randomization,
         camera_hz=camera_hz,
-        horizon=round(MAX_SECONDS * CONTROL_HZ),
+        horizon=recording_horizon(definition),
     )
     writer = DemonstrationWriter(path, environment, seed=seed, overwrite=overwrite, append=not overwrite)
     operator = make_scripted_operator(task, environment.num_envs)

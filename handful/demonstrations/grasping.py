@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from handful.geometry import matrix_from_rotation_vector
-from handful.simulation import jaco
 from handful.tasks.task import Snapshot
 
 _DOWN = np.array([[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 """Tool to world with the hand pointing down, its thumb and fingers opposing along world y: the home pose's rotation."""
-
-_FINGERS = slice(len(jaco.ARM_JOINTS), len(jaco.JOINTS))
 
 
 def pointing_down(heading: np.ndarray, tilt: np.ndarray | None = None) -> np.ndarray:
@@ -49,10 +46,10 @@ def box_heading(rotation: np.ndarray, near: np.ndarray) -> np.ndarray:
 
 def finger_positions(snapshot: Snapshot) -> np.ndarray:
     """Angles of the three fingers [rad], [env, 3]."""
-    return snapshot.physics.qpos[:, _FINGERS]
+    return snapshot.finger_positions
 
 
 def gripping(snapshot: Snapshot, slower_than: float = 0.1) -> np.ndarray:
     """Whether the thumb and a finger stand still [rad/s], as they do with something between them; bool [env]."""
-    still = np.abs(snapshot.physics.qvel[:, _FINGERS]) < slower_than
+    still = np.abs(snapshot.finger_velocities) < slower_than
     return still[:, 0] & still[:, 1:].any(axis=1)

@@ -23,7 +23,10 @@ class ToolCommand:
     angular: np.ndarray
     """Angular velocity of the tool [rad/s], world frame, [env, 3]."""
     fingers: np.ndarray
-    """Finger velocity as a fraction of its limit, in [-1, 1], positive closes, [env]."""
+    """Finger velocity as a fraction of its limit, in [-1, 1], positive closes.
+
+    All three alike, [env], as most devices command them, or each, thumb first, [env, 3].
+    """
 
     @classmethod
     def rest(cls, num_envs: int) -> ToolCommand:

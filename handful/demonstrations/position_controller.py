@@ -80,7 +80,8 @@ class PositionController:
         velocity = (transposed @ np.linalg.solve(gram, twist[:, :, None]))[:, :, 0]
         fraction = velocity / jaco.ARM_VELOCITY_LIMITS
         fraction /= np.maximum(np.abs(fraction).max(axis=1, keepdims=True), 1.0)
-        fingers = np.repeat(np.clip(command.fingers, -1.0, 1.0)[:, None], len(jaco.FINGER_JOINTS), axis=1)
+        fingers = command.fingers if command.fingers.ndim == 2 else command.fingers[:, None]
+        fingers = np.broadcast_to(np.clip(fingers, -1.0, 1.0), (len(fraction), len(jaco.FINGER_JOINTS)))
         return np.concatenate([fraction, fingers], axis=1).astype(np.float32)
 
     def _advance_target(self, command: ToolCommand) -> None:

@@ -12,11 +12,18 @@ from handful.demonstrations.position_controller import PositionController
 from handful.demonstrations.writer import DemonstrationWriter
 from handful.environment import TimeStep
 from handful.errors import ConfigurationError
+from handful.simulation.scene import CONTROL_TIMESTEP
 from handful.tasks.environment import TaskEnvironment
+from handful.tasks.task import Task
 from handful.trajectory import Trajectory
 
 MAX_SECONDS = 15.0
-"""Longest episode recorded [s]; a person who needs longer begins anew (ours)."""
+"""Longest episode recorded [s] of a task whose own horizon is not longer; who needs longer begins anew (ours)."""
+
+
+def recording_horizon(task: Task) -> int:
+    """Longest episode recorded of a task [control steps]: its own horizon, but never under `MAX_SECONDS`."""
+    return max(task.horizon, round(MAX_SECONDS / CONTROL_TIMESTEP))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +97,7 @@ def record_demonstrations(
     simulations run, and a recording that was killed and goes on ends with the same ones.
 
     Args:
-        environment: The simulations; its horizon bounds the episodes (`MAX_SECONDS` suits a person).
+        environment: The simulations; its horizon bounds the episodes (see `recording_horizon`).
         operator: Steers them all.
         writer: Where finished episodes go, each safe on disk before the next.
         num_demonstrations: Episodes that the file is to hold in the end.

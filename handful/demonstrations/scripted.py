@@ -32,7 +32,7 @@ class Goal:
     rotation: np.ndarray
     """Tool to world, [env, 3, 3]."""
     fingers: np.ndarray
-    """Finger velocity as a fraction of its limit, positive closes, [env]."""
+    """Finger velocity as a fraction of its limit, positive closes: [env], or one each, [env, 3]."""
     at_rest: np.ndarray
     """Whether the work is done and only holding is left, bool [env]: nobody stops to think then."""
 
@@ -132,10 +132,16 @@ def make_scripted_operator(task: str, num_envs: int) -> ScriptedOperator:
     Raises:
         ConfigurationError: no such task, or it has no script.
     """
+    from handful.demonstrations.scripted_clearing_blocks import ClearingBlocksOperator
     from handful.demonstrations.scripted_lifting import LiftingOperator
+    from handful.demonstrations.scripted_stacking import StackingOperator
     from handful.errors import unknown_name
 
-    operators: dict[str, type[ScriptedOperator]] = {"block-lifting": LiftingOperator}
+    operators: dict[str, type[ScriptedOperator]] = {
+        "block-lifting": LiftingOperator,
+        "block-stacking": StackingOperator,
+        "clearing-blocks": ClearingBlocksOperator,
+    }
     if task not in operators:
         raise unknown_name("scripted task", task, operators)
     return operators[task](num_envs)

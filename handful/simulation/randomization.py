@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from handful.errors import DataError, unknown_name
+from handful.errors import ConfigurationError, DataError, unknown_name
 from handful.geometry import multiply_quaternions, quaternion_from_rotation_vector
 from handful.simulation import jaco, scene
 
 if TYPE_CHECKING:
     from handful.simulation.cpu import BatchPhysics
+
+MAX_DRAWS = 100
+"""Draws after which a task's ranges are taken to hold no possible world: even where nine in ten are impossible, all of
+that many are with a probability of 3e-5."""
+
+_logger = logging.getLogger(__name__)
 
 World = Mapping[str, np.ndarray]
 """Drawn values by parameter name: of one episode, or of several with the episodes on the first axis."""
@@ -86,17 +93,37 @@ class Parameter:
         return cls(name, middle, low, high, level)
 
 
-def draw_world(parameters: Iterable[Parameter], level: Level, generator: np.random.Generator) -> dict[str, np.ndarray]:
-    """Draw one episode's world.
+def draw_world(
+    parameters: Sequence[Parameter],
+    level: Level,
+    generator: np.random.Generator,
+    why_impossible: Callable[[World], str | None] = lambda world: None,
+) -> dict[str, np.ndarray]:
+    """Draw one episode's world, again and again until it is possible.
 
     A parameter takes its numbers from the generator whether it varies at this level or not, so that what two levels
     share is the same under the same seed.
+
+    Args:
+        parameters: What to draw.
+        level: How much varies.
+        generator: Where the numbers come from.
+        why_impossible: Says what is wrong with a draw, or None where nothing is.
+
+    Raises:
+        ConfigurationError: `MAX_DRAWS` draws were impossible.
     """
-    world = {}
-    for parameter in parameters:
-        drawn = generator.uniform(parameter.low, parameter.high)
-        world[parameter.name] = np.asarray(drawn if level >= parameter.level else parameter.nominal, np.float64)
-    return world
+    reason = None
+    for _ in range(MAX_DRAWS):
+        world = {}
+        for parameter in parameters:
+            drawn = generator.uniform(parameter.low, parameter.high)
+            world[parameter.name] = np.asarray(drawn if level >= parameter.level else parameter.nominal, np.float64)
+        reason = why_impossible(world)
+        if reason is None:
+            return world
+        _logger.debug("an impossible draw: %s; drawing again.", reason)
+    raise ConfigurationError(f"{MAX_DRAWS} draws of a world were all impossible; the last: {reason}.")
 
 
 def check_world(parameters: Iterable[Parameter], world: World) -> None:

@@ -291,7 +291,9 @@ class TaskEnvironment:
         """Begin new episodes in the simulations ``ids``."""
         begins = [self.starts.sample(self._generators[i]) if self.starts else None for i in ids]
         worlds: list[World] = [
-            draw_world(self.parameters, self.level, self._generators[i]) if start is None else start.world
+            draw_world(self.parameters, self.level, self._generators[i], self.task.why_impossible)
+            if start is None
+            else start.world
             for i, start in zip(ids, begins, strict=True)
         ]
         self._apply_worlds(ids, worlds)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import colorsys
-
 import mujoco
 import numpy as np
 
-from handful.geometry import yaw_quaternion
-from handful.simulation import scene
 from handful.simulation.cpu import BatchPhysics
-from handful.simulation.randomization import Level, Parameter, World, box_inertia
+from handful.simulation.props import Block
+from handful.simulation.randomization import Parameter, World
 from handful.tasks.task import Snapshot, Task
 
 BLOCK = "block"
@@ -48,48 +45,19 @@ class BlockLifting(Task):
         "block_mass",
     )
 
+    _block = Block(BLOCK)
+
     def object_parameters(self) -> tuple[Parameter, ...]:
-        """Ranges are ours: blocks that the hand can span, over the part of the table that camera and arm reach."""
-        x, y = scene.WORKSPACE_CENTER
-        return (
-            Parameter.around("block.place", (x, y), (0.08, 0.12), level=Level.TASK),
-            Parameter.around("block.yaw", 0.0, np.pi / 4, level=Level.TASK),
-            Parameter.between("block.half_size", (0.020,) * 3, (0.028,) * 3, level=Level.TASK),
-            Parameter.between(
-                "block.color_hsv", (0.0, 0.6, 0.6), (1.0, 1.0, 1.0), level=Level.TASK, nominal=(0.0, 0.8, 0.8)
-            ),
-            Parameter.between("block.mass", 0.05, 0.15, level=Level.TASK),
-            Parameter.between("block.friction", 0.8, 1.2, level=Level.FULL),
-        )
+        return self._block.parameters()
 
     def add_props(self, spec: mujoco.MjSpec) -> None:
-        body = spec.worldbody.add_body(name=BLOCK, pos=(*scene.WORKSPACE_CENTER, 0.024))
-        body.add_freejoint(name=BLOCK)
-        body.add_geom(
-            name=BLOCK,
-            type=mujoco.mjtGeom.mjGEOM_BOX,
-            size=(0.024, 0.024, 0.024),
-            mass=0.1,
-            condim=4,  # torsional friction, so that a block pinched by three fingers does not spin
-            priority=1,  # the block's friction rules its contacts, else MuJoCo takes the larger of the two
-            friction=(1.0, 0.005, 0.0001),
-        )
+        self._block.add(spec)
 
     def apply_objects(self, physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
-        """Write ``geom_size``, ``geom_aabb``, ``geom_rgba``, ``geom_friction``, ``body_mass`` and ``body_inertia``."""
-        geom, body = physics.model.geom(BLOCK).id, physics.model.body(BLOCK).id
-        physics.field("geom_size")[ids, geom] = worlds["block.half_size"]
-        physics.field("geom_aabb")[ids, geom, 3:] = worlds["block.half_size"]
-        physics.field("geom_rgba")[ids, geom, :3] = [colorsys.hsv_to_rgb(*hsv) for hsv in worlds["block.color_hsv"]]
-        physics.field("geom_friction")[ids, geom, 0] = worlds["block.friction"]
-        physics.field("body_mass")[ids, body] = worlds["block.mass"]
-        physics.field("body_inertia")[ids, body] = box_inertia(worlds["block.mass"], worlds["block.half_size"])
+        self._block.apply(physics, ids, worlds)
 
     def place_objects(self, model: mujoco.MjModel, worlds: World, qpos: np.ndarray) -> None:
-        address = model.joint(BLOCK).qposadr[0]
-        qpos[:, address : address + 2] = worlds["block.place"]
-        qpos[:, address + 2] = worlds["block.half_size"][:, 2]
-        qpos[:, address + 3 : address + 7] = yaw_quaternion(worlds["block.yaw"])
+        self._block.put(model, worlds, qpos)
 
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         distance = np.linalg.norm(self._tcp_to_block(snapshot), axis=1)

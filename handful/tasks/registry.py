@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from handful.errors import unknown_name
+from handful.tasks.clearing_blocks import ClearingBlocks
 from handful.tasks.lifting import BlockLifting
+from handful.tasks.stacking import BlockStacking
 from handful.tasks.task import Task
 
 TASKS: dict[str, type[Task]] = {
     BlockLifting.name: BlockLifting,
+    BlockStacking.name: BlockStacking,
+    ClearingBlocks.name: ClearingBlocks,
 }
 
 

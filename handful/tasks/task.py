@@ -36,6 +36,16 @@ class Snapshot:
         """Rotation of the tool to the world, [env, 3, 3]."""
         return self.physics.site_xmat[:, self.physics.model.site(jaco.TCP_SITE).id].reshape(-1, 3, 3)
 
+    @property
+    def finger_positions(self) -> np.ndarray:
+        """Angles of the three fingers [rad], 0.15 when open, 1.35 when closed, [env, 3]."""
+        return self.physics.qpos[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)]
+
+    @property
+    def finger_velocities(self) -> np.ndarray:
+        """Velocities of the three fingers [rad/s], [env, 3]."""
+        return self.physics.qvel[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)]
+
     def position(self, body: str) -> np.ndarray:
         """Origin of a body [m], [env, 3]."""
         return self.physics.xpos[:, self.physics.model.body(body).id]
@@ -75,6 +85,13 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def object_parameters(self) -> tuple[Parameter, ...]:
         """What an episode draws for the task's own objects."""
+
+    def why_impossible(self, world: World) -> str | None:
+        """What keeps an episode from beginning in one drawn world, such as objects that overlap; None where nothing does.
+
+        It may judge what varies at level ``task`` alone, so that the levels go on to share their draws.
+        """
+        return None
 
     @abc.abstractmethod
     def add_props(self, spec: mujoco.MjSpec) -> None:

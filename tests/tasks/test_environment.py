@@ -1,8 +1,10 @@
 import dataclasses
 
+import mujoco
 import numpy as np
 import pytest
 
+from handful.demonstrations.scripted import ScriptedActor
 from handful.environment import GROUPS, PHYSICAL_STATE, PIXELS, PROPRIOCEPTION, Start
 from handful.errors import ConfigurationError, DataError
 from handful.simulation.randomization import Level
@@ -253,3 +255,42 @@ def test_bad_input_gets_one_clear_sentence(task):
         environment.set_worlds(np.arange(1), [world], environment.physics.get_state()[:1])
     with pytest.raises(ConfigurationError, match="before the first step"):
         _environment(task).step(np.zeros((3, 9)))
+
+
+def test_nothing_touches_the_arm_at_the_start_and_only_the_table_touches_the_objects(task):
+    environment = _environment(task, num_envs=24, pixels=False, seed=4)
+    environment.reset()
+    table = environment.physics.model.geom("table").id
+    for i in range(24):
+        model = environment.physics._batch.get_model(i)
+        data = mujoco.MjData(model)
+        data.qpos[:] = environment.physics.qpos[i]
+        mujoco.mj_forward(model, data)
+        touching = data.contact.geom[data.contact.dist < 0.0]
+        bodies = [[model.body(model.geom_bodyid[geom]).name for geom in pair] for pair in touching if table not in pair]
+        assert bodies == []
+
+
+@pytest.mark.slow
+def test_the_scripted_operator_reaches_every_stage_and_the_top_one_in_most_simulations(task):
+    num_envs = 8
+    environment = _environment(task, num_envs=num_envs, randomization="task", pixels=False, seed=3)
+    operator = ScriptedActor(environment, seed=3)
+    operator.reset(None)
+    step, stages = environment.reset(), set()
+    reached = np.zeros(num_envs, bool)
+    for _ in range(environment.spec.horizon):
+        step = environment.step(operator.act(step))
+        stages |= set(step.stage.tolist())
+        reached |= step.stage == len(environment.spec.stages) - 1
+        assert (step.reward == np.asarray(environment.spec.stage_rewards, np.float32)[step.stage]).all()
+        if len(stages) == len(environment.spec.stages) and reached.sum() > num_envs // 2:
+            return
+    raise AssertionError(f"reached the stages {sorted(stages)}, the top one in {reached.sum()} of {num_envs} episodes")
+
+
+@pytest.mark.slow
+def test_the_random_agent_does_not_succeed(task):
+    environment = _environment(task, num_envs=8, pixels=False, seed=6)
+    steps = _run(environment, _actions(environment.spec.horizon, 8), None)
+    assert [summary.success for summary in steps[-1].episodes] == [False] * 8
