@@ -82,7 +82,8 @@ def test_a_second_interruption_ends_at_once_and_leaves_the_checkpoint(tmp_path, 
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
     _, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, err) == (130, "interrupted.\n")
+    # On a crowded machine one press more may meet the interpreter as it leaves, which ends it by the signal.
+    assert process.returncode in (130, -signal.SIGINT) and err == "interrupted.\n"
     assert checkpoint(run)["iteration"] == 0
 
 
