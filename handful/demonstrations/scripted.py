@@ -133,7 +133,9 @@ def make_scripted_operator(task: str, num_envs: int) -> ScriptedOperator:
         ConfigurationError: no such task, or it has no script.
     """
     from handful.demonstrations.scripted_clearing_blocks import ClearingBlocksOperator
+    from handful.demonstrations.scripted_clearing_box import ClearingBoxOperator
     from handful.demonstrations.scripted_lifting import LiftingOperator
+    from handful.demonstrations.scripted_order import OrderOperator
     from handful.demonstrations.scripted_stacking import StackingOperator
     from handful.errors import unknown_name
 
@@ -141,6 +143,8 @@ def make_scripted_operator(task: str, num_envs: int) -> ScriptedOperator:
         "block-lifting": LiftingOperator,
         "block-stacking": StackingOperator,
         "clearing-blocks": ClearingBlocksOperator,
+        "clearing-box": ClearingBoxOperator,
+        "order-fulfillment": OrderOperator,
     }
     if task not in operators:
         raise unknown_name("scripted task", task, operators)

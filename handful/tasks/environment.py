@@ -30,7 +30,6 @@ from handful.simulation.randomization import (
     World,
     apply_scene,
     check_world,
-    draw_world,
     parse_level,
     stack_worlds,
 )
@@ -120,7 +119,6 @@ class TaskEnvironment:
         self._episodes = EpisodeCounters(
             num_envs, horizon=self.horizon, top_stage=len(self.task.stages) - 1, sustained_steps=SUSTAINED_STEPS
         )
-        self._rewards = np.asarray(self.task.stage_rewards, np.float32)
         self._observation: dict[str, np.ndarray] | None = None
         self.num_diverged = 0
 
@@ -170,7 +168,7 @@ class TaskEnvironment:
             raise ConfigurationError("expected reset() before the first step().")
         diverged = self.physics.step(self._control(action))
         stage = np.where(diverged, 0, self.task.stage(self.snapshot))
-        reward = np.where(diverged, np.float32(0.0), self._rewards[stage])
+        reward = np.where(diverged, np.float32(0.0), self.task.reward(self.snapshot, stage))
         self._episodes.count(stage, reward)
         self.num_diverged += int(diverged.sum())
         truncated = self._episodes.over & ~diverged
@@ -291,9 +289,7 @@ class TaskEnvironment:
         """Begin new episodes in the simulations ``ids``."""
         begins = [self.starts.sample(self._generators[i]) if self.starts else None for i in ids]
         worlds: list[World] = [
-            draw_world(self.parameters, self.level, self._generators[i], self.task.why_impossible)
-            if start is None
-            else start.world
+            self.task.draw(self._generators[i], self.level) if start is None else start.world
             for i, start in zip(ids, begins, strict=True)
         ]
         self._apply_worlds(ids, worlds)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from handful.errors import unknown_name
 from handful.tasks.clearing_blocks import ClearingBlocks
+from handful.tasks.clearing_box import ClearingBox
 from handful.tasks.lifting import BlockLifting
+from handful.tasks.order_fulfillment import OrderFulfillment
 from handful.tasks.stacking import BlockStacking
 from handful.tasks.task import Task
 
@@ -12,6 +14,8 @@ TASKS: dict[str, type[Task]] = {
     BlockLifting.name: BlockLifting,
     BlockStacking.name: BlockStacking,
     ClearingBlocks.name: ClearingBlocks,
+    ClearingBox.name: ClearingBox,
+    OrderFulfillment.name: OrderFulfillment,
 }
 
 

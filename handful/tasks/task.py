@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import mujoco
@@ -15,7 +16,7 @@ import numpy as np
 
 from handful.simulation import jaco, scene
 from handful.simulation.cpu import BatchPhysics
-from handful.simulation.randomization import Parameter, World, scene_parameters
+from handful.simulation.randomization import Level, Parameter, World, draw_world, scene_parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,15 @@ class Task(abc.ABC):
 
     def parameters(self) -> tuple[Parameter, ...]:
         """All that an episode draws."""
+        return self._parameters
+
+    @functools.cached_property
+    def _parameters(self) -> tuple[Parameter, ...]:
         return (*scene_parameters(), *self.object_parameters())
+
+    def draw(self, generator: np.random.Generator, level: Level) -> dict[str, np.ndarray]:
+        """Draw one episode's world; a draw for which `why_impossible` has a reason is drawn again."""
+        return draw_world(self.parameters(), level, generator, self.why_impossible)
 
     @abc.abstractmethod
     def object_parameters(self) -> tuple[Parameter, ...]:
@@ -108,6 +117,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         """Stage of each simulation, int64 [env]."""
+
+    def reward(self, snapshot: Snapshot, stage: np.ndarray) -> np.ndarray:
+        """Task reward of each simulation in its stage, float32 [env]; for nearly every task what the stage pays."""
+        return np.asarray(self.stage_rewards, np.float32)[stage]
 
     @abc.abstractmethod
     def object_features(self, snapshot: Snapshot) -> np.ndarray:
