@@ -29,7 +29,7 @@ def main() -> None:
                 image = image.crop((0, 0, int(options.share[0] * image.width), int(options.share[1] * image.height)))
                 height = round(options.width * image.height / image.width)
                 frames.append(image.resize((options.width, height), Image.Resampling.LANCZOS))
-    palette = frames[len(frames) // 2].quantize(96)
+    palette = frames[len(frames) // 2].quantize(255)
     frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     options.gif.parent.mkdir(parents=True, exist_ok=True)
     frames[0].save(
