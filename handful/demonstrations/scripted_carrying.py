@@ -13,6 +13,7 @@ from handful.demonstrations.grasping import finger_positions, gripping, heading,
 from handful.demonstrations.operator import Seed
 from handful.demonstrations.scripted import Goal, ScriptedOperator
 from handful.simulation import jaco
+from handful.simulation.scene import WORKSPACE_CENTER
 from handful.tasks.task import Snapshot
 
 _LOST_DISTANCE = 0.06
@@ -26,6 +27,12 @@ _FAR = 0.05
 
 _PATIENCE = 40
 """Control steps after which the hand closes or opens even if it is not quite where it should be."""
+
+_STUCK = 100
+"""Control steps after which an approach has met with something in the way: the hand draws back and tries again."""
+
+_RETREAT_STEPS, _RETREAT = 25, np.array([*WORKSPACE_CENTER, 0.20])
+"""For how long it draws back [control steps], and to where [m]."""
 
 _MIN_CLOSING_STEPS = 6
 """Control steps before stalled fingers can mean a grip: at first they stand still because they have not begun."""
@@ -132,6 +139,8 @@ class CarryingOperator(ScriptedOperator):
         self._opening |= np.ptp(fingers, axis=1) > _UNEVEN
         idle = job.finished & (self.phase == Phase.APPROACH)
         position[idle] = np.column_stack([snapshot.tcp_position[:, :2], job.travel_height])[idle]
+        retreating = (self.phase == Phase.APPROACH) & (self._steps > _STUCK) & ~job.finished
+        position[retreating] = _RETREAT
         wanted = np.where(seeking & ~self._opening, job.preshape, jaco.FINGER_OPEN - 0.2)
         shaping = np.clip(8.0 * (wanted - fingers.mean(axis=1)), -1.0, 1.0)
         holding = (self.phase >= Phase.CLOSE) & (self.phase <= Phase.LOWER)
@@ -166,10 +175,13 @@ class CarryingOperator(ScriptedOperator):
         opened = fingers.max(axis=1) < _OPEN
 
         was = self.phase.copy()
-        self._enter((was == Phase.APPROACH) & beside & turned & shaped & ~job.finished, Phase.DESCEND)
+        self._enter((was == Phase.APPROACH) & (self._steps > _STUCK + _RETREAT_STEPS), Phase.APPROACH)
+        self._enter((was == Phase.CARRY) & (self._steps > _STUCK) & job.release, Phase.RELEASE)
+        ready = beside & turned & shaped & (self._steps <= _STUCK) & ~job.finished
+        self._enter((was == Phase.APPROACH) & ready, Phase.DESCEND)
         self._enter((was == Phase.DESCEND) & (arrived | (self._steps > _PATIENCE)), Phase.CLOSE)
         self._enter((was == Phase.CLOSE) & gripped, Phase.CARRY)
-        self._enter((was == Phase.CARRY) & over & job.release, Phase.LOWER)
+        self._enter((was == Phase.CARRY) & (self.phase == Phase.CARRY) & over & job.release, Phase.LOWER)
         self._enter((was == Phase.LOWER) & (_near(job.goal, tool) | (self._steps > _PATIENCE)), Phase.RELEASE)
         self._enter((was == Phase.RELEASE) & opened, Phase.APPROACH)
         self._closed_at = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._closed_at)

@@ -26,8 +26,9 @@ _PLANE_GRIP = -0.007
 """How far over a plane's middle the tool closes [m]: at the height of the fuselage's axis, for the middle counts the fin.
 Higher up, the fingers press on the fuselage's upper edges and it slips out downwards."""
 
-_BERTH = 0.026
-"""How far from the box's middle the toys go [m], the first to one side, the second to the other."""
+_BERTHS = np.array([0.012, 0.028])
+"""How far from the box's middle planes and cars go [m], the first to one side, the second to the other. A plane further
+out would lie with a wing on the rim."""
 
 
 class OrderOperator(CarryingOperator):
@@ -39,6 +40,7 @@ class OrderOperator(CarryingOperator):
         self._task = OrderFulfillment()
         self._toy = np.zeros(num_envs, np.int64)
         self._berth = np.ones(num_envs)
+        self._box = np.zeros((num_envs, 3))
 
     def reset(self, ids: np.ndarray, seeds: Sequence[Seed]) -> None:
         """Begin new episodes in the simulations ``ids``."""
@@ -65,8 +67,10 @@ class OrderOperator(CarryingOperator):
         box = np.stack([snapshot.position(name) for name in BOX_OF], axis=1)[rows, self._toy]
         box_rotation = np.stack([snapshot.rotation(name) for name in BOX_OF], axis=1)[rows, self._toy]
         heights = np.stack([snapshot.worlds[f"{name}.height"] for name in BOX_OF], axis=1)
+        # Where the box stood when the toy was chosen: a box that is dragged along is not to be chased.
+        self._box = np.where(undecided[:, None], box, self._box)
         now = heading(snapshot.tcp_rotation)
-        goal = box + self._berth[:, None] * _BERTH * box_rotation[:, :, 1]
+        goal = self._box + (self._berth * _BERTHS[kind])[:, None] * box_rotation[:, :, 1]
         goal[:, 2] = heights[rows, self._toy] + _DROP_HEIGHT
         return Job(
             grip=toy,

@@ -28,12 +28,14 @@ class OpenBox(Ensemble):
         *,
         inner_half_size: tuple[tuple[float, float], tuple[float, float]] = ((0.064, 0.056), (0.076, 0.066)),
         color_hsv: tuple[tuple[float, float, float], tuple[float, float, float]] = ((0.0, 0.3, 0.5), (1.0, 0.8, 0.9)),
+        height: tuple[float, float] = (0.045, 0.060),
         mass: tuple[float, float] = (0.06, 0.12),
     ) -> None:
         """A box of that name; sizes [m], colours and mass [kg] lie between the two values given (hue is a circle)."""
         super().__init__(name)
         self._inner_half_size = inner_half_size
         self._color_hsv = color_hsv
+        self._height = height
         self._mass = mass
 
     def parameters(self) -> tuple[Parameter, ...]:
@@ -41,7 +43,7 @@ class OpenBox(Ensemble):
         name = self.name
         return (
             Parameter.between(f"{name}.inner_half_size", *self._inner_half_size, level=Level.TASK),
-            Parameter.between(f"{name}.height", 0.045, 0.060, level=Level.TASK),
+            Parameter.between(f"{name}.height", *self._height, level=Level.TASK),
             Parameter.between(f"{name}.thickness", 0.012, 0.015, level=Level.TASK),
             Parameter.between(f"{name}.color_hsv", *self._color_hsv, level=Level.TASK),
             Parameter.between(f"{name}.mass", *self._mass, level=Level.TASK),

@@ -143,7 +143,7 @@ class Plane(Toy):
         return (
             self._length("length", 0.100, 0.118),
             self._length("radius", 0.0205, 0.023),
-            self._length("span", 0.105, 0.128),
+            self._length("span", 0.095, 0.115),
             self._length("chord", 0.022, 0.032),
             self._share("sweep", 0.0, 0.45),  # angle [rad] by which the wings point backwards
             self._share("wing_place", 0.0, 0.2),  # of the length, from the middle

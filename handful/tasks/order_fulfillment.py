@@ -21,18 +21,18 @@ TOYS = PLANES + CARS
 BOX_OF = (GREEN, GREEN, RED, RED)
 """The right box of each toy."""
 
-IN_BOX_HEIGHT = 0.060
+IN_BOX_HEIGHT = 0.070
 """A toy is in a box when its centre is between the walls and at most this far over the floor [m]: a toy that lies on
-another still counts, one held over the rim does not."""
+another still counts, and the underside of one that does is below the rim."""
 
 APART = 0.100
 """Least distance between the centres of two toys at the start [m]: two that touch end to end are nearer."""
 
-FROM_BOX = 0.058
+FROM_BOX = 0.054
 """Least distance between a toy's centre and a box's outer walls at the start [m]: the widest plane's wing tip."""
 
 MAX_DRAWS = 12800
-"""How often places are drawn until the toys stand apart; four do at about one draw in 600, two at every third."""
+"""How often places are drawn until the toys stand apart; four do at about one draw in several hundred, two at every third."""
 
 PARKED = -20.0
 """Height at which an absent toy stands [m]: too far from everything to touch it."""
@@ -85,11 +85,11 @@ class OrderFulfillment(Task):
             *(Plane(name, scale=0.85) for name in PLANES),
             *(Car(name, scale=0.85) for name in CARS),
         )
-        size, mass = ((0.070, 0.056), (0.076, 0.060)), (0.25, 0.40)
+        size, height, mass = ((0.072, 0.064), (0.078, 0.070)), (0.055, 0.070), (0.25, 0.40)
         green, red = ((0.30, 0.7, 0.45), (0.40, 1.0, 0.75)), ((-0.03, 0.75, 0.55), (0.03, 1.0, 0.85))
         self.boxes = {
-            GREEN: OpenBox(GREEN, inner_half_size=size, color_hsv=green, mass=mass),
-            RED: OpenBox(RED, inner_half_size=size, color_hsv=red, mass=mass),
+            GREEN: OpenBox(GREEN, inner_half_size=size, color_hsv=green, height=height, mass=mass),
+            RED: OpenBox(RED, inner_half_size=size, color_hsv=red, height=height, mass=mass),
         }
 
     def object_parameters(self) -> tuple[Parameter, ...]:
@@ -104,7 +104,7 @@ class OrderFulfillment(Task):
                 parameter
                 for box in (GREEN, RED)
                 for parameter in (
-                    Parameter.between(f"{box}.place", (0.34, 0.190), (0.41, 0.200), level=Level.TASK),
+                    Parameter.between(f"{box}.place", (0.34, 0.200), (0.41, 0.208), level=Level.TASK),
                     Parameter.around(f"{box}.yaw", 0.0, 0.15, level=Level.TASK),
                 )
             ),
