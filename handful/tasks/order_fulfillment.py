@@ -32,7 +32,7 @@ FROM_BOX = 0.054
 """Least distance between a toy's centre and a box's outer walls at the start [m]: the widest plane's wing tip."""
 
 MAX_DRAWS = 12800
-"""How often places are drawn until the toys stand apart; four do at about one draw in several hundred, two at every third."""
+"""How often places are drawn until the toys stand apart; four do at one draw in several hundred."""
 
 PARKED = -20.0
 """Height at which an absent toy stands [m]: too far from everything to touch it."""
