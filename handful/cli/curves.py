@@ -233,7 +233,7 @@ def draw_comparison(methods: Mapping[str, Sequence[Curve]], path: Path) -> None:
         rate = y == SUCCESS
         _finish(axis, x, "success" if rate else "task return", y_limits=_RATE if rate else None)
     figure.legend(
-        drawn.values(), drawn.keys(), loc="outside lower center", ncols=min(4, len(drawn)), frameon=False, fontsize=9
+        drawn.values(), drawn.keys(), loc="outside lower center", ncols=min(2, len(drawn)), frameon=False, fontsize=9
     )
     figure.suptitle("Episodes from random starts: mean over seeds, band: 95% interval of the mean", fontsize=10)
     _save(figure, path)
