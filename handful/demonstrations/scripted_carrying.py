@@ -97,6 +97,7 @@ class CarryingOperator(ScriptedOperator):
         self._stalled = np.zeros(num_envs, np.int64)
         self._care = np.ones(num_envs)
         self._closed_at = np.zeros((num_envs, 3))
+        self._gripped_at = np.zeros((num_envs, 3))
         self._opening = np.zeros(num_envs, bool)
 
     def reset(self, ids: np.ndarray, seeds: Sequence[Seed]) -> None:
@@ -113,6 +114,7 @@ class CarryingOperator(ScriptedOperator):
         """Where the tool should be next, after moving on to the next phase where the present one is done."""
         who = self.personality
         job = self.job(snapshot)
+        self._gripped_at = np.where((self.phase <= Phase.DESCEND)[:, None], job.grip, self._gripped_at)
         job.grip, job.goal = _tool_at(job.grip, job.grip_heading), _tool_at(job.goal, job.goal_heading)
         errors = self._care[:, None]
         grip = job.grip + np.concatenate([errors * who["grasp_offset"], who["grasp_height"][:, None]], axis=1)
@@ -183,7 +185,7 @@ class CarryingOperator(ScriptedOperator):
         self._enter((was == Phase.CLOSE) & gripped, Phase.CARRY)
         self._enter((was == Phase.CARRY) & (self.phase == Phase.CARRY) & over & job.release, Phase.LOWER)
         self._enter((was == Phase.LOWER) & (_near(job.goal, tool) | (self._steps > _PATIENCE)), Phase.RELEASE)
-        self._enter((was == Phase.RELEASE) & opened, Phase.APPROACH)
+        self._enter((was == Phase.RELEASE) & (opened | (self._steps > _PATIENCE)), Phase.APPROACH)
         self._closed_at = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._closed_at)
         failed = (was >= Phase.CLOSE) & (was <= Phase.LOWER) & lost
         self._enter(failed, Phase.APPROACH)

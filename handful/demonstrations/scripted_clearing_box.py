@@ -90,7 +90,7 @@ class ClearingBoxOperator(CarryingOperator):
             grip=grip,
             grip_heading=headings[rows, self._wall],
             preshape=np.full(self.num_envs, _WALL_PRESHAPE),
-            goal=np.column_stack([grip[:, :2], lift]),
+            goal=np.column_stack([self._gripped_at[:, :2], lift]),
             goal_heading=now,
             release=np.zeros(self.num_envs, bool),
             travel_height=np.where(self.phase >= Phase.CARRY, lift, travel),

@@ -78,9 +78,9 @@ class ClearingBox(Task):
             *self.box.parameters(),
             Parameter.between("box.side", -1.0, 1.0, level=Level.TASK, nominal=1.0),  # its sign: left or right
             # Outwards on the side's half of the table; the toy's side is the other one.
-            Parameter.between("box.place", (0.38, 0.110), (0.45, 0.135), level=Level.TASK),
+            Parameter.between("box.place", (0.40, 0.110), (0.46, 0.135), level=Level.TASK),
             Parameter.around("box.yaw", 0.0, 0.3, level=Level.TASK),
-            Parameter.between("toy.place", (0.36, 0.060), (0.48, 0.140), level=Level.TASK),
+            Parameter.between("toy.place", (0.38, 0.060), (0.48, 0.140), level=Level.TASK),
             Parameter.around("toy.yaw", 0.0, np.pi, level=Level.TASK),
         )
 
