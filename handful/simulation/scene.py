@@ -36,6 +36,10 @@ BACKDROP_COLOR = (0.35, 0.42, 0.50)
 WORKSPACE_CENTER = (0.42, 0.0)
 """Middle of the area where objects begin [m]."""
 
+KNOWN_REGION = np.array([(-0.3, -0.7, -0.1), (1.0, 0.7, 1.2)])
+"""Lowest and highest positions that are told of objects [m]: the table, ten centimetres around it, and what the arm can
+reach above. Whatever fell off the table is told at this region's edge, see `handful.tasks.task.Snapshot.known_position`."""
+
 PHYSICS_TIMESTEP = 0.005
 """MuJoCo's time step [s]."""
 
@@ -57,9 +61,10 @@ def build_scene() -> mujoco.MjSpec:
         friction=(1.0, 0.005, 0.0001),
         condim=4,
     )
-    for name, pos, size in (
-        (FLOOR, (0.0, 0.0, -0.80), (3.0, 3.0, 0.02)),
-        (WALL, (-0.90, 0.0, 0.50), (0.02, 3.0, 1.5)),
+    # What falls off the table stays on the floor, which is thick: nothing falls through it in one time step.
+    for name, pos, size, solid in (
+        (FLOOR, (0.0, 0.0, -0.98), (3.0, 3.0, 0.20), 1),
+        (WALL, (-0.90, 0.0, 0.50), (0.02, 3.0, 1.5), 0),
     ):
         world.add_geom(
             name=name,
@@ -67,8 +72,8 @@ def build_scene() -> mujoco.MjSpec:
             pos=pos,
             size=size,
             rgba=(*BACKDROP_COLOR, 1.0),
-            contype=0,
-            conaffinity=0,
+            contype=solid,
+            conaffinity=solid,
         )
     world.add_light(
         name=LIGHT,

@@ -119,11 +119,11 @@ class ClearingBox(Task):
         return self.box.holds(snapshot.worlds, in_box_frame, above=IN_BOX_HEIGHT)
 
     def object_features(self, snapshot: Snapshot) -> np.ndarray:
-        toy, box, tcp = snapshot.position(TOY), snapshot.position(BOX), snapshot.tcp_position
+        toy, box, tcp = snapshot.known_position(TOY), snapshot.known_position(BOX), snapshot.tcp_position
         return np.concatenate([toy, box, toy - tcp, box - tcp, box - toy], axis=1)
 
     def object_positions(self, snapshot: Snapshot) -> np.ndarray:
-        return np.concatenate([snapshot.position(TOY), snapshot.position(BOX)], axis=1)
+        return np.concatenate([snapshot.known_position(TOY), snapshot.known_position(BOX)], axis=1)
 
     def object_state(self, snapshot: Snapshot) -> np.ndarray:
         worlds = snapshot.worlds

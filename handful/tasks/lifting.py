@@ -68,12 +68,12 @@ class BlockLifting(Task):
         return np.concatenate([self._tcp_to_block(snapshot), self._block_height(snapshot)[:, None]], axis=1)
 
     def object_positions(self, snapshot: Snapshot) -> np.ndarray:
-        return snapshot.position(BLOCK)
+        return snapshot.known_position(BLOCK)
 
     def object_state(self, snapshot: Snapshot) -> np.ndarray:
         return np.concatenate(
             [
-                snapshot.position(BLOCK),
+                snapshot.known_position(BLOCK),
                 snapshot.rotation(BLOCK).reshape(-1, 9),
                 snapshot.velocity(BLOCK),
                 self._tcp_to_block(snapshot),
@@ -84,9 +84,9 @@ class BlockLifting(Task):
         )
 
     def _tcp_to_block(self, snapshot: Snapshot) -> np.ndarray:
-        """From the tool to the block's centre [m], world frame, [env, 3]."""
-        return snapshot.position(BLOCK) - snapshot.tcp_position
+        """From the tool to where the block's centre is known to be [m], world frame, [env, 3]."""
+        return snapshot.known_position(BLOCK) - snapshot.tcp_position
 
     def _block_height(self, snapshot: Snapshot) -> np.ndarray:
         """How far the block's centre is above where it rested [m], [env]."""
-        return snapshot.position(BLOCK)[:, 2] - snapshot.worlds["block.half_size"][:, 2]
+        return snapshot.known_position(BLOCK)[:, 2] - snapshot.worlds["block.half_size"][:, 2]

@@ -217,7 +217,7 @@ class OrderFulfillment(Task):
 
     def object_features(self, snapshot: Snapshot) -> np.ndarray:
         toys = self._nearest_positions(snapshot)  # [env, kind, 3]
-        boxes = np.stack([snapshot.position(GREEN), snapshot.position(RED)], axis=1)
+        boxes = np.stack([snapshot.known_position(GREEN), snapshot.known_position(RED)], axis=1)
         there = self.nearest(snapshot)[1][:, :, None, None]
         features = np.stack([toys - snapshot.tcp_position[:, None], boxes - toys], axis=2)  # [env, kind, feature, 3]
         return np.where(there, features, 0.0).reshape(len(toys), -1)
@@ -232,7 +232,7 @@ class OrderFulfillment(Task):
         position = self._positions(snapshot)
         of_toys = [
             position,
-            np.stack([snapshot.position(box) for box in BOX_OF], axis=1) - position,
+            np.stack([snapshot.known_position(box) for box in BOX_OF], axis=1) - position,
             np.stack([snapshot.rotation(toy).reshape(-1, 9) for toy in TOYS], axis=1),
             np.stack([snapshot.velocity(toy) for toy in TOYS], axis=1),
             np.stack(
@@ -249,7 +249,7 @@ class OrderFulfillment(Task):
                 self.object_features(snapshot),
                 there,
                 *(np.where(there[:, :, None], values, 0.0).reshape(len(there), -1) for values in of_toys),
-                *(snapshot.position(box) for box in boxes),
+                *(snapshot.known_position(box) for box in boxes),
                 *(snapshot.rotation(box).reshape(-1, 9) for box in boxes),
                 *(snapshot.velocity(box) for box in boxes),
                 *(np.column_stack([worlds[f"{box}.inner_half_size"], worlds[f"{box}.height"]]) for box in boxes),
@@ -258,8 +258,8 @@ class OrderFulfillment(Task):
         )
 
     def _positions(self, snapshot: Snapshot) -> np.ndarray:
-        """Centres of all toys [m], [env, toy, 3]."""
-        return np.stack([snapshot.position(toy) for toy in TOYS], axis=1)
+        """Known centres of all toys [m], [env, toy, 3]."""
+        return np.stack([snapshot.known_position(toy) for toy in TOYS], axis=1)
 
     def _nearest_positions(self, snapshot: Snapshot) -> np.ndarray:
         """Centres of the nearest plane and car [m], [env, 2, 3]."""

@@ -132,16 +132,16 @@ class BlockStacking(Task):
         return np.where(rests_on(snapshot, RED, BLUE) & released, 3, stage)
 
     def object_features(self, snapshot: Snapshot) -> np.ndarray:
-        red, blue = snapshot.position(RED), snapshot.position(BLUE)
+        red, blue = snapshot.known_position(RED), snapshot.known_position(BLUE)
         return np.concatenate([red - snapshot.tcp_position, blue - snapshot.tcp_position, blue - red], axis=1)
 
     def object_positions(self, snapshot: Snapshot) -> np.ndarray:
-        return np.concatenate([snapshot.position(RED), snapshot.position(BLUE)], axis=1)
+        return np.concatenate([snapshot.known_position(RED), snapshot.known_position(BLUE)], axis=1)
 
     def object_state(self, snapshot: Snapshot) -> np.ndarray:
         blocks = [
             (
-                snapshot.position(block),
+                snapshot.known_position(block),
                 snapshot.rotation(block).reshape(-1, 9),
                 snapshot.velocity(block),
                 snapshot.worlds[f"{block}.half_size"],

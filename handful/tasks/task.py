@@ -48,8 +48,16 @@ class Snapshot:
         return self.physics.qvel[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)]
 
     def position(self, body: str) -> np.ndarray:
-        """Origin of a body [m], [env, 3]."""
+        """Origin of a body [m], [env, 3]: for stages."""
         return self.physics.xpos[:, self.physics.model.body(body).id]
+
+    def known_position(self, body: str) -> np.ndarray:
+        """Origin of a body [m] clipped to `scene.KNOWN_REGION`, [env, 3]: for all that is observed.
+
+        An object on the floor is lost wherever it lies, and whoever learns scales what it sees by mean and deviation,
+        which shall be those of objects on the table.
+        """
+        return self.position(body).clip(*scene.KNOWN_REGION)
 
     def rotation(self, body: str) -> np.ndarray:
         """Rotation of a body to the world, [env, 3, 3]."""

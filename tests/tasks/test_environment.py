@@ -295,3 +295,22 @@ def test_the_random_agent_does_not_succeed(task):
     environment = _environment(task, num_envs=8, pixels=False, seed=6)
     steps = _run(environment, _actions(environment.spec.horizon, 8), None)
     assert [summary.success for summary in steps[-1].episodes] == [False] * 8
+
+
+def test_what_falls_off_the_table_stays_on_the_floor_and_is_told_at_the_edge_of_what_is_known(task):
+    environment = _environment(task, num_envs=2, pixels=False)
+    environment.reset()
+    qpos = environment.physics.qpos.copy()
+    free = np.flatnonzero(environment.physics.model.jnt_type == mujoco.mjtJoint.mjJNT_FREE)
+    for joint in free:
+        qpos[0, environment.physics.model.jnt_qposadr[joint]] += 1.5  # beyond the table's far edge
+    environment.physics.place(np.array([0]), qpos[:1])
+    for _ in range(40):
+        step = environment.step(np.zeros((2, 9)))
+    heights = environment.physics.xpos[0, environment.physics.model.jnt_bodyid[free], 2]
+    assert ((heights < -0.6) & ((heights > -0.79) | (heights < -10.0))).all()  # a task parks absent objects deep below
+    positions = step.observation["object_positions"][0].reshape(-1, 3)
+    there = positions.any(axis=1)
+    assert positions[there] == pytest.approx(np.broadcast_to([1.0, 0.0, -0.1], positions[there].shape), abs=0.71)
+    assert (positions[there][:, [0, 2]] == np.float32([1.0, -0.1])).all()
+    assert np.abs(step.observation["physical_state"][1]).max() < 10.0
