@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from handful.errors import unknown_name
-from handful.tasks.clearing_blocks import ClearingBlocks
-from handful.tasks.clearing_box import ClearingBox
-from handful.tasks.lifting import BlockLifting
-from handful.tasks.order_fulfillment import OrderFulfillment
-from handful.tasks.stacking import BlockStacking
-from handful.tasks.task import Task
+import importlib
+from typing import TYPE_CHECKING
 
-TASKS: dict[str, type[Task]] = {
-    BlockLifting.name: BlockLifting,
-    BlockStacking.name: BlockStacking,
-    ClearingBlocks.name: ClearingBlocks,
-    ClearingBox.name: ClearingBox,
-    OrderFulfillment.name: OrderFulfillment,
+from handful.errors import unknown_name
+
+if TYPE_CHECKING:
+    from handful.tasks.task import Task
+
+TASKS = {
+    "block-lifting": "handful.tasks.lifting:BlockLifting",
+    "block-stacking": "handful.tasks.stacking:BlockStacking",
+    "clearing-blocks": "handful.tasks.clearing_blocks:ClearingBlocks",
+    "clearing-box": "handful.tasks.clearing_box:ClearingBox",
+    "order-fulfillment": "handful.tasks.order_fulfillment:OrderFulfillment",
 }
+"""Module and class of each task, imported when one is made: a list of names needs no simulator."""
 
 
 def make_task(name: str) -> Task:
@@ -27,4 +28,5 @@ def make_task(name: str) -> Task:
     """
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
-    return TASKS[name]()
+    module, _, class_name = TASKS[name].partition(":")
+    return getattr(importlib.import_module(module), class_name)()

@@ -1,0 +1,263 @@
+"""The tasks as Gymnasium environments, single and vector.
+
+    import gymnasium
+    import handful
+
+    environment = gymnasium.make("handful/BlockLifting-v0", observation="pixels", randomization="full")
+    environments = gymnasium.make_vec("handful/BlockLifting-v0", num_envs=64, observation="state")
+
+Every episode has its task's length and ends there by truncation, success or not; it terminates only where the physics
+blew up. ``info`` holds the ``stage`` of each step, and ``is_success`` where an episode ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from handful.environment import GROUPS, PHYSICAL_STATE, PIXELS, POLICY_GROUPS, EnvironmentSpec, TimeStep
+from handful.errors import ConfigurationError, unknown_name
+from handful.simulation.camera import Camera, make_camera
+from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
+
+OBSERVATIONS = ("pixels", "state", "all")
+"""What can be observed: a `Dict` of what the policy of the paper sees, a `Box` with the physical state, or a `Dict` of
+every group, for a learner whose value function sees more than its policy."""
+
+LIMIT = 100.0
+"""Bound of every observed number but pixels [SI units], to which it is clipped: speeds beyond are of a simulation that
+blows up, and Gymnasium asks for finite bounds."""
+
+RENDER_SIZE = 256
+"""Height and width of the view for people [px]."""
+
+Observation = np.ndarray | dict[str, np.ndarray]
+
+
+class _Observer:
+    """Picks what is observed of all groups, and knows its space."""
+
+    def __init__(self, spec: EnvironmentSpec, observation: str) -> None:
+        self._groups = {"pixels": POLICY_GROUPS, "state": (PHYSICAL_STATE,), "all": GROUPS}[observation]
+        boxes = {}
+        for group in self._groups:
+            shape = spec.observations[group].shape
+            if group == PIXELS:
+                boxes[group] = spaces.Box(0, 255, shape, np.uint8)
+            else:
+                boxes[group] = spaces.Box(-LIMIT, LIMIT, shape, np.float32)
+        self._single = observation == "state"
+        self.space: spaces.Space = boxes[PHYSICAL_STATE] if self._single else spaces.Dict(boxes)
+
+    def __call__(self, groups: dict[str, np.ndarray]) -> Observation:
+        """What is observed, [env, ...]; the arrays are the caller's."""
+        clipped = {
+            group: groups[group].copy() if group == PIXELS else groups[group].clip(-LIMIT, LIMIT)
+            for group in self._groups
+        }
+        return clipped[PHYSICAL_STATE] if self._single else clipped
+
+    def of(self, groups: dict[str, np.ndarray], env: int) -> Observation:
+        """What is observed of one simulation."""
+        observed = self({group: values[env : env + 1] for group, values in groups.items()})
+        return {group: values[0] for group, values in observed.items()} if isinstance(observed, dict) else observed[0]
+
+
+def _simulations(task: str, num_envs: int, observation: str, **settings: Any) -> TaskEnvironment:
+    if observation not in OBSERVATIONS:
+        raise unknown_name("observation", observation, OBSERVATIONS)
+    return TaskEnvironment(task, num_envs=num_envs, pixels=observation != "state", **settings)
+
+
+def _action_space(spec: EnvironmentSpec) -> spaces.Box:
+    return spaces.Box(-1.0, 1.0, spec.action.shape, np.float32)
+
+
+class _View:
+    """A view for people of every simulation, by a camera that is made when it is first asked for."""
+
+    def __init__(self, environment: TaskEnvironment, render_mode: str | None, modes: Sequence[str]) -> None:
+        if render_mode not in (None, *modes):
+            raise unknown_name("render mode", str(render_mode), modes)
+        self._environment = environment
+        self._camera: Camera | None = None
+
+    def images(self) -> np.ndarray:
+        """Uint8 [env, RENDER_SIZE, RENDER_SIZE, 3]."""
+        if self._camera is None:
+            self._camera = make_camera("rasterizer", self._environment.physics, width=RENDER_SIZE, height=RENDER_SIZE)
+        return self._environment.render(self._camera)
+
+    def close(self) -> None:
+        if self._camera is not None:
+            self._camera.close()
+            self._camera = None
+
+
+class TaskEnv(gymnasium.Env):
+    """One simulation of a task."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012 (Gymnasium's own form)
+
+    def __init__(
+        self, task: str, *, observation: str = "pixels", render_mode: str | None = None, **settings: Any
+    ) -> None:
+        """Build the simulation.
+
+        Args:
+            task: Name of the task.
+            observation: What is observed, one of `OBSERVATIONS`.
+            render_mode: ``rgb_array`` or None.
+            settings: Of `handful.tasks.environment.TaskEnvironment`: ``randomization``, ``camera_hz``, ``image_size``,
+                ``horizon``, ``starts`` and so on.
+
+        Raises:
+            ConfigurationError: a name, rate or count that cannot be.
+        """
+        self._environment = _simulations(task, 1, observation, **settings)
+        self._observe = _Observer(self._environment.spec, observation)
+        self._view = _View(self._environment, render_mode, self.metadata["render_modes"])
+        self._seeded = False
+        self.render_mode = render_mode
+        self.observation_space = self._observe.space
+        self.action_space = _action_space(self._environment.spec)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin a new episode; a seed rules this one and all that follow it."""
+        super().reset(seed=seed)
+        seeds = None
+        if seed is not None or not self._seeded:
+            seeds = [int(self.np_random.integers(1 << 62)) if seed is None else seed]
+            self._seeded = True
+        time_step = self._environment.reset(seeds=seeds)
+        return self._observe.of(time_step.observation, 0), {"stage": int(time_step.stage[0])}
+
+    def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Advance one control step.
+
+        Raises:
+            ConfigurationError: the action has a wrong shape or is not finite.
+        """
+        if np.shape(action) != self.action_space.shape:
+            raise ConfigurationError(f"expected an action of shape {self.action_space.shape}, got {np.shape(action)}.")
+        time_step = self._environment.step(np.asarray(action)[None])
+        info: dict[str, Any] = {"stage": int(time_step.stage[0])}
+        groups = time_step.observation
+        if time_step.final_observation is not None:
+            groups = time_step.final_observation
+            info["is_success"] = time_step.episodes[0].success
+        return (
+            self._observe.of(groups, 0),
+            float(time_step.reward[0]),
+            bool(time_step.terminated[0]),
+            bool(time_step.truncated[0]),
+            info,
+        )
+
+    def render(self) -> np.ndarray | None:
+        """A view for people, uint8 [RENDER_SIZE, RENDER_SIZE, 3]; None without a render mode."""
+        return None if self.render_mode is None else self._view.images()[0]
+
+    def close(self) -> None:
+        """Stop the cameras' threads."""
+        self._view.close()
+        self._environment.close()
+
+
+class TaskVectorEnv(VectorEnv):
+    """Many simulations of a task in one batch; simulation i with seed s is a `TaskEnv` with seed s + i, to the bit.
+
+    An episode that ends is followed by the next one in the same step; ``infos["final_obs"]`` and ``infos["final_info"]``
+    are of the one that ended.
+    """
+
+    metadata = {  # noqa: RUF012 (Gymnasium's own form)
+        "render_modes": ["rgb_array"],
+        "render_fps": CONTROL_HZ,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
+
+    def __init__(
+        self,
+        task: str,
+        *,
+        num_envs: int = 1,
+        observation: str = "pixels",
+        render_mode: str | None = None,
+        **settings: Any,
+    ) -> None:
+        """Build the simulations; the arguments are those of `TaskEnv`."""
+        self._environment = _simulations(task, num_envs, observation, **settings)
+        self._observe = _Observer(self._environment.spec, observation)
+        self._view = _View(self._environment, render_mode, self.metadata["render_modes"])
+        self._seeded = False
+        self.num_envs = num_envs
+        self.render_mode = render_mode
+        self.single_observation_space = self._observe.space
+        self.single_action_space = _action_space(self._environment.spec)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin a new episode in every simulation.
+
+        Args:
+            seed: One for each simulation, or one from which they count up; None goes on with the present generators.
+            options: Not used.
+
+        Raises:
+            ConfigurationError: there are not as many seeds as simulations.
+        """
+        super().reset(seed=seed if isinstance(seed, int) else None)
+        if seed is None and not self._seeded:
+            seed = int(self.np_random.integers(1 << 62))
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
+        if seeds is not None and any(s is None for s in seeds):
+            raise ConfigurationError("expected a seed for every simulation, or none at all.")
+        self._seeded = True
+        time_step = self._environment.reset(seeds=seeds)  # type: ignore[arg-type]
+        return self._observe(time_step.observation), self._infos(time_step)
+
+    def step(self, actions: np.ndarray) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Advance every simulation one control step.
+
+        Raises:
+            ConfigurationError: the actions have a wrong shape or are not finite.
+        """
+        time_step = self._environment.step(actions)
+        return (
+            self._observe(time_step.observation),
+            time_step.reward,
+            time_step.terminated,
+            time_step.truncated,
+            self._infos(time_step),
+        )
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """A view for people of each simulation, uint8 [RENDER_SIZE, RENDER_SIZE, 3]; None without a render mode."""
+        return None if self.render_mode is None else tuple(self._view.images())
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Stop the cameras' threads."""
+        self._view.close()
+        self._environment.close()
+
+    def _infos(self, time_step: TimeStep) -> dict[str, Any]:
+        stages = np.ones(self.num_envs, bool)
+        infos: dict[str, Any] = {"stage": time_step.stage, "_stage": stages}
+        for episode in time_step.episodes:
+            assert time_step.final_observation is not None
+            final_info = {"stage": episode.final_stage, "is_success": episode.success}
+            final = {"final_obs": self._observe.of(time_step.final_observation, episode.env), "final_info": final_info}
+            infos = self._add_info(infos, final, episode.env)
+        return infos
