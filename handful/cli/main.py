@@ -24,6 +24,8 @@ from typing import Any, NoReturn
 from handful.errors import ConfigurationError, HandfulError, unknown_name
 
 COMMANDS = {
+    "tasks": "list the tasks, or say what one of them is",
+    "preview": "draw random starts of a task and a scripted episode",
     "demonstrate": "record demonstrations of a task",
     "train": "learn a task from demonstrations and reward",
     "evaluate": "run a policy from random starts and report its success",

@@ -13,9 +13,10 @@ alone, since a block below would touch the table."""
 
 
 class ClearingBlocks(BlockStacking):
-    """The red and the blue block of block stacking shall leave the table, together.
+    """Lift the red and the blue block off the table, together.
 
-    One hand can hold both at once: stacked, the lower one is gripped with the upper one on it; any other way counts too.
+    The scene is that of block stacking. One hand can hold both at once: stacked, the lower one is gripped with the upper
+    one on it; any other way counts too.
 
     Stages: *start*, *reach*, *lift* and *stack* as in block stacking; *clear*, the lowest points of both blocks are 3 cm
     above the table. Success is to hold both up over the last half second of the episode. Randomised as block stacking.

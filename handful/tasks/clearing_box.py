@@ -33,7 +33,9 @@ LIFT_HEIGHT = 0.05
 
 
 class ClearingBox(Task):
-    """An open box stands on one side of the table, a toy car on the other.
+    """Put the toy car into the box, then lift the box.
+
+    An open box stands on one side of the table, a toy car on the other.
 
     Stages: *start*; *reach*, the tool is within 5 cm of the toy's centre; *grasp*, the toy hangs in the hand, 2 cm up;
     *toy in box*, it lies between the walls; *box lifted*, with the toy in it, 5 cm up. Success is to hold the box up

@@ -23,7 +23,9 @@ GRASP_DISTANCE = 0.08
 
 
 class BlockLifting(Task):
-    """A box of random size, colour, mass and friction lies on the table, at a random place and yaw.
+    """Grasp the block and lift it.
+
+    A box of random size, colour, mass and friction lies on the table, at a random place and yaw.
 
     Stages: *start*; *reach*, the tool is within 5 cm of the block's centre; *lift*, the block's centre is 5 cm above its
     place of rest and still by the tool. Success is to hold the block up over the last half second of the episode.

@@ -39,7 +39,9 @@ PARKED = -20.0
 
 
 class OrderFulfillment(Task):
-    """One to four toys stand on the table between a green and a red box: at most two planes and two cars.
+    """Put the toy planes into the green box and the toy cars into the red one.
+
+    One to four toys stand on the table between the boxes: at most two planes and two cars.
 
     Stages count the toys in their right boxes: *start*, none; *one*, *two*, *three*; and *fulfilled*, all toys that are
     there, however many. The reward is their number, so that a small order pays less. Success is an order fulfilled over

@@ -48,10 +48,10 @@ RELEASE_DISTANCE = 0.07
 
 
 class BlockStacking(Task):
-    """A red and a blue block lie on the table; the red one belongs on the blue one.
+    """Put the red block on the blue one.
 
-    Both are boxes of random size, mass, friction and shade, at random places and yaws, at least 10 cm apart. Red runs
-    from crimson to vermilion, blue from azure to indigo: which block goes on which is told by colour alone.
+    Both lie on the table, boxes of random size, mass, friction and shade, at random places and yaws, at least 10 cm
+    apart. Red runs from crimson to vermilion, blue from azure to indigo: which goes on which is told by colour alone.
 
     Stages: *start*; *reach*, the tool is within 5 cm of the red block's centre; *lift*, the red block is 3 cm off the
     table and by the tool; *stack*, the red block rests on the blue one and the hand has let go. It rests there when its

@@ -1,0 +1,200 @@
+"""``handful preview``: a picture of a task's random starts as the policy sees them, and of one scripted episode."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from handful.errors import ConfigurationError
+
+IMAGE_FORMATS = (".png", ".jpg", ".webp")
+
+COLUMNS = 10
+"""Starts in a row of the sheet."""
+SCALE = 2
+"""How many times a pixel of the policy's image is repeated in each direction, so that people see it."""
+STRIP_COLUMNS, STRIP_ROWS = 6, 2
+"""Frames of the strip."""
+GAP = 4
+"""Between pictures [px]."""
+TEXT_HEIGHT = 22
+"""Height of a line of text [px]."""
+CANDIDATES = 8
+"""Scripted episodes of which the strip shows the first that succeeds; if none does, the first."""
+DWELL = 10
+"""Control steps that the strip goes on after success has begun to last."""
+
+BACKGROUND = (24, 24, 27)
+INK = (244, 244, 245)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Draw many random starts of a task as the policy sees them, and one scripted episode as a strip."""
+
+    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
+    """Name of the task, for example block-lifting."""
+    output: pathlib.Path | None = None
+    """Picture to write, .png, .jpg or .webp; by default TASK.png."""
+    num_starts: int = 40
+    """Random starts on the sheet."""
+    randomization: str = "full"
+    """How much varies from start to start: none, task or full."""
+    seed: int = 0
+    """Seed of the starts and of the episode."""
+    image_size: int = 64
+    """Height and width of the policy's image [px]."""
+    renderer: str = "rasterizer"
+    """Who draws the images: rasterizer or raycaster."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """A moment of the scripted episode."""
+
+    picture: np.ndarray
+    """Uint8 [size, size, 3]."""
+    caption: str
+
+
+def run(options: Options) -> None:
+    """Draw and write."""
+    from PIL import Image
+
+    from handful.cli.output import written_when_complete
+
+    output = options.output or pathlib.Path(f"{options.task}.png")
+    _check(options, output)
+    starts = _starts(options)
+    frames, outcome = _episode(options)
+    sheet = _compose(
+        starts,
+        frames,
+        f"{options.task}: {len(starts)} random starts at randomisation {options.randomization}, as the policy sees them",
+        f"a scripted episode, {outcome}",
+    )
+    with written_when_complete(output) as temporary:
+        Image.fromarray(sheet).save(temporary)
+    print(f"Wrote {output}.")
+
+
+def _check(options: Options, output: pathlib.Path) -> None:
+    for name, value, least in (
+        ("--num-starts", options.num_starts, 1),
+        ("--image-size", options.image_size, 8),
+        ("--seed", options.seed, 0),
+    ):
+        if value < least:
+            raise ConfigurationError(f"expected {name} of at least {least}, got {value}.")
+    if output.suffix not in IMAGE_FORMATS:
+        raise ConfigurationError(f"expected the name of a picture to end in {', '.join(IMAGE_FORMATS)}, got {output}.")
+    if output.is_dir():
+        raise ConfigurationError(f"expected the name of a picture to write, got the folder {output}.")
+
+
+def _starts(options: Options) -> np.ndarray:
+    """Images of random starts, uint8 [start, size, size, 3]; start k has the seed [seed, k]."""
+    from handful.environment import PIXELS
+    from handful.tasks.environment import TaskEnvironment
+
+    environment = TaskEnvironment(
+        options.task,
+        num_envs=options.num_starts,
+        randomization=options.randomization,
+        image_size=options.image_size,
+        renderer=options.renderer,
+    )
+    seeds = [[options.seed, start] for start in range(options.num_starts)]
+    images = environment.reset(seeds=seeds).observation[PIXELS]
+    environment.close()
+    return images
+
+
+def _episode(options: Options) -> tuple[list[Frame], str]:
+    """Moments of one scripted episode, and how it went."""
+    from handful.cli.filming import VIEW_SIZE
+    from handful.demonstrations.scripted import ScriptedActor
+    from handful.simulation.camera import make_camera
+    from handful.tasks.environment import SUSTAINED_STEPS, TaskEnvironment
+
+    environment = TaskEnvironment(options.task, num_envs=CANDIDATES, randomization=options.randomization, pixels=False)
+    actor = ScriptedActor(environment, seed=options.seed)
+    actor.reset(None)
+    time_step = environment.reset(seeds=[[options.seed, i] for i in range(CANDIDATES)])
+    worlds = [{name: values[i].copy() for name, values in environment.worlds.items()} for i in range(CANDIDATES)]
+    states, stages = [environment.physics.get_state()], [time_step.stage]
+    top = len(environment.spec.stages) - 1
+    for _ in range(environment.spec.horizon - 1):  # the last step would begin new episodes
+        time_step = environment.step(actor.act(time_step))
+        states.append(environment.physics.get_state())
+        stages.append(time_step.stage)
+        if all((stage == top).all() for stage in stages[-SUSTAINED_STEPS:]):
+            break
+    at_top = np.array(stages) == top  # [step, candidate]
+    ends = [_first_run(at_top[:, i], SUSTAINED_STEPS) for i in range(CANDIDATES)]
+    chosen = next((i for i, end in enumerate(ends) if end is not None), 0)
+    end = ends[chosen]
+    last = len(stages) - 1 if end is None else min(end + DWELL, len(stages) - 1)
+
+    camera = make_camera("rasterizer", environment.physics, width=VIEW_SIZE, height=VIEW_SIZE)
+    frames = []
+    for step in np.linspace(0, last, STRIP_COLUMNS * STRIP_ROWS).round().astype(int):
+        environment.set_worlds(np.array([0]), [worlds[chosen]], states[step][[chosen]])
+        seconds = step * environment.spec.control_timestep
+        caption = f"{seconds:.1f} s  {environment.spec.stages[int(stages[step][chosen])]}"
+        frames.append(Frame(environment.render(camera)[0], caption))
+    camera.close()
+    environment.close()
+    return frames, "which did not succeed" if end is None else "which succeeded"
+
+
+def _first_run(held: np.ndarray, length: int) -> int | None:
+    """Last index of the first ``length`` True in a row of ``held``, bool [step]; None if there are none."""
+    count = 0
+    for index, value in enumerate(held):
+        count = count + 1 if value else 0
+        if count == length:
+            return index
+    return None
+
+
+def _compose(starts: np.ndarray, frames: list[Frame], title: str, subtitle: str) -> np.ndarray:
+    """The whole picture, uint8 [height, width, 3]."""
+    images = starts.repeat(SCALE, axis=1).repeat(SCALE, axis=2)
+    columns = min(COLUMNS, len(images))
+    parts = [_text_line(title), _grid(list(images), columns), _text_line(subtitle)]
+    cells = [np.concatenate([frame.picture, _text_line(frame.caption, frame.picture.shape[1])]) for frame in frames]
+    parts.append(_grid(cells, STRIP_COLUMNS))
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate([_widened(part, width) for part in parts])
+
+
+def _grid(pictures: list[np.ndarray], columns: int) -> np.ndarray:
+    """Pictures of one size in rows of ``columns``, with gaps."""
+    height, width = pictures[0].shape[:2]
+    rows = -(-len(pictures) // columns)
+    grid = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), BACKGROUND, np.uint8)
+    for index, picture in enumerate(pictures):
+        top, left = (GAP + (height + GAP) * (index // columns), GAP + (width + GAP) * (index % columns))
+        grid[top : top + height, left : left + width] = picture
+    return grid
+
+
+def _text_line(text: str, width: int | None = None) -> np.ndarray:
+    """A line of text, uint8 [TEXT_HEIGHT, width, 3]; as wide as it needs if no width is given."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size=13)
+    line = Image.new("RGB", (width or 2 * GAP + int(font.getlength(text)) + 1, TEXT_HEIGHT), BACKGROUND)
+    ImageDraw.Draw(line).text((GAP, TEXT_HEIGHT // 2), text, fill=INK, font=font, anchor="lm")
+    return np.asarray(line)
+
+
+def _widened(picture: np.ndarray, width: int) -> np.ndarray:
+    """The picture with background to its right."""
+    missing = np.full((len(picture), width - picture.shape[1], 3), BACKGROUND, np.uint8)
+    return np.concatenate([picture, missing], axis=1)

@@ -1,0 +1,89 @@
+"""``handful tasks``: list the tasks, or say what one of them is."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from handful.tasks.task import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """List the tasks, or say of one of them what it asks, what varies, and what its stages pay."""
+
+    task: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")] = None
+    """Name of a task; left out, all are listed."""
+    json: bool = False
+    """Print JSON instead of text."""
+
+
+def run(options: Options) -> None:
+    """Print."""
+    from handful.tasks.registry import TASKS, make_task
+
+    tasks = {name: make_task(name) for name in (TASKS if options.task is None else [options.task])}
+    if options.json:
+        described = [{"name": name, **_described(task)} for name, task in tasks.items()]
+        print(json.dumps(described if options.task is None else described[0]))
+    elif options.task is None:
+        _print_list(tasks)
+    else:
+        _print_task(options.task, tasks[options.task])
+
+
+def _described(task: Task) -> dict[str, object]:
+    from handful.simulation.scene import CONTROL_TIMESTEP
+    from handful.tasks.gym_registration import gymnasium_id
+
+    return {
+        "description": _summary(task),
+        "horizon": task.horizon,
+        "seconds": task.horizon * CONTROL_TIMESTEP,
+        "stages": dict(zip(task.stages, task.stage_rewards, strict=True)),
+        "object_features": task.object_feature_names,
+        "object_positions": task.object_position_names,
+        "gymnasium": gymnasium_id(task.name),
+    }
+
+
+def _summary(task: Task) -> str:
+    return inspect.cleandoc(type(task).__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _print_list(tasks: dict[str, Task]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("task", "what it asks", "stages")
+    table.columns[0].no_wrap = True
+    table.add_column("episode", justify="right")
+    for name, task in tasks.items():
+        seconds = f"{_described(task)['seconds']:g} s"
+        table.add_row(name, _summary(task), ", ".join(task.stages[1:]), seconds)
+    Console().print(table)
+    print("handful tasks TASK says more of one; handful preview TASK draws it; handful view TASK shows it live.")
+
+
+def _print_task(name: str, task: Task) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    described = _described(task)
+    console = Console(highlight=False)
+    console.print(
+        f"{name}, {task.horizon} control steps ({described['seconds']:g} s), {described['gymnasium']}", style="bold"
+    )
+    for paragraph in inspect.cleandoc(type(task).__doc__ or "").split("\n\n"):
+        console.print(re.sub(r"[*`]", "", paragraph.replace("\n", " ")), markup=False, end="\n\n")
+    table = Table("stage")
+    table.add_column("reward a step", justify="right")
+    for stage, reward in zip(task.stages, task.stage_rewards, strict=True):
+        table.add_row(stage, f"{reward:g}")
+    console.print(table)
