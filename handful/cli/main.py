@@ -25,6 +25,7 @@ from handful.errors import ConfigurationError, HandfulError, unknown_name
 
 COMMANDS = {
     "tasks": "list the tasks, or say what one of them is",
+    "view": "watch a task live in the browser",
     "preview": "draw random starts of a task and a scripted episode",
     "demonstrate": "record demonstrations of a task",
     "train": "learn a task from demonstrations and reward",

@@ -110,6 +110,10 @@ class BatchPhysics:
             self._fields[name] = self._batch.expand(name)
         return self._fields[name]
 
+    def model_of(self, env: int) -> mujoco.MjModel:
+        """A copy of the model with the fields that simulation ``env`` has of its own, for whoever draws or inspects it."""
+        return self._batch.get_model(env)
+
     def update_constants(self, ids: np.ndarray) -> None:
         """Recompute what MuJoCo derives from masses, inertias and sizes (`mj_setConst`) in the simulations ``ids``."""
         saved = self.get_state(ids)
