@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from handful.demonstrations.operator import Seed, ToolCommand
 from handful.demonstrations.personality import NUM_NOISE_STEPS, Personality
 from handful.demonstrations.position_controller import PositionController
 from handful.environment import TimeStep
+from handful.errors import unknown_name
 from handful.geometry import rotation_error
 from handful.tasks.task import Snapshot
 
@@ -126,29 +128,26 @@ class ScriptedActor:
         return self._controller.action(self._operator.command(self._environment.snapshot))
 
 
+OPERATORS = {
+    "block-lifting": "handful.demonstrations.scripted_lifting:LiftingOperator",
+    "block-stacking": "handful.demonstrations.scripted_stacking:StackingOperator",
+    "clearing-blocks": "handful.demonstrations.scripted_clearing_blocks:ClearingBlocksOperator",
+    "clearing-box": "handful.demonstrations.scripted_clearing_box:ClearingBoxOperator",
+    "order-fulfillment": "handful.demonstrations.scripted_order:OrderOperator",
+}
+"""Module and class of each task's script, imported when one is made."""
+
+
 def make_scripted_operator(task: str, num_envs: int) -> ScriptedOperator:
     """The scripted operator of the task of that name.
 
     Raises:
         ConfigurationError: no such task, or it has no script.
     """
-    from handful.demonstrations.scripted_clearing_blocks import ClearingBlocksOperator
-    from handful.demonstrations.scripted_clearing_box import ClearingBoxOperator
-    from handful.demonstrations.scripted_lifting import LiftingOperator
-    from handful.demonstrations.scripted_order import OrderOperator
-    from handful.demonstrations.scripted_stacking import StackingOperator
-    from handful.errors import unknown_name
-
-    operators: dict[str, type[ScriptedOperator]] = {
-        "block-lifting": LiftingOperator,
-        "block-stacking": StackingOperator,
-        "clearing-blocks": ClearingBlocksOperator,
-        "clearing-box": ClearingBoxOperator,
-        "order-fulfillment": OrderOperator,
-    }
-    if task not in operators:
-        raise unknown_name("scripted task", task, operators)
-    return operators[task](num_envs)
+    if task not in OPERATORS:
+        raise unknown_name("scripted task", task, OPERATORS)
+    module, _, class_name = OPERATORS[task].partition(":")
+    return getattr(importlib.import_module(module), class_name)(num_envs)
 
 
 def shorten(vector: np.ndarray, longest: np.ndarray | float) -> np.ndarray:
