@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from handful.cli.run_config import RunConfig, options_of
 from handful.errors import ConfigurationError, DataError, StorageError, TrainingError
+from handful.profiling import Profile, SpanTime
+
+if TYPE_CHECKING:
+    from handful.cli.training_run import TrainingRun
 
 DEFAULT_MINUTES = 20.0
 
@@ -37,6 +43,8 @@ class Options:
     """Control steps since the run began."""
     checkpoint_seconds: float = 30.0
     """Time between two checkpoints [s]; there is one more at the end."""
+    profile: bool = False
+    """Print at the end where the time went, by parts of the program."""
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=RunConfig)
     """What the run depends on."""
 
@@ -68,7 +76,10 @@ def run(options: Options) -> None:
     folder = training.folder
     go_on = f"handful train {options.task} --resume {folder}"
     try:
-        with LiveTable(options.task, num_steps=options.num_steps, minutes=minutes) as table:
+        with (
+            _profile(options.profile, training),
+            LiveTable(options.task, num_steps=options.num_steps, minutes=minutes) as table,
+        ):
             spent = training.train(
                 minutes=minutes,
                 num_steps=options.num_steps,
@@ -84,6 +95,39 @@ def run(options: Options) -> None:
         raise KeyboardInterrupt
     print(f"Trained {training.trainer.steps:,} steps. The policy is {folder / POLICY}, the curves {folder / METRICS}.")
     print(f"To train it longer: {go_on} --minutes N (in all, {training.trainer.seconds / 60:.1f} so far)")
+
+
+@contextlib.contextmanager
+def _profile(wanted: bool, training: TrainingRun) -> Iterator[None]:
+    """Measure a ``with`` block if that is wanted, and print where the time went when it ends well."""
+    if not wanted:
+        yield
+        return
+    steps, profile = training.trainer.steps, Profile()
+    with profile:
+        yield
+    steps = training.trainer.steps - steps
+    if steps:
+        _print_profile(profile, steps)
+
+
+def _print_profile(profile: Profile, num_steps: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("where the time went")
+    for column in ("calls", "seconds", "share", "us per control step"):
+        table.add_column(column, justify="right")
+    rows = [(0, "training", SpanTime(0, profile.seconds)), *((depth + 1, *row) for depth, *row in profile.table())]
+    for depth, name, measured in rows:
+        table.add_row(
+            "  " * depth + name,
+            f"{measured.num_calls:,}" if measured.num_calls else "",
+            f"{measured.seconds:.2f}",
+            f"{measured.seconds / profile.seconds:.1%}",
+            f"{1e6 * measured.seconds / num_steps:.1f}",
+        )
+    Console().print(table)
 
 
 def _new(options: Options):

@@ -30,6 +30,7 @@ from handful.learning.metrics import MetricsWriter, metric_names
 from handful.learning.policy_file import PolicyManifest, save_policy
 from handful.learning.replay import replay, write_replay
 from handful.learning.trainer import Trainer
+from handful.profiling import span
 from handful.simulation.camera import RENDERERS
 from handful.simulation.randomization import parse_level
 from handful.tasks.environment import CAMERA_RATES, TaskEnvironment
@@ -132,10 +133,12 @@ class TrainingRun:
                     metrics = self.trainer.iterate()
                 except TrainingError as error:
                     raise self._failure(error) from error
-                writer.write(metrics)
-                on_iteration(metrics)
+                with span("report"):
+                    writer.write(metrics)
+                    on_iteration(metrics)
                 if time.monotonic() - saved_at > checkpoint_seconds:
-                    self.save()
+                    with span("checkpoint"):
+                        self.save()
                     saved_at = time.monotonic()
             self.save()
         return self.spent(minutes, num_steps)

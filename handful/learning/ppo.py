@@ -18,6 +18,7 @@ from handful.learning.config import PPOConfig
 from handful.learning.networks import Policy, ValueFunction
 from handful.learning.rollout import Rollout
 from handful.learning.tensor_state import load_module, load_optimizer, module_state, optimizer_state
+from handful.profiling import span
 
 KL_WEIGHT_RANGE = (1e-4, 1e4)
 """Bounds of the penalty's weight (ours): without them it would underflow where the policy stands still."""
@@ -136,9 +137,12 @@ class PPO:
             permutation = torch.randperm(rollout.num_envs, generator=self.generator)
             for envs in permutation.chunk(self.config.num_minibatches):
                 envs = envs.to(advantage.device)
-                batch = rollout.select(envs)
-                kl.add(kl=self._step_policy(batch, advantage[:, envs], totals))
-                self._step_value(batch.physical_state[:-1], value_target[:, envs], totals)
+                with span("select"):
+                    batch = rollout.select(envs)
+                with span("policy"):
+                    kl.add(kl=self._step_policy(batch, advantage[:, envs], totals))
+                with span("value"):
+                    self._step_value(batch.physical_state[:-1], value_target[:, envs], totals)
             stop = self.config.kl_stop_factor
             if stop is not None and kl.value("kl") > stop * kl_target:
                 break
@@ -149,7 +153,8 @@ class PPO:
         return metrics
 
     def _step_policy(self, batch: Rollout, advantage: Tensor, totals: _Mean) -> float:
-        loss = policy_loss(self.policy, batch, advantage, config=self.config, kl_weight=self.kl_weight)
+        with span("forward"):
+            loss = policy_loss(self.policy, batch, advantage, config=self.config, kl_weight=self.kl_weight)
         norm = self._descend(self.policy_optimizer, loss.total, "policy")
         outside = ((loss.ratio.detach() - 1).abs() > self.config.clip_range).float().mean()
         totals.add(
@@ -161,14 +166,16 @@ class PPO:
         return float(loss.kl.detach())
 
     def _step_value(self, physical_state: Tensor, target: Tensor, totals: _Mean) -> None:
-        scaled = self.value_function.return_normalizer(target[..., None])[..., 0]
-        loss = (self.value_function.normalized(physical_state) - scaled).square().mean()
+        with span("forward"):
+            scaled = self.value_function.return_normalizer(target[..., None])[..., 0]
+            loss = (self.value_function.normalized(physical_state) - scaled).square().mean()
         norm = self._descend(self.value_optimizer, loss, "value function")
         totals.add(value_loss=float(loss.detach()), value_gradient_norm=norm)
 
     def _descend(self, optimizer: torch.optim.Optimizer, loss: Tensor, name: str) -> float:
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        with span("backward"):
+            loss.backward()
         parameters = optimizer.param_groups[0]["params"]
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm))
         if not (math.isfinite(norm) and math.isfinite(float(loss.detach()))):
@@ -176,7 +183,8 @@ class PPO:
                 f"the loss of the {name} is {float(loss.detach())} and the norm of its gradient {norm}: both must be "
                 "finite."
             )
-        optimizer.step()
+        with span("adam"):
+            optimizer.step()
         return norm
 
     def state_dict(self) -> StateTree:

@@ -23,6 +23,7 @@ from handful.environment import (
 )
 from handful.errors import TrainingError
 from handful.learning.networks import Policy, RecurrentState
+from handful.profiling import span
 
 
 @dataclasses.dataclass
@@ -141,16 +142,21 @@ class RolloutCollector:
                 observation = self._step.observation
                 if t > 0:
                     self._update_features(policy, features)
-                log.observe(t, observation, self._episode_start)
-                means[t], self._state = policy.act(
-                    features,
-                    self._to_device(observation[PROPRIOCEPTION]),
-                    self._state,
-                    self._to_device(self._episode_start),
-                )
-                torch.addcmul(means[t], noise[t], torch.exp(log_std), out=actions[t])
-                self._step = self._environment.step(_finite(actions[t].cpu().numpy()))
-                log.react(t, self._step)
+                with span("log"):
+                    log.observe(t, observation, self._episode_start)
+                with span("act"):
+                    means[t], self._state = policy.act(
+                        features,
+                        self._to_device(observation[PROPRIOCEPTION]),
+                        self._state,
+                        self._to_device(self._episode_start),
+                    )
+                    torch.addcmul(means[t], noise[t], torch.exp(log_std), out=actions[t])
+                    action = _finite(actions[t].cpu().numpy())
+                with span("environment"):
+                    self._step = self._environment.step(action)
+                with span("log"):
+                    log.react(t, self._step)
                 self._episode_start = self._step.done.copy()
         log.observe(self._num_steps, self._step.observation, self._episode_start)
         updated = self._step.pixels_updated
@@ -167,8 +173,10 @@ class RolloutCollector:
         everyone = len(updated) == len(features)
         images = self._step.observation[PIXELS]
         images = images if everyone else images[updated]
-        self._log.add_frames(updated, images, self._step.observation[OBJECT_POSITIONS][updated])
-        features[torch.from_numpy(updated).to(self._device)] = policy.encode(self._to_device(images))
+        with span("log"):
+            self._log.add_frames(updated, images, self._step.observation[OBJECT_POSITIONS][updated])
+        with span("encode"):
+            features[torch.from_numpy(updated).to(self._device)] = policy.encode(self._to_device(images))
 
     def _to_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self._device)

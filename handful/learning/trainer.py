@@ -22,6 +22,7 @@ from handful.learning.ppo import PPO
 from handful.learning.reward import hybrid_reward
 from handful.learning.rollout import Rollout, RolloutCollector
 from handful.learning.tensor_state import load_module, module_state
+from handful.profiling import span
 
 TRAINING_SEED_TAG = 1
 """Third entry of a training seed [seed, env, 1]; evaluation's have two, so that the two never meet."""
@@ -91,22 +92,27 @@ class Trainer:
                 ``replay.write_replay`` keeps what leads to the error again.
         """
         start = time.perf_counter()
-        rollout = self.collector.collect(self.policy, generator=self.generator)
+        with span("rollout"):
+            rollout = self.collector.collect(self.policy, generator=self.generator)
         rollout_seconds = time.perf_counter() - start
 
-        metrics = self._update_discriminator(rollout)
-        imitation_reward = self._imitation_reward(rollout)
+        with span("discriminator"):
+            metrics = self._update_discriminator(rollout)
+            imitation_reward = self._imitation_reward(rollout)
         reward = hybrid_reward(
             task_reward=rollout.task_reward,
             imitation_reward=imitation_reward,
             imitation_weight=self.config.imitation_weight,
         )
-        advantage, value = self._advantage(rollout, reward)
-        metrics |= self.ppo.update(rollout, advantage=advantage, value_target=advantage + value, steps=self.steps)
-        metrics["auxiliary_error_cm"] = self._auxiliary_error_cm(rollout)
-        # Last, because the actions of this rollout were chosen with the old statistics.
-        self.policy.proprioception_normalizer.update(rollout.proprioception)
-        self._check_parameters()
+        with span("advantage"):
+            advantage, value = self._advantage(rollout, reward)
+        with span("ppo"):
+            metrics |= self.ppo.update(rollout, advantage=advantage, value_target=advantage + value, steps=self.steps)
+        with span("statistics"):
+            metrics["auxiliary_error_cm"] = self._auxiliary_error_cm(rollout)
+            # Last, because the actions of this rollout were chosen with the old statistics.
+            self.policy.proprioception_normalizer.update(rollout.proprioception)
+            self._check_parameters()
 
         self._episodes.add(rollout.episodes)
         self.iteration += 1

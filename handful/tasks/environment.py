@@ -21,6 +21,7 @@ from handful.environment import (
     TimeStep,
 )
 from handful.errors import ConfigurationError, DataError
+from handful.profiling import span
 from handful.simulation import jaco, scene
 from handful.simulation.camera import Camera, make_camera
 from handful.simulation.cpu import BatchPhysics
@@ -166,21 +167,27 @@ class TaskEnvironment:
         """Advance one control step; ended episodes begin anew at once; see the contract."""
         if self._observation is None:
             raise ConfigurationError("expected reset() before the first step().")
-        diverged = self.physics.step(self._control(action))
-        stage = np.where(diverged, 0, self.task.stage(self.snapshot))
-        reward = np.where(diverged, np.float32(0.0), self.task.reward(self.snapshot, stage))
+        control = self._control(action)
+        with span("physics"):
+            diverged = self.physics.step(control)
+        with span("stage"):
+            stage = np.where(diverged, 0, self.task.stage(self.snapshot))
+            reward = np.where(diverged, np.float32(0.0), self.task.reward(self.snapshot, stage))
         self._episodes.count(stage, reward)
         self.num_diverged += int(diverged.sum())
         truncated = self._episodes.over & ~diverged
         done = np.flatnonzero(diverged | truncated)
         final_observation, episodes = None, []
         if len(done):
-            final_observation = self._final_observation(diverged)
+            with span("observe"):
+                final_observation = self._final_observation(diverged)
             whole = done[~self._episodes.shortened[done]]
             episodes = [self._episodes.summary(int(i), diverged=bool(diverged[i])) for i in whole]
-            self._begin_episodes(done)
+            with span("begin episodes"):
+                self._begin_episodes(done)
         pixels_updated = self._look(self._due)
-        self._observation = self._observe()
+        with span("observe"):
+            self._observation = self._observe()
         return TimeStep(
             observation=dict(self._observation),
             reward=reward.astype(np.float32),
@@ -326,8 +333,9 @@ class TaskEnvironment:
     def _look(self, due: np.ndarray) -> np.ndarray:
         """Take the images that are due, bool [env]; returns where."""
         if self._camera is not None and due.any():
-            self._pixels = self._pixels.copy()  # the last array belongs to the caller now
-            self._camera.render(np.flatnonzero(due), self._pixels)
+            with span("camera"):
+                self._pixels = self._pixels.copy()  # the last array belongs to the caller now
+                self._camera.render(np.flatnonzero(due), self._pixels)
         return due
 
     def _observe(self) -> dict[str, np.ndarray]:

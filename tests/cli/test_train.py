@@ -317,3 +317,16 @@ def test_values_that_cannot_be_are_refused_before_there_is_a_run(words, tmp_path
 
 def test_the_learners_defaults_are_valid():
     assert TrainerConfig() == RunConfig().trainer
+
+
+def test_the_profile_tells_where_the_time_went(handful, demonstrations, tmp_path):
+    words = ("train", TASK, "--demonstrations", demonstrations, "--run", tmp_path / "run", *TINY)
+    status, output, _ = handful(*words, "--num-steps", "200", "--profile")
+    assert status == 0
+    rows = {line.split("│")[1].strip(): line.split("│")[2:6] for line in output.splitlines() if line.count("│") == 6}
+    assert {"training", "rollout", "physics", "camera", "encode", "act", "ppo", "backward", "discriminator"} <= set(
+        rows
+    )
+    assert int(rows["physics"][0]) == 200 // NUM_ENVS
+    parts = [float(rows[name][1]) for name in ("rollout", "discriminator", "advantage", "ppo", "statistics", "report")]
+    assert sum(parts) <= float(rows["training"][1]) + 0.05
