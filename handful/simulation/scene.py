@@ -40,8 +40,13 @@ KNOWN_REGION = np.array([(-0.3, -0.7, -0.1), (1.0, 0.7, 1.2)])
 """Lowest and highest positions that are told of objects [m]: the table, ten centimetres around it, and what the arm can
 reach above. Whatever fell off the table is told at this region's edge, see `handful.tasks.task.Snapshot.known_position`."""
 
-PHYSICS_TIMESTEP = 0.005
-"""MuJoCo's time step [s]."""
+PHYSICS_TIMESTEP = 0.01
+"""MuJoCo's time step [s]: the largest at which grasps hold as well as at half of it (docs/decisions/0007). A task whose
+objects are too small for it sets ``spec.option.timestep`` in `add_props`."""
+
+FRICTION_STIFFNESS = 30.0
+"""How much stiffer friction is than the normal direction (MuJoCo's ``impratio``): soft friction lets a held block creep
+out of the hand, at a speed inverse to this number; stiffer costs solver time (docs/decisions/0007)."""
 
 CONTROL_TIMESTEP = 0.05
 """Time between two actions [s]: 20 Hz (paper, section IV-A)."""
@@ -111,7 +116,7 @@ def _set_options(spec: mujoco.MjSpec) -> None:
     spec.option.timestep = PHYSICS_TIMESTEP
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
-    spec.option.impratio = 10.0  # friction as stiff as ten normal directions: a grasped block does not creep
+    spec.option.impratio = FRICTION_STIFFNESS
     spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_NATIVECCD
     spec.visual.headlight.ambient = (0.35, 0.35, 0.35)
     spec.visual.headlight.diffuse = (0.25, 0.25, 0.25)
