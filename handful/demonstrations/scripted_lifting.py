@@ -90,7 +90,7 @@ class LiftingOperator(ScriptedOperator):
             [above, grip, self._grip],
             np.column_stack([self._grip[:, :2], who["lift_height"]]),
         )
-        shaping = np.clip(8.0 * (who["preshape"] - finger_positions(snapshot).mean(axis=1)), -1.0, 1.0)
+        shaping = np.clip(8.0 * (who["preshape"] - finger_positions(snapshot).max(axis=1)), -1.0, 1.0)
         fingers = np.where(self.phase >= Phase.CLOSE, 1.0, shaping)
         at_rest = (self.phase == Phase.LIFT) & (snapshot.tcp_position[:, 2] > 0.9 * who["lift_height"])
         return Goal(position, rotation, fingers, at_rest)

@@ -44,9 +44,6 @@ _CLEARANCE = 0.03
 _LET_GO_GAP = 0.004
 """Gap between the blocks at which the hand lets go [m]; less is hidden by the hand's tremor."""
 
-_STACK_ARRIVED = 0.010
-"""The red block is over the blue one when it is this near, sideways [m]."""
-
 _LEAN = np.array([0.0, 0.10])
 """Lean of the hand about world x and y [rad]: upright and low over the near edge of the workspace the wrist is singular
 (joint 5 at 0), and the arm sticks there; so leant, joint 5 stays 0.4 rad away."""
@@ -89,6 +86,9 @@ class StackingOperator(ScriptedOperator):
 
     place_share = 0.4
     """Share of the error of the approach that is left when the block is set down: 5 mm of standard deviation."""
+
+    place_tolerance = 0.010
+    """The red block is over the blue one when it is this near, sideways [m]."""
 
     def __init__(self, num_envs: int) -> None:
         """Prepare for ``num_envs`` simulations."""
@@ -198,7 +198,7 @@ class StackingOperator(ScriptedOperator):
         miss = places[Phase.DESCEND] - tool
         arrived = (np.linalg.norm(miss[:, :2], axis=1) < ARRIVED) & (np.abs(miss[:, 2]) < ARRIVED)
         gripped = (self._steps >= MIN_CLOSING_STEPS) & (self._stalled > who["grip_delay"])
-        over = np.linalg.norm((places[Phase.CARRY] - tool)[:, :2], axis=1) < _STACK_ARRIVED
+        over = np.linalg.norm((places[Phase.CARRY] - tool)[:, :2], axis=1) < self.place_tolerance
         gap = lowest_point(snapshot, RED) - highest_point(snapshot, BLUE)
         free = finger_positions(snapshot).max(axis=1) < OPEN_FINGERS
 
@@ -207,7 +207,7 @@ class StackingOperator(ScriptedOperator):
         self._enter((was == Phase.CLOSE) & gripped, Phase.RAISE)
         self._enter((was == Phase.RAISE) & (gap > 0.6 * _CLEARANCE), Phase.CARRY)
         self._enter((was == Phase.CARRY) & over & turned, Phase.LOWER)
-        set_down = (was == Phase.LOWER) & ((gap < _LET_GO_GAP) | ~patient)
+        set_down = (was == Phase.LOWER) & ((gap < _LET_GO_GAP) & over | ~patient)
         self._held_at = np.where(set_down[:, None], tool, self._held_at)
         self._enter(set_down, Phase.LET_GO)
         self._enter((was == Phase.LET_GO) & free, Phase.RETREAT)

@@ -3,6 +3,7 @@ import pytest
 
 from handful.demonstrations.grasping import box_heading, heading, pointing_down
 from handful.demonstrations.personality import Personality
+from handful.demonstrations.position_controller import PositionController
 from handful.demonstrations.scripted import ScriptedActor, make_scripted_operator
 from handful.errors import ConfigurationError
 from handful.geometry import matrix_from_rotation_vector
@@ -30,6 +31,23 @@ def test_an_episode_of_the_script_does_not_depend_on_the_simulations_beside_it()
 def test_episodes_of_the_script_differ_even_in_the_nominal_world():
     returns = [episode.task_return for episode in _evaluate("none", 8, 8).episodes]
     assert len(set(returns)) > 3
+
+
+@pytest.mark.parametrize("task", ["block-lifting", "block-stacking"])
+def test_a_finger_left_closed_opens_before_the_hand_descends(task):
+    environment = TaskEnvironment(task, num_envs=1, randomization="none", pixels=False)
+    environment.reset()
+    qpos = environment.physics.qpos.copy()
+    qpos[:, 6:9] = 0.15, 0.15, 0.9
+    environment.physics.place(np.arange(1), qpos)
+    operator = make_scripted_operator(task, 1)
+    operator.reset(np.arange(1), [3])
+    controller = PositionController(environment.physics, control_timestep=environment.spec.control_timestep)
+    height = environment.snapshot.tcp_position[0, 2]
+    for _ in range(60):  # half of them are enough
+        environment.step(controller.action(operator.command(environment.snapshot)))
+        height = min(height, environment.snapshot.tcp_position[0, 2])
+    assert height < 0.05
 
 
 def test_a_personality_depends_on_its_seed_alone():
