@@ -133,6 +133,7 @@ OPERATORS = {
     "block-stacking": "handful.demonstrations.scripted_stacking:StackingOperator",
     "clearing-blocks": "handful.demonstrations.scripted_clearing_blocks:ClearingBlocksOperator",
     "clearing-box": "handful.demonstrations.scripted_clearing_box:ClearingBoxOperator",
+    "pouring": "handful.demonstrations.scripted_pouring:PouringOperator",
     "order-fulfillment": "handful.demonstrations.scripted_order:OrderOperator",
 }
 """Module and class of each task's script, imported when one is made."""

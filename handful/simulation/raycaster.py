@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import copy
 import functools
 import os
 import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import mujoco
 import numpy as np
 
 from handful.simulation import scene
@@ -89,7 +91,8 @@ class _Context:
         import mujoco_warp
 
         self._mujoco_warp = mujoco_warp
-        model = physics.model
+        model = copy.copy(physics.model)
+        model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)  # unknown to Warp, no matter to pictures
         with wp.ScopedDevice("cpu"):
             self._model = mujoco_warp.put_model(model)
             self._data = mujoco_warp.make_data(model, nworld=num_slots, nconmax=1, njmax=1)

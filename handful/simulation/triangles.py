@@ -15,6 +15,10 @@ VISIBLE_GROUPS = 3
 _SEGMENTS = 24
 """Sides of a round shape: the silhouette of a 5 cm cylinder is then within 0.3 mm of the true one."""
 
+_SMALL, _SMALL_SEGMENTS = 0.01, 8
+"""Nominal radius below which a sphere has few sides [m], and how many: two pixels wide, it shows no more, and a liquid
+has many."""
+
 _FIXED, _SCALED, _SPHERE, _CYLINDER, _CAPSULE = range(5)
 """How a shape follows its geom's sizes; the rasteriser's ``_transform`` knows them by these numbers."""
 
@@ -95,7 +99,8 @@ def _shape(model: mujoco.MjModel, geom: int) -> tuple[np.ndarray, np.ndarray, np
     if kind == mujoco.mjtGeom.mjGEOM_BOX:
         return (*_box(), _SCALED)
     if kind == mujoco.mjtGeom.mjGEOM_SPHERE:
-        return (*_ball(stretched=False), _SPHERE)
+        small = model.geom_size[geom, 0] < _SMALL
+        return (*_ball(stretched=False, segments=_SMALL_SEGMENTS if small else _SEGMENTS), _SPHERE)
     if kind == mujoco.mjtGeom.mjGEOM_ELLIPSOID:
         return (*_ball(stretched=False), _SCALED)
     if kind == mujoco.mjtGeom.mjGEOM_CAPSULE:
@@ -139,27 +144,27 @@ def _box() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return _with_half(np.array(vertices)), np.array(corners), np.array(normals)
 
 
-def _ball(*, stretched: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _ball(*, stretched: bool, segments: int = _SEGMENTS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The unit sphere by latitude and longitude; stretched, its equator is doubled so that a capsule can part there."""
-    rings = _SEGMENTS // 2
+    rings = segments // 2
     latitudes = np.linspace(-np.pi / 2, np.pi / 2, rings + 1)
     halves = np.sign(latitudes)
     if stretched:
         middle = rings // 2
         latitudes = np.insert(latitudes, middle, 0.0)
         halves = np.concatenate([-np.ones(middle + 1), np.ones(len(latitudes) - middle - 1)])
-    longitudes = np.arange(_SEGMENTS) * 2 * np.pi / _SEGMENTS
+    longitudes = np.arange(segments) * 2 * np.pi / segments
     lat, lon = np.meshgrid(latitudes, longitudes, indexing="ij")
     points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1).reshape(-1, 3)
-    corners = _strips(len(latitudes), closed=True)
+    corners = _strips(len(latitudes), closed=True, segments=segments)
     # The last and first strip are degenerate on one side: their empty triangles go.
     a, b, c = (points[corners[:, k]] for k in range(3))
     apart = (np.linalg.norm(a - b, axis=1) > 1e-9) & (np.linalg.norm(b - c, axis=1) > 1e-9)
     apart &= np.linalg.norm(a - c, axis=1) > 1e-9
     if stretched:
-        apart |= np.ptp(np.repeat(halves, _SEGMENTS)[corners], axis=1) > 0
+        apart |= np.ptp(np.repeat(halves, segments)[corners], axis=1) > 0
     corners = corners[apart]
-    return _with_half(points, np.repeat(halves, _SEGMENTS)), corners, points[corners]
+    return _with_half(points, np.repeat(halves, segments)), corners, points[corners]
 
 
 def _cylinder() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -178,11 +183,11 @@ def _cylinder() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return _with_half(points), np.concatenate([side, below, above]), np.concatenate([radial, ends])
 
 
-def _strips(rings: int, *, closed: bool) -> np.ndarray:
-    """Two triangles for each quad between neighbouring rings of `_SEGMENTS` points, counter-clockwise from outside."""
+def _strips(rings: int, *, closed: bool, segments: int = _SEGMENTS) -> np.ndarray:
+    """Two triangles for each quad between neighbouring rings of ``segments`` points, counter-clockwise from outside."""
     triangles = []
     for ring in range(rings - 1):
-        for k in range(_SEGMENTS if closed else _SEGMENTS - 1):
-            a, b = ring * _SEGMENTS + k, ring * _SEGMENTS + (k + 1) % _SEGMENTS
-            triangles += [[a, b, b + _SEGMENTS], [a, b + _SEGMENTS, a + _SEGMENTS]]
+        for k in range(segments if closed else segments - 1):
+            a, b = ring * segments + k, ring * segments + (k + 1) % segments
+            triangles += [[a, b, b + segments], [a, b + segments, a + segments]]
     return np.array(triangles)

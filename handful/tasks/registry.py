@@ -15,6 +15,7 @@ TASKS = {
     "block-stacking": "handful.tasks.stacking:BlockStacking",
     "clearing-blocks": "handful.tasks.clearing_blocks:ClearingBlocks",
     "clearing-box": "handful.tasks.clearing_box:ClearingBox",
+    "pouring": "handful.tasks.pouring:Pouring",
     "order-fulfillment": "handful.tasks.order_fulfillment:OrderFulfillment",
 }
 """Module and class of each task, imported when one is made: a list of names needs no simulator."""

@@ -258,6 +258,7 @@ def test_bad_input_gets_one_clear_sentence(task):
 
 
 def test_nothing_touches_the_arm_at_the_start_and_only_the_table_touches_the_objects(task):
+    """A liquid touches itself and the mug that it is in."""
     environment = _environment(task, num_envs=24, pixels=False, seed=4)
     environment.reset()
     table = environment.physics.model.geom("table").id
@@ -268,7 +269,7 @@ def test_nothing_touches_the_arm_at_the_start_and_only_the_table_touches_the_obj
         mujoco.mj_forward(model, data)
         touching = data.contact.geom[data.contact.dist < 0.0]
         bodies = [[model.body(model.geom_bodyid[geom]).name for geom in pair] for pair in touching if table not in pair]
-        assert bodies == []
+        assert [pair for pair in bodies if not all(name == "mug" or name.startswith("liquid/") for name in pair)] == []
 
 
 @pytest.mark.slow

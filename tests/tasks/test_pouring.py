@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+
+from handful.geometry import multiply_quaternions, quaternion_from_rotation_vector
+from handful.simulation.liquid import NUM_BALLS
+from handful.tasks.environment import TaskEnvironment
+from handful.tasks.pouring import BALL_REWARD, BOX, GRASP_REWARD, MUG, STAGE_COUNTS, Pouring
+
+START, GRASP, FIRST, QUARTER, HALF, POURED = range(6)
+
+
+@pytest.fixture
+def environment():
+    environment = TaskEnvironment(Pouring(), num_envs=4, randomization="full", pixels=False, seed=4)
+    environment.reset()
+    return environment
+
+
+def _pose(environment, name):
+    """Live position and quaternion of a free body, [env, 7]."""
+    address = environment.physics.model.joint(name).qposadr[0]
+    return environment.physics.qpos[:, address : address + 7]
+
+
+def _balls(environment):
+    """Live positions of the balls, [env, ball, 3]."""
+    return environment.task.liquid.positions(environment.physics)
+
+
+def _move(environment, name, place):
+    """Put a body, and the balls that are in it if it is the mug, at a place [m], [env, 3]."""
+    by = place - _pose(environment, name)[:, :3]
+    _pose(environment, name)[:, :3] += by
+    if name == MUG:
+        _balls(environment)[:] += by[:, None]
+
+
+def _snapshot(environment):
+    environment.physics.forward(np.arange(environment.num_envs))
+    return environment.snapshot
+
+
+def _stage_and_reward(environment):
+    snapshot = _snapshot(environment)
+    stage = environment.task.stage(snapshot)
+    return stage.tolist(), environment.task.reward(snapshot, stage).tolist()
+
+
+def test_a_mug_in_the_hand_is_grasped_and_one_on_the_table_is_not(environment):
+    assert _stage_and_reward(environment) == ([START] * 4, [0.0] * 4)
+    tool = environment.snapshot.tcp_position.copy()
+    _move(environment, MUG, tool)
+    assert _stage_and_reward(environment) == ([GRASP] * 4, pytest.approx([GRASP_REWARD] * 4))
+    _move(environment, MUG, tool - np.array([0.0, 0.0, 0.08]))  # in the air, but not in the hand
+    assert _stage_and_reward(environment)[0] == [START] * 4
+
+
+def test_every_ball_in_the_box_pays_and_the_stages_are_milestones_of_their_count(environment):
+    balls, box = _balls(environment), _pose(environment, BOX)[:, :3].copy()
+    for count in range(1, NUM_BALLS + 1):
+        balls[:, count - 1] = box
+        stage, reward = _stage_and_reward(environment)
+        assert reward == pytest.approx([BALL_REWARD * count] * 4)
+        assert stage == [GRASP + sum(count >= milestone for milestone in STAGE_COUNTS)] * 4
+        if count in STAGE_COUNTS:
+            assert reward == pytest.approx([environment.spec.stage_rewards[stage[0]]] * 4)
+    assert stage == [POURED] * 4
+
+
+def test_balls_in_a_mug_that_stands_in_the_box_do_not_count(environment):
+    _move(environment, MUG, _pose(environment, BOX)[:, :3] + np.array([0.0, 0.0, 0.03]))
+    snapshot = _snapshot(environment)
+    assert environment.task.balls_in_mug(snapshot).all()
+    assert _stage_and_reward(environment) == ([START] * 4, [0.0] * 4)
+
+
+def test_balls_over_the_box_or_beside_it_do_not_count(environment):
+    box, worlds = _pose(environment, BOX)[:, :3], environment.worlds
+    for offset in (
+        np.stack([[0.0, 0.0, 1.0]] * 4) * (worlds["box.height"] / 2 + 0.02)[:, None],
+        np.stack([[1.0, 0.0, 0.0]] * 4) * (worlds["box.inner_half_size"][:, 0] + 0.05)[:, None],
+    ):
+        _balls(environment)[:] = (box + offset)[:, None]
+        assert not environment.task.balls_in_box(_snapshot(environment)).any()
+
+
+def test_a_mug_holds_its_balls_however_it_is_turned(environment):
+    assert environment.task.balls_in_mug(environment.snapshot).all()
+    mug = _pose(environment, MUG)
+    lean = quaternion_from_rotation_vector(np.array([1.2, 0.0, 0.0]))
+    before = _snapshot(environment).rotation(MUG).copy()
+    mug[:, 3:] = multiply_quaternions(lean, mug[:, 3:])
+    offset = _balls(environment) - mug[:, None, :3]
+    turn = _snapshot(environment).rotation(MUG) @ before.transpose(0, 2, 1)
+    _balls(environment)[:] = mug[:, None, :3] + offset @ turn.transpose(0, 2, 1)
+    assert environment.task.balls_in_mug(_snapshot(environment)).all()
+
+
+def test_mug_and_box_begin_apart_on_opposite_sides_with_every_ball_in_the_mug():
+    many = TaskEnvironment(Pouring(), num_envs=128, randomization="full", pixels=False, seed=1)
+    many.reset()
+    mug, box = _pose(many, MUG), _pose(many, BOX)
+    assert (np.sign(mug[:, 1]) == -np.sign(box[:, 1])).all()
+    assert 0.3 < (mug[:, 1] > 0).mean() < 0.7
+    assert many.task.balls_in_mug(many.snapshot).all()
+
+
+def test_an_impossible_draw_says_why():
+    task = Pouring()
+    nominal = {parameter.name: parameter.nominal for parameter in task.parameters()}
+    assert task.why_impossible(nominal) is None
+    side_by_side = {**nominal, "mug.place": np.array([0.42, 0.05]), "box.place": np.array([0.42, 0.06])}
+    assert "nearer than its handle reaches" in (task.why_impossible(side_by_side) or "")
+    assert "the balls would stand" in (task.why_impossible({**nominal, "mug.height": np.array(0.06)}) or "")
