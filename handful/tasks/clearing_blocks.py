@@ -13,9 +13,9 @@ CLEAR_HEIGHT = 0.03
 alone, since a block below would touch the table."""
 
 FRICTION_STIFFNESS = 300.0
-"""How much stiffer friction is than the normal direction (MuJoCo's ``impratio``). Friction that is not infinitely stiff
-creeps: with the 10 of the other tasks a block that hung between thumb and finger sank by 1.6 mm a second (measured), and
-out of the hand well before this long episode's end; the speed of creeping is inverse to this number."""
+"""How much stiffer friction is than the normal direction (MuJoCo's ``impratio``). Soft friction creeps, the slower the
+stiffer: of 32 stacks held to the end of this long episode none was lost with 300, three with 100 and two with the 30 of the
+other tasks (measured at a step of 5 ms). The physics of a held stack takes 1.6 times as long as with 10."""
 
 
 class ClearingBlocks(BlockStacking):
