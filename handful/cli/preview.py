@@ -70,12 +70,14 @@ def run(options: Options) -> None:
     output = options.output or pathlib.Path(f"{options.task}.png")
     _check(options, output)
     starts = _starts(options)
-    frames, outcome = _episode(options)
+    frames, success = scripted_episode(
+        options.task, randomization=options.randomization, seed=options.seed, num_frames=STRIP_COLUMNS * STRIP_ROWS
+    )
     sheet = _compose(
         starts,
         frames,
         f"{options.task}: {len(starts)} random starts at randomisation {options.randomization}, as the policy sees them",
-        f"a scripted episode, {outcome}",
+        f"a scripted episode, which {'succeeded' if success else 'did not succeed'}",
     )
     with written_when_complete(output) as temporary:
         Image.fromarray(sheet).save(temporary)
@@ -114,17 +116,27 @@ def _starts(options: Options) -> np.ndarray:
     return images
 
 
-def _episode(options: Options) -> tuple[list[Frame], str]:
-    """Moments of one scripted episode, and how it went."""
+def scripted_episode(task: str, *, randomization: str, seed: int, num_frames: int) -> tuple[list[Frame], bool]:
+    """Moments of a scripted episode, evenly spaced up to soon after its success.
+
+    Args:
+        task: Name of the task.
+        randomization: Level of randomisation.
+        seed: Of `CANDIDATES` episodes and of the script; the first that succeeds is shown, or the first of all.
+        num_frames: How many moments.
+
+    Returns:
+        The moments, and whether it succeeded.
+    """
     from handful.cli.filming import VIEW_SIZE
     from handful.demonstrations.scripted import ScriptedActor
     from handful.simulation.camera import make_camera
     from handful.tasks.environment import SUSTAINED_STEPS, TaskEnvironment
 
-    environment = TaskEnvironment(options.task, num_envs=CANDIDATES, randomization=options.randomization, pixels=False)
-    actor = ScriptedActor(environment, seed=options.seed)
+    environment = TaskEnvironment(task, num_envs=CANDIDATES, randomization=randomization, pixels=False)
+    actor = ScriptedActor(environment, seed=seed)
     actor.reset(None)
-    time_step = environment.reset(seeds=[[options.seed, i] for i in range(CANDIDATES)])
+    time_step = environment.reset(seeds=[[seed, i] for i in range(CANDIDATES)])
     worlds = [{name: values[i].copy() for name, values in environment.worlds.items()} for i in range(CANDIDATES)]
     states, stages = [environment.physics.get_state()], [time_step.stage]
     top = len(environment.spec.stages) - 1
@@ -142,14 +154,14 @@ def _episode(options: Options) -> tuple[list[Frame], str]:
 
     camera = make_camera("rasterizer", environment.physics, width=VIEW_SIZE, height=VIEW_SIZE)
     frames = []
-    for step in np.linspace(0, last, STRIP_COLUMNS * STRIP_ROWS).round().astype(int):
+    for step in np.linspace(0, last, num_frames).round().astype(int):
         environment.set_worlds(np.array([0]), [worlds[chosen]], states[step][[chosen]])
         seconds = step * environment.spec.control_timestep
         caption = f"{seconds:.1f} s  {environment.spec.stages[int(stages[step][chosen])]}"
         frames.append(Frame(environment.render(camera)[0], caption))
     camera.close()
     environment.close()
-    return frames, "which did not succeed" if end is None else "which succeeded"
+    return frames, end is not None
 
 
 def _first_run(held: np.ndarray, length: int) -> int | None:
@@ -166,14 +178,14 @@ def _compose(starts: np.ndarray, frames: list[Frame], title: str, subtitle: str)
     """The whole picture, uint8 [height, width, 3]."""
     images = starts.repeat(SCALE, axis=1).repeat(SCALE, axis=2)
     columns = min(COLUMNS, len(images))
-    parts = [_text_line(title), _grid(list(images), columns), _text_line(subtitle)]
-    cells = [np.concatenate([frame.picture, _text_line(frame.caption, frame.picture.shape[1])]) for frame in frames]
-    parts.append(_grid(cells, STRIP_COLUMNS))
+    parts = [text_line(title), grid(list(images), columns), text_line(subtitle)]
+    cells = [np.concatenate([frame.picture, text_line(frame.caption, frame.picture.shape[1])]) for frame in frames]
+    parts.append(grid(cells, STRIP_COLUMNS))
     width = max(part.shape[1] for part in parts)
-    return np.concatenate([_widened(part, width) for part in parts])
+    return np.concatenate([widened(part, width) for part in parts])
 
 
-def _grid(pictures: list[np.ndarray], columns: int) -> np.ndarray:
+def grid(pictures: list[np.ndarray], columns: int) -> np.ndarray:
     """Pictures of one size in rows of ``columns``, with gaps."""
     height, width = pictures[0].shape[:2]
     rows = -(-len(pictures) // columns)
@@ -184,7 +196,7 @@ def _grid(pictures: list[np.ndarray], columns: int) -> np.ndarray:
     return grid
 
 
-def _text_line(text: str, width: int | None = None) -> np.ndarray:
+def text_line(text: str, width: int | None = None) -> np.ndarray:
     """A line of text, uint8 [TEXT_HEIGHT, width, 3]; as wide as it needs if no width is given."""
     from PIL import Image, ImageDraw, ImageFont
 
@@ -194,7 +206,7 @@ def _text_line(text: str, width: int | None = None) -> np.ndarray:
     return np.asarray(line)
 
 
-def _widened(picture: np.ndarray, width: int) -> np.ndarray:
+def widened(picture: np.ndarray, width: int) -> np.ndarray:
     """The picture with background to its right."""
     missing = np.full((len(picture), width - picture.shape[1], 3), BACKGROUND, np.uint8)
     return np.concatenate([picture, missing], axis=1)
