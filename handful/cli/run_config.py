@@ -66,10 +66,12 @@ class RunConfig:
     renderer: str = "rasterizer"
     """Who draws the images: rasterizer or raycaster."""
     num_threads: int | None = None
-    """Threads for physics and camera; by default one for every core. They do not change a bit of the run."""
+    """Threads for physics, camera and the shares of a minibatch; by default one for every core. They do not change a bit of
+    the run."""
     torch_threads: int = 1
-    """Threads for the networks. These are small: a second thread gains a quarter on an idle machine, and where another
-    process wants the core, OpenMP's spinning threads cost half and more. The bits of a run depend on it."""
+    """Threads inside each operation of the networks. These are small: a second thread gains a quarter on an idle machine,
+    and where another process wants the core, OpenMP's spinning threads cost half and more. The bits of a run depend on
+    it."""
     start_from: str | None = None
     """Folder of a run whose networks and optimisers this one begins with, to train a policy further under other options."""
     curriculum: CurriculumConfig = dataclasses.field(default_factory=CurriculumConfig)

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import signal
 import time
@@ -83,7 +84,9 @@ class TrainingRun:
             staggered=True,
         )
         features, actions = expert_data(self.demonstrations, config.curriculum.cut_after_success)
-        self.trainer = Trainer(config.trainer, self.environment, ExpertData(features, actions))
+        self.trainer = Trainer(
+            config.trainer, self.environment, ExpertData(features, actions), num_threads=_update_threads(config)
+        )
         if resume:
             state = load_checkpoint(folder / CHECKPOINT)
             if state.get("demonstrations", self._demonstrations_digest) != self._demonstrations_digest:
@@ -201,6 +204,11 @@ class TrainingRun:
             include_solved=curriculum.include_solved,
             cut_after_success_s=curriculum.cut_after_success,
         )
+
+
+def _update_threads(config: RunConfig) -> int:
+    """Threads for updates: those of physics and camera, which rest meanwhile."""
+    return config.num_threads or os.cpu_count() or 1
 
 
 def write_run_config(folder: pathlib.Path, *, task: str, demonstrations: pathlib.Path, config: RunConfig) -> None:

@@ -43,6 +43,9 @@ class PPOConfig:
     """Passes over each rollout (ours; recalled: 50 updates in a batch, at a learning rate of 1e-4)."""
     num_minibatches: int = 4
     """Groups of simulations, each with its whole sequences, that a pass is cut into (ours)."""
+    num_shares: int = 2
+    """Parts of a minibatch whose gradients are computed side by side, where there are cores, and added up. The bits of a run
+    depend on it; 1 on a GPU."""
     learning_rate: float = 4e-4
     """Adam step size of the policy (ours; recalled: 1e-4 with 50 updates)."""
     half_life: float | None = 700_000.0
@@ -83,6 +86,8 @@ class PPOConfig:
                 raise ConfigurationError(f"{name} must lie in [0, 1], got {getattr(self, name)}.")
         if self.half_life is not None and not self.half_life > 0:
             raise ConfigurationError(f"half_life must be above 0 control steps, got {self.half_life}.")
+        if self.num_shares < 1:
+            raise ConfigurationError(f"num_shares must be at least 1, got {self.num_shares}.")
         if self.epochs < 1 or self.num_minibatches < 1 or self.epochs * self.num_minibatches < 2:
             raise ConfigurationError(
                 "at least two gradient steps an update are needed, or the KL that the penalty adapts to is 0: got "

@@ -17,6 +17,7 @@ from handful.learning import gaussian
 from handful.learning.config import PPOConfig
 from handful.learning.networks import Policy, ValueFunction
 from handful.learning.rollout import Rollout
+from handful.learning.shares import SharedGradient
 from handful.learning.tensor_state import load_module, load_optimizer, module_state, optimizer_state
 from handful.profiling import span
 
@@ -88,14 +89,29 @@ class PPO:
     """Updates a policy and a value function, each with its own optimiser, from rollouts."""
 
     def __init__(
-        self, config: PPOConfig, policy: Policy, value_function: ValueFunction, *, generator: torch.Generator
+        self,
+        config: PPOConfig,
+        policy: Policy,
+        value_function: ValueFunction,
+        *,
+        generator: torch.Generator,
+        num_threads: int | None = 1,
     ) -> None:
-        """Begin with fresh optimisers; ``generator`` draws the minibatches."""
+        """Begin with fresh optimisers.
+
+        Args:
+            config: The options.
+            policy: The policy.
+            value_function: The value function.
+            generator: Draws the minibatches.
+            num_threads: Threads for the shares of a minibatch; None takes one for each. No bit depends on it.
+        """
         self.config = config
         self.policy = policy
         self.value_function = value_function
         self.generator = generator
         self.kl_weight = config.initial_kl_weight
+        self._shares = SharedGradient(policy, num_shares=config.num_shares, num_threads=num_threads)
         self.policy_optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, fused=True)
         self.value_optimizer = torch.optim.Adam(value_function.parameters(), lr=config.value_learning_rate, fused=True)
 
@@ -137,12 +153,10 @@ class PPO:
             permutation = torch.randperm(rollout.num_envs, generator=self.generator)
             for envs in permutation.chunk(self.config.num_minibatches):
                 envs = envs.to(advantage.device)
-                with span("select"):
-                    batch = rollout.select(envs)
                 with span("policy"):
-                    kl.add(kl=self._step_policy(batch, advantage[:, envs], totals))
+                    kl.add(kl=self._step_policy(rollout, envs, advantage, totals))
                 with span("value"):
-                    self._step_value(batch.physical_state[:-1], value_target[:, envs], totals)
+                    self._step_value(rollout.physical_state[:-1, envs], value_target[:, envs], totals)
             stop = self.config.kl_stop_factor
             if stop is not None and kl.value("kl") > stop * kl_target:
                 break
@@ -152,36 +166,49 @@ class PPO:
             self.kl_weight = adapted_kl_weight(self.kl_weight, kl=mean_kl, kl_target=kl_target)
         return metrics
 
-    def _step_policy(self, batch: Rollout, advantage: Tensor, totals: _Mean) -> float:
-        with span("forward"):
-            loss = policy_loss(self.policy, batch, advantage, config=self.config, kl_weight=self.kl_weight)
-        norm = self._descend(self.policy_optimizer, loss.total, "policy")
-        outside = ((loss.ratio.detach() - 1).abs() > self.config.clip_range).float().mean()
-        totals.add(
-            policy_loss=float(loss.total.detach()),
-            policy_gradient_norm=norm,
-            auxiliary_loss=float(loss.auxiliary.detach()),
-            clip_fraction=float(outside),
-        )
-        return float(loss.kl.detach())
+    def _step_policy(self, rollout: Rollout, envs: Tensor, advantage: Tensor, totals: _Mean) -> float:
+        """One step on the sequences of the simulations ``envs``; each share of them weighs as many as it holds."""
+
+        def share_of_gradient(policy: Policy, share: Tensor) -> dict[str, float]:
+            weight = len(share) / len(envs)
+            with span("select"):
+                batch = rollout.select(share)
+            with span("forward"):
+                loss = policy_loss(policy, batch, advantage[:, share], config=self.config, kl_weight=self.kl_weight)
+            with span("backward"):
+                (weight * loss.total).backward()
+            outside = ((loss.ratio.detach() - 1).abs() > self.config.clip_range).float().mean()
+            return {
+                "policy_loss": weight * float(loss.total.detach()),
+                "auxiliary_loss": weight * float(loss.auxiliary.detach()),
+                "clip_fraction": weight * float(outside),
+                "kl": weight * float(loss.kl.detach()),
+            }
+
+        parts = self._shares.accumulate(share_of_gradient, envs.chunk(self._shares.num_shares))
+        sums = {name: sum(part[name] for part in parts) for name in parts[0]}
+        kl = sums.pop("kl")
+        norm = self._descend(self.policy_optimizer, sums["policy_loss"], "policy")
+        totals.add(**sums, policy_gradient_norm=norm)
+        return kl
 
     def _step_value(self, physical_state: Tensor, target: Tensor, totals: _Mean) -> None:
         with span("forward"):
             scaled = self.value_function.return_normalizer(target[..., None])[..., 0]
             loss = (self.value_function.normalized(physical_state) - scaled).square().mean()
-        norm = self._descend(self.value_optimizer, loss, "value function")
-        totals.add(value_loss=float(loss.detach()), value_gradient_norm=norm)
-
-    def _descend(self, optimizer: torch.optim.Optimizer, loss: Tensor, name: str) -> float:
-        optimizer.zero_grad(set_to_none=True)
+        self.value_optimizer.zero_grad(set_to_none=True)
         with span("backward"):
             loss.backward()
+        norm = self._descend(self.value_optimizer, float(loss.detach()), "value function")
+        totals.add(value_loss=float(loss.detach()), value_gradient_norm=norm)
+
+    def _descend(self, optimizer: torch.optim.Optimizer, loss: float, name: str) -> float:
+        """Take a step along the gradients that lie in the parameters; returns their norm."""
         parameters = optimizer.param_groups[0]["params"]
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm))
-        if not (math.isfinite(norm) and math.isfinite(float(loss.detach()))):
+        if not (math.isfinite(norm) and math.isfinite(loss)):
             raise TrainingError(
-                f"the loss of the {name} is {float(loss.detach())} and the norm of its gradient {norm}: both must be "
-                "finite."
+                f"the loss of the {name} is {loss} and the norm of its gradient {norm}: both must be finite."
             )
         with span("adam"):
             optimizer.step()

@@ -35,13 +35,21 @@ class Trainer:
     demonstrations alone, to the bit; so does a run that is saved, loaded into a new trainer and continued.
     """
 
-    def __init__(self, config: TrainerConfig, environment: VectorEnvironment, expert: ExpertData | None = None) -> None:
+    def __init__(
+        self,
+        config: TrainerConfig,
+        environment: VectorEnvironment,
+        expert: ExpertData | None = None,
+        *,
+        num_threads: int | None = 1,
+    ) -> None:
         """Draw the networks and begin an episode in every simulation.
 
         Args:
             config: The run.
             environment: Simulations to train in; the trainer resets it and then has it alone.
             expert: The demonstrations; may be left out where lambda is 0.
+            num_threads: Threads for the shares of a minibatch; None takes one for each. No bit depends on it.
 
         Raises:
             ConfigurationError: the demonstrations are missing or do not fit the environment, or no such device.
@@ -58,7 +66,7 @@ class Trainer:
         self.value_function.to(config.device)
         self.average = PolicyAverage(self.policy, time=config.average_time)
         self.generator = torch.Generator().manual_seed(seeds[2])
-        self.ppo = PPO(config.ppo, self.policy, self.value_function, generator=self.generator)
+        self.ppo = PPO(config.ppo, self.policy, self.value_function, generator=self.generator, num_threads=num_threads)
         self.discriminator: Discriminator | None = None
         if config.imitation_weight > 0:
             self.discriminator = Discriminator(
