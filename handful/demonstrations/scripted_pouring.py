@@ -95,8 +95,8 @@ class PouringOperator(ScriptedOperator):
 
     def goal(self, snapshot: Snapshot) -> Goal:
         """Where the tool should be next, after moving on to the next phase where the present one is done."""
-        left = np.where(snapshot.position(MUG)[:, 1] < 0.0, -1.0, 1.0)
-        self._side = np.where(self.phase == Phase.APPROACH, left, self._side)
+        side = np.where(snapshot.position(MUG)[:, 1] < 0.0, -1.0, 1.0)
+        self._side = np.where(self.phase == Phase.APPROACH, side, self._side)
         places = self._places(snapshot)
         self._move_on(snapshot, places)
         pouring = self.phase == Phase.POUR

@@ -25,14 +25,14 @@ GRASP_DISTANCE = 0.06
 """How near the tool the centre of a grasped mug is [m]: the hand holds it about its middle."""
 
 GRASP_REWARD = 0.05
-"""Reward for a grasped mug (paper)."""
+"""Reward for a grasped mug (paper, recalled)."""
 
 BALL_REWARD = 0.1
-"""Reward for each ball in the box (paper)."""
+"""Reward for each ball in the box (paper, recalled)."""
 
 STAGE_COUNTS = (1, NUM_BALLS // 4, NUM_BALLS // 2, 26)
-"""Balls in the box from which the stages after the grasp begin. Success, 26 of 32, is four in five: whoever tilts the mug
-over the box gets that many in, while a hasty pour, or one over the rim, loses a quarter."""
+"""Balls in the box from which the stages after the grasp begin (ours). Success, 26 of 32, is four in five: most of the
+liquid, without a few balls that jump the rim spoiling an episode. The script gets 31.9 in (mean of 64 episodes)."""
 
 OVER_RIM = 0.01
 """A ball is in the box up to this far over its rim [m], its centre: the heap below the mouth of the mug stands out."""
