@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import tempfile
@@ -12,11 +13,15 @@ from typing import Annotated
 import tyro
 
 from handful.errors import ConfigurationError
+from handful.profiling import Profile
+
+LEARNING_RATES = (5, 20)
+"""Rates of the camera with which learning is measured [Hz]."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Measure the speed of simulation and learning on this machine: control steps, frames and episodes per second."""
+    """Measure the speed of simulation and learning on this machine, and the memory that they take."""
 
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of the task, for example block-lifting."""
@@ -27,7 +32,7 @@ class Options:
     num_threads: int | None = None
     """Threads; by default one for every core."""
     json: bool = False
-    """Print a list of {"name", "value", "unit"} instead of the table."""
+    """Print a list of {"name", "value", "unit", ...} instead of the table, with machine and versions in each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +53,13 @@ def run(options: Options) -> None:
     if options.num_threads is not None and options.num_threads < 1:
         raise ConfigurationError(f"expected at least 1 thread, got {options.num_threads}.")
     make_task(options.task)
-    figures = [*_measure_simulation(options), *_measure_learning(options)]
+    figures = _measure_simulation(options)
+    for camera_hz in LEARNING_RATES:
+        figures += _measure_learning(options, camera_hz)
+    figures += _measure_memory(options)
     if options.json:
-        print(json.dumps([dataclasses.asdict(figure) for figure in figures]))
+        circumstances = {"task": options.task, "num_envs": options.num_envs, **_circumstances()}
+        print(json.dumps([{**dataclasses.asdict(figure), **circumstances} for figure in figures]))
     else:
         _print_table(options, figures)
 
@@ -97,23 +106,60 @@ def _measure_simulation(options: Options) -> list[Figure]:
     return figures
 
 
-def _measure_learning(options: Options) -> list[Figure]:
-    """Whole iterations of the default learner from pixels: rollouts, discriminator, policy and value function."""
+def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
+    """Whole iterations of the default learner from pixels, and of their time the policy's inference and the updates."""
     from handful.cli.demonstrate import record
     from handful.cli.run_config import RunConfig
     from handful.cli.training_run import TrainingRun
 
     with tempfile.TemporaryDirectory() as folder:
         demonstrations = Path(folder) / "demonstrations.hdf5"
-        record(options.task, demonstrations, num_episodes=5, quiet=True)
-        config = RunConfig(num_envs=options.num_envs, num_threads=options.num_threads)
+        record(options.task, demonstrations, num_episodes=5, camera_hz=camera_hz, quiet=True)
+        config = RunConfig(num_envs=options.num_envs, num_threads=options.num_threads, camera_hz=camera_hz)
         run_ = TrainingRun(Path(folder), task=options.task, config=config, demonstrations=demonstrations, resume=False)
         trainer = run_.trainer
         trainer.iterate()
-        iterations = _rate(trainer.iterate, options.seconds)
+        trainer.iterate()
+        first = trainer.steps
+        with Profile() as profile:
+            start = time.perf_counter()
+            while time.perf_counter() - start < options.seconds:
+                trainer.iterate()
         run_.close()
-    steps = iterations * config.num_envs * config.trainer.rollout_steps
-    return [Figure(f"learning/{config.camera_hz}hz", steps, "control steps/s")]
+    steps = trainer.steps - first
+    inference = sum(profile.spans["rollout", part].seconds for part in ("act", "encode"))
+    update = profile.seconds - profile.spans["rollout",].seconds
+    return [
+        Figure(f"{name}/{camera_hz}hz", steps / seconds, "control steps/s")
+        for name, seconds in (("inference", inference), ("update", update), ("learning", profile.seconds))
+    ]
+
+
+def _measure_memory(options: Options) -> list[Figure]:
+    """The most memory that the process held while it measured the rest."""
+    import resource
+    import sys
+
+    # Bytes on macOS, KiB elsewhere.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**20
+    return [Figure("memory", peak, "MiB"), Figure("memory_per_simulation", peak / options.num_envs, "MiB")]
+
+
+def _circumstances() -> dict[str, object]:
+    """Machine, versions and date."""
+    import importlib.metadata
+    import os
+    import platform
+
+    versions = {"python": platform.python_version()}
+    for package in ("handful", "mujoco", "mujoco-warp", "numba", "numpy", "torch"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # handful, run from its folder
+            versions[package] = importlib.metadata.version(package)
+    return {
+        "machine": f"{os.cpu_count()} cores of {platform.machine()}, {platform.system()}",
+        "versions": versions,
+        "date": time.strftime("%Y-%m-%d"),
+    }
 
 
 def _rate(call, seconds: float) -> float:
@@ -128,14 +174,11 @@ def _rate(call, seconds: float) -> float:
 
 
 def _print_table(options: Options, figures: list[Figure]) -> None:
-    import os
-    import platform
-
     from rich.console import Console
     from rich.table import Table
 
-    machine = f"{os.cpu_count()} cores of {platform.machine()}, Python {platform.python_version()}"
-    title = f"{options.task}, {options.num_envs} simulations, {machine}, {time.strftime('%Y-%m-%d')}"
+    circumstances = _circumstances()
+    title = f"{options.task}, {options.num_envs} simulations, {circumstances['machine']}, {circumstances['date']}"
     table = Table("measured")
     table.add_column("figure", justify="right")
     table.add_column("unit")
