@@ -7,7 +7,9 @@ message alone, without a traceback.
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Iterable
+from typing import Any
 
 
 class HandfulError(Exception):
@@ -28,6 +30,16 @@ class StorageError(HandfulError):
 
 class TrainingError(HandfulError):
     """Training cannot go on: a loss, a parameter or an observation is not a finite number."""
+
+
+def check_count(name: str, value: Any, *, at_least: int = 1) -> None:
+    """Refuse what is not an integer of at least ``at_least``; ``name`` says of what.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < at_least:
+        raise ConfigurationError(f"expected {name}, an integer of at least {at_least}, got {value!r}.")
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> ConfigurationError:

@@ -130,7 +130,10 @@ class BatchPhysics:
         Raises:
             DataError: the states have another size or are not finite.
         """
-        state = np.asarray(state, dtype=np.float64)
+        state = np.asarray(state)
+        if state.dtype.kind not in "fiu":
+            raise DataError(f"expected states of numbers, got {state.dtype}.")
+        state = state.astype(np.float64)
         if state.shape != (len(ids), self.state_size):
             raise DataError(f"expected {len(ids)} states of {self.state_size} numbers, got shape {state.shape}.")
         if not np.isfinite(state).all():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from handful.errors import ConfigurationError, DataError, unknown_name
+from handful.errors import ConfigurationError, DataError, check_count, unknown_name
 from handful.geometry import multiply_quaternions, quaternion_from_rotation_vector
 from handful.simulation import jaco, scene
 
@@ -56,8 +56,20 @@ def parse_level(level: Level | str) -> Level:
     if isinstance(level, Level):
         return level
     if level not in LEVEL_NAMES:
-        raise unknown_name("randomisation level", level, LEVEL_NAMES)
+        raise unknown_name("randomisation level", str(level), LEVEL_NAMES)
     return Level[level.upper()]
+
+
+def seeded_generator(seed: int | Sequence[int]) -> np.random.Generator:
+    """The generator of a seed.
+
+    Raises:
+        ConfigurationError: the seed is no integer of at least 0 and no sequence of them.
+    """
+    whole = seed if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str) else [seed]
+    for part in whole:
+        check_count("a seed", part, at_least=0)
+    return np.random.default_rng(seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +144,8 @@ def check_world(parameters: Iterable[Parameter], world: World) -> None:
     Raises:
         DataError: naming the first parameter that is missing, unknown, of another shape or not finite.
     """
+    if not isinstance(world, Mapping):
+        raise DataError(f"expected a world, names of parameters with their values, got {type(world).__name__}.")
     expected = {parameter.name: parameter.nominal.shape for parameter in parameters}
     for name, shape in expected.items():
         if name not in world:

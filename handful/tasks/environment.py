@@ -20,7 +20,7 @@ from handful.environment import (
     StateTree,
     TimeStep,
 )
-from handful.errors import ConfigurationError, DataError
+from handful.errors import ConfigurationError, DataError, check_count
 from handful.profiling import span
 from handful.simulation import jaco, scene
 from handful.simulation.camera import Camera, make_camera
@@ -32,6 +32,7 @@ from handful.simulation.randomization import (
     apply_scene,
     check_world,
     parse_level,
+    seeded_generator,
     stack_worlds,
 )
 from handful.tasks.episodes import EpisodeCounters
@@ -101,8 +102,12 @@ class TaskEnvironment:
         self.starts = starts
         self._staggered = staggered
         self.horizon = self.task.horizon if horizon is None else horizon
-        if self.horizon < 1:
-            raise ConfigurationError(f"expected an episode of at least 1 control step, got {self.horizon}.")
+        check_count("a number of simulations", num_envs)
+        check_count("a seed", seed, at_least=0)
+        check_count("the length of an episode in control steps", self.horizon)
+        check_count("the size of an image in pixels", image_size)
+        if num_threads is not None:
+            check_count("a number of threads", num_threads)
         self.parameters = self.task.parameters()
         model = compile_task(self.task)
         self.physics = BatchPhysics(
@@ -113,7 +118,7 @@ class TaskEnvironment:
             size, threads = image_size, num_threads
             self._camera = make_camera(renderer, self.physics, width=size, height=size, num_threads=threads)
         self._spec = self._make_spec(camera_hz, image_size)
-        self._generators = [np.random.default_rng([seed, i]) for i in range(num_envs)]
+        self._generators = [seeded_generator([seed, i]) for i in range(num_envs)]
         nominal = {parameter.name: parameter.nominal for parameter in self.parameters}
         self.worlds = stack_worlds([nominal] * num_envs)
         self._pixels = np.zeros((num_envs, image_size, image_size, 3), np.uint8)
@@ -141,9 +146,10 @@ class TaskEnvironment:
     def reset(self, *, seeds: Sequence[int | Sequence[int]] | None = None) -> TimeStep:
         """Begin a new episode in every simulation; see the contract."""
         if seeds is not None:
-            if len(seeds) != self.num_envs:
-                raise ConfigurationError(f"expected {self.num_envs} seeds, one a simulation, got {len(seeds)}.")
-            self._generators = [np.random.default_rng(seed) for seed in seeds]
+            if not isinstance(seeds, Sequence | np.ndarray | range) or len(seeds) != self.num_envs:
+                given = len(seeds) if isinstance(seeds, Sequence | np.ndarray) else repr(seeds)
+                raise ConfigurationError(f"expected {self.num_envs} seeds, one a simulation, got {given}.")
+            self._generators = [seeded_generator(seed) for seed in seeds]
         self._begin_episodes(np.arange(self.num_envs))
         if self._staggered:
             self._episodes.stagger(self._spec.camera_period)
@@ -159,7 +165,7 @@ class TaskEnvironment:
         """
         if seeds is not None:
             for i, seed in zip(ids, seeds, strict=True):
-                self._generators[i] = np.random.default_rng(seed)
+                self._generators[i] = seeded_generator(seed)
         self._begin_episodes(ids)
         return self._first_time_step(self._look(self._due))
 
@@ -205,6 +211,12 @@ class TaskEnvironment:
         Raises:
             DataError: a world or a state does not fit this task.
         """
+        ids = np.asarray(ids)
+        if ids.dtype.kind not in "iu" or len(ids) != len(worlds) or not ((ids >= 0) & (ids < self.num_envs)).all():
+            raise DataError(
+                f"expected as many simulations from 0 to {self.num_envs - 1} as worlds, got the simulations "
+                f"{ids.tolist()} and {len(worlds)} worlds."
+            )
         for world in worlds:
             check_world(self.parameters, world)
         self._apply_worlds(ids, worlds)
@@ -288,6 +300,8 @@ class TaskEnvironment:
         expected = (self.num_envs, len(jaco.JOINTS))
         if action.shape != expected:
             raise ConfigurationError(f"expected an action of shape {expected}, got {action.shape}.")
+        if action.dtype.kind not in "fiu":
+            raise ConfigurationError(f"expected an action of numbers, got {action.dtype}.")
         if not np.isfinite(action).all():
             raise ConfigurationError("expected finite actions in [-1, 1], got one that is not a number or infinite.")
         return np.clip(action, -1.0, 1.0) * jaco.VELOCITY_LIMITS

@@ -12,6 +12,7 @@ blew up. ``info`` holds the ``stage`` of each step, and ``is_success`` where an 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,6 +37,9 @@ blows up, and Gymnasium asks for finite bounds."""
 
 RENDER_SIZE = 256
 """Height and width of the view for people [px]."""
+
+_OWN_SETTINGS = ("task", "num_envs", "pixels")
+"""Arguments of `TaskEnvironment` that are not the user's to set here."""
 
 Observation = np.ndarray | dict[str, np.ndarray]
 
@@ -72,6 +76,10 @@ class _Observer:
 def _simulations(task: str, num_envs: int, observation: str, **settings: Any) -> TaskEnvironment:
     if observation not in OBSERVATIONS:
         raise unknown_name("observation", observation, OBSERVATIONS)
+    choices = [name for name in inspect.signature(TaskEnvironment).parameters if name not in _OWN_SETTINGS]
+    for name in settings:
+        if name not in choices:
+            raise unknown_name("setting", name, ["observation", "render_mode", *choices])
     return TaskEnvironment(task, num_envs=num_envs, pixels=observation != "state", **settings)
 
 

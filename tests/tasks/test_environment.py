@@ -243,8 +243,19 @@ def test_bad_input_gets_one_clear_sentence(task):
         environment.step(np.zeros((2, 9)))
     with pytest.raises(ConfigurationError, match="finite"):
         environment.step(np.full((3, 9), np.nan))
-    with pytest.raises(ConfigurationError, match="expected 3 seeds"):
-        environment.reset(seeds=[1])
+    with pytest.raises(ConfigurationError, match="expected an action of numbers"):
+        environment.step(np.full((3, 9), "left"))
+    for seeds in ([1], 3):
+        with pytest.raises(ConfigurationError, match="expected 3 seeds"):
+            environment.reset(seeds=seeds)
+    for seed in (-1, 1.5, "one", [1, -2], True):
+        with pytest.raises(ConfigurationError, match="expected a seed, an integer of at least 0"):
+            environment.reset(seeds=[seed, 1, 2])
+    for settings in ({"num_envs": 0}, {"num_envs": "3"}, {"image_size": 0}, {"num_threads": -1}, {"horizon": 0}):
+        with pytest.raises(ConfigurationError, match="an integer of at least 1, got"):
+            _environment(task, **settings)
+    with pytest.raises(ConfigurationError, match="expected a seed"):
+        _environment(task, seed="one")
     with pytest.raises(ConfigurationError, match="the choices are: 20, 10, 5"):
         _environment(task, camera_hz=7)
     with pytest.raises(ConfigurationError, match="did you mean 'full'"):
@@ -253,6 +264,16 @@ def test_bad_input_gets_one_clear_sentence(task):
     del world["arm.start"]
     with pytest.raises(DataError, match=r"lacks the parameter 'arm\.start'"):
         environment.set_worlds(np.arange(1), [world], environment.physics.get_state()[:1])
+    states = environment.physics.get_state()
+    for ids, worlds, state, sentence in (
+        ([7], [world], states[:1], "simulations from 0 to 2"),
+        ([0, 1], [world], states[:2], "as many simulations"),
+        ([0], [3], states[:1], "expected a world"),
+    ):
+        with pytest.raises(DataError, match=sentence):
+            environment.set_worlds(np.array(ids), worlds, state)
+    with pytest.raises(DataError, match="expected states of numbers"):
+        environment.physics.set_state(np.arange(1), np.full((1, 4), "state"))
     with pytest.raises(ConfigurationError, match="before the first step"):
         _environment(task).step(np.zeros((3, 9)))
 

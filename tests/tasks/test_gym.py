@@ -71,6 +71,8 @@ def test_is_registered_in_whatever_order_the_packages_are_imported(imports):
 def test_bad_input_gets_one_clear_sentence():
     with pytest.raises(ConfigurationError, match=r"did you mean 'pixels'\? The choices are: pixels, all, state"):
         gymnasium.make("handful/BlockLifting-v0", observation="pixel")
+    with pytest.raises(ConfigurationError, match="did you mean 'camera_hz'"):
+        gymnasium.make("handful/BlockLifting-v0", camera=5)
     environment = gymnasium.make("handful/BlockLifting-v0", observation="state").unwrapped
     environment.reset(seed=0)
     with pytest.raises(ConfigurationError, match=r"expected an action of shape \(9,\)"):
