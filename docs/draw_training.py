@@ -1,0 +1,97 @@
+"""The learning curves of the six tasks, kept in docs/training and drawn into one picture.
+
+python docs/draw_training.py --runs runs        takes the curves of runs/TASK, and measures the random agent
+python docs/draw_training.py                    draws docs/images/training.png from what is kept
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from handful.learning.evaluation import RandomActor, evaluate_policy
+from handful.tasks.environment import TaskEnvironment
+from handful.tasks.registry import TASKS
+
+KEPT = Path(__file__).parent / "training"
+PICTURE = Path(__file__).parent / "images" / "training.png"
+COLUMNS = ("steps", "seconds", "return_random_start", "return_demo_start", "success_rate_random_start")
+EVERY = 5
+"""Rows of a run's metrics from one that is kept to the next."""
+NUM_RANDOM_EPISODES = 64
+
+
+def keep(runs: Path) -> None:
+    """Take the curves of the runs that are there, and the random agent's return in their tasks."""
+    KEPT.mkdir(exist_ok=True)
+    for task in TASKS:
+        metrics = runs / task / "metrics.csv"
+        if not metrics.exists():
+            print(f"no run of {task} in {runs}")
+            continue
+        with open(metrics, newline="") as file:
+            rows = [{column: row[column] for column in COLUMNS} for row in csv.DictReader(file)]
+        with open(KEPT / f"{task}.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows[::EVERY] + rows[-1:])
+        environment = TaskEnvironment(task, num_envs=NUM_RANDOM_EPISODES, pixels=False)
+        actor = RandomActor(environment.spec, seed=0)
+        result = evaluate_policy(actor, environment, num_episodes=NUM_RANDOM_EPISODES, seed=0)
+        interval = list(result.return_interval)
+        path = KEPT / f"{task}.random.json"
+        path.write_text(json.dumps({"mean_return": result.mean_return, "return_interval": interval}) + "\n")
+
+
+def draw() -> None:
+    """A panel for each task, and a line of the table that the README shows."""
+    figure, panels = plt.subplots(2, 3, figsize=(11, 6), layout="constrained")
+    for task, panel in zip(TASKS, panels.flat, strict=True):
+        panel.set_title(task)
+        panel.set_xlabel("minutes")
+        panel.set_ylabel("return")
+        if not (KEPT / f"{task}.csv").exists():
+            panel.text(0.5, 0.5, "not trained", ha="center", transform=panel.transAxes)
+            continue
+        with open(KEPT / f"{task}.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        random = json.loads((KEPT / f"{task}.random.json").read_text())["mean_return"]
+        for column, label in (
+            ("return_demo_start", "episodes from demonstration states"),
+            ("return_random_start", "episodes from random starts"),
+        ):
+            known = [row for row in rows if row[column]]
+            minutes = [float(row["seconds"]) / 60 for row in known]
+            panel.plot(minutes, [float(row[column]) for row in known], label=label)
+        panel.axhline(random, color="0.4", linestyle=":", label="random agent")
+        panel.set_yscale("symlog", linthresh=1.0)
+        panel.set_ylim(bottom=0.0)
+        last = rows[-1]
+        print(
+            f"| {task} | {int(float(last['steps'])):,} | {float(last['seconds']) / 60:.0f} "
+            f"| {float(last['return_random_start']):.1f} | {float(last['return_demo_start']):.1f} | {random:.1f} |"
+        )
+    panels[0, 0].legend(fontsize=8)
+    PICTURE.parent.mkdir(exist_ok=True)
+    figure.savefig(PICTURE, dpi=90)
+
+
+def main() -> None:
+    """Keep if asked, and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, help="folder of the runs, each named as its task")
+    options = parser.parse_args()
+    if options.runs is not None:
+        keep(options.runs)
+    draw()
+
+
+if __name__ == "__main__":
+    main()
