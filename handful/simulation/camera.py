@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from handful.errors import unknown_name
+from handful.simulation import scene
 
 if TYPE_CHECKING:
     from handful.simulation.cpu import BatchPhysics
@@ -31,19 +32,36 @@ class Camera(Protocol):
 
 
 def make_camera(
-    renderer: str, physics: BatchPhysics, *, width: int = 64, height: int = 64, num_threads: int | None = None
+    renderer: str,
+    physics: BatchPhysics,
+    *,
+    camera: str = scene.CAMERA,
+    width: int = 64,
+    height: int = 64,
+    num_threads: int | None = None,
 ) -> Camera:
-    """A camera of the renderer of that name; see `RENDERERS`. Sizes in pixels; no count of threads takes every core.
+    """One camera of the model, drawn by the renderer of that name; see `RENDERERS`.
+
+    Args:
+        renderer: Who draws.
+        physics: The simulations to look at.
+        camera: Name of the model's camera; to look through several, make several.
+        width: Image width [px].
+        height: Image height [px].
+        num_threads: Threads that draw; None takes every core.
 
     Raises:
-        ConfigurationError: no renderer has that name.
+        ConfigurationError: no renderer or no camera of the model has that name.
     """
+    names = [physics.model.camera(i).name for i in range(physics.model.ncam)]
+    if camera not in names:
+        raise unknown_name("camera", camera, names)
     if renderer == "rasterizer":
         from handful.simulation.rasterizer import Rasterizer
 
-        return Rasterizer(physics, width=width, height=height, num_threads=num_threads)
+        return Rasterizer(physics, camera=camera, width=width, height=height, num_threads=num_threads)
     if renderer == "raycaster":
         from handful.simulation.raycaster import RayCaster
 
-        return RayCaster(physics, width=width, height=height, num_threads=num_threads)
+        return RayCaster(physics, camera=camera, width=width, height=height, num_threads=num_threads)
     raise unknown_name("renderer", renderer, RENDERERS)

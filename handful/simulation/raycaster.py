@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import mujoco
 import numpy as np
 
 from handful.simulation import scene
@@ -37,12 +36,19 @@ class RayCaster:
     """
 
     def __init__(
-        self, physics: BatchPhysics, *, width: int = 64, height: int = 64, num_threads: int | None = None
+        self,
+        physics: BatchPhysics,
+        *,
+        camera: str = scene.CAMERA,
+        width: int = 64,
+        height: int = 64,
+        num_threads: int | None = None,
     ) -> None:
         """Build the contexts; the first time on a machine, Warp compiles its kernels (some seconds, then cached).
 
         Args:
             physics: The simulations to look at.
+            camera: Name of the model's camera that looks.
             width: Image width [px].
             height: Image height [px].
             num_threads: Threads that cast; None takes every core.
@@ -53,7 +59,7 @@ class RayCaster:
             physics.field(name)
         num_threads = min(num_threads or os.cpu_count() or 1, -(-physics.num_envs // _WORLDS_PER_CHUNK))
         size = min(_WORLDS_PER_CHUNK, physics.num_envs)
-        self._contexts = [_Context(physics, size, width, height) for _ in range(num_threads)]
+        self._contexts = [_Context(physics, camera, size, width, height) for _ in range(num_threads)]
         for context in self._contexts:
             context.cast()  # one after the other, since Warp loads a kernel at its first launch
         self._threads = concurrent.futures.ThreadPoolExecutor(num_threads) if num_threads > 1 else None
@@ -84,7 +90,7 @@ class RayCaster:
 class _Context:
     """One thread's render context, with slots for a few worlds."""
 
-    def __init__(self, physics: BatchPhysics, num_slots: int, width: int, height: int) -> None:
+    def __init__(self, physics: BatchPhysics, camera: str, num_slots: int, width: int, height: int) -> None:
         import warp as wp
 
         _initialize_warp()
@@ -92,7 +98,7 @@ class _Context:
 
         self._mujoco_warp = mujoco_warp
         model = copy.copy(physics.model)
-        model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)  # unknown to Warp, no matter to pictures
+        model.opt.disableflags = 0  # for physics, which Warp does not run here, and it refuses some of them
         with wp.ScopedDevice("cpu"):
             self._model = mujoco_warp.put_model(model)
             self._data = mujoco_warp.make_data(model, nworld=num_slots, nconmax=1, njmax=1)
@@ -100,7 +106,7 @@ class _Context:
                 model,
                 nworld=num_slots,
                 cam_res=(width, height),
-                cam_active=[scene.CAMERA],
+                cam_active=[camera],
                 render_rgb=True,
                 render_depth=False,
                 render_seg=False,

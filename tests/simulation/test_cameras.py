@@ -1,58 +1,160 @@
-"""The rasteriser is held to the ray caster's picture, and both to what the scene says."""
+"""The rasteriser is held to the ray caster's picture, both to what the scene says, and to MuJoCo's own renderer."""
+
+import os
+import subprocess
+import sys
 
 import mujoco
 import numpy as np
 import pytest
 
 from handful.errors import ConfigurationError
-from handful.simulation import scene
+from handful.simulation import jaco, scene
 from handful.simulation.camera import RENDERERS, make_camera
 from handful.simulation.cpu import BatchPhysics
 from handful.tasks.environment import TaskEnvironment
+from handful.tasks.registry import TASKS
+
+
+def _worlds(task: str, num_envs: int) -> TaskEnvironment:
+    environment = TaskEnvironment(task, num_envs=num_envs, randomization="full", pixels=False, seed=3)
+    environment.reset()
+    generator = np.random.default_rng(0)
+    for _ in range(25):
+        environment.step(generator.uniform(-1, 1, (num_envs, 9)))
+    return environment
 
 
 @pytest.fixture(scope="module")
 def worlds() -> TaskEnvironment:
-    environment = TaskEnvironment("block-lifting", num_envs=24, randomization="full", pixels=False, seed=3)
-    environment.reset()
-    generator = np.random.default_rng(0)
-    for _ in range(25):
-        environment.step(generator.uniform(-1, 1, (24, 9)))
-    return environment
+    return _worlds("block-lifting", 24)
 
 
-def _images(physics: BatchPhysics, renderer: str, size: int = 64) -> np.ndarray:
-    camera = make_camera(renderer, physics, width=size, height=size)
-    images = np.zeros((physics.num_envs, size, size, 3), np.uint8)
+def _images(physics: BatchPhysics, renderer: str, width: int = 64, height: int = 64, **options) -> np.ndarray:
+    camera = make_camera(renderer, physics, width=width, height=height, **options)
+    images = np.zeros((physics.num_envs, height, width, 3), np.uint8)
     camera.render(np.arange(physics.num_envs), images)
     camera.close()
     return images
 
 
-@pytest.mark.parametrize("size", [64, 40])
-def test_both_renderers_draw_the_same_picture(worlds, size):
-    difference = np.abs(
-        _images(worlds.physics, "rasterizer", size).astype(int) - _images(worlds.physics, "raycaster", size)
-    ).max(axis=-1)
-    # Where they differ by more, an edge passes within rounding of a pixel's centre: measured 0.014% of pixels.
+def _differences(physics: BatchPhysics, *size: int, **options) -> tuple[np.ndarray, np.ndarray]:
+    """Largest difference of a channel in grey levels, and whether an edge is near, both [env, height, width].
+
+    A pixel is at an edge where the ray caster's picture changes by more than 8 levels to one of its eight neighbours.
+    """
+    cast = _images(physics, "raycaster", *size, **options).astype(int)
+    drawn = _images(physics, "rasterizer", *size, **options).astype(int)
+    around = np.pad(cast, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    height, width = cast.shape[1:3]
+    shifted = [around[:, y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    edge = np.max([np.abs(image - cast).max(axis=-1) for image in shifted], axis=0) > 8
+    return np.abs(drawn - cast).max(axis=-1), edge
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_both_renderers_draw_the_same_picture_of_every_task(task):
+    """Away from edges the pictures are one but for rounding: every shape has its true normal in both.
+
+    At an edge a pixel's centre may lie within rounding of the outline, and one renderer sees the one side of it, the other
+    the other: measured in 0.002% (block-lifting) to 0.008% (order-fulfillment) of the pixels, all of them at edges.
+    """
+    environment = _worlds(task, 12)
+    difference, edge = _differences(environment.physics)
+    environment.close()
+    assert difference[~edge].mean() < 0.1
+    assert (difference[~edge] > 4).mean() < 0.0005
     assert (difference > 4).mean() < 0.001
-    assert difference[difference <= 4].mean() < 0.1
+
+
+@pytest.mark.parametrize("size", [(40, 40), (96, 40), (37, 21), (256, 256)])
+def test_both_renderers_draw_the_same_picture_in_every_size(worlds, size):
+    difference, edge = _differences(worlds.physics, *size)
+    assert difference[~edge].mean() < 0.1
+    assert (difference > 4).mean() < 0.001
 
 
 def test_both_renderers_draw_every_primitive_alike():
+    physics = BatchPhysics(_primitives().compile(), num_envs=1, control_timestep=scene.CONTROL_TIMESTEP)
+    difference, edge = _differences(physics, 128, 128)
+    assert difference[~edge].mean() < 0.1
+    assert (difference > 4).mean() < 0.001
+
+
+@pytest.mark.parametrize("distance", [0.6, 0.15, 0.05])
+def test_another_camera_may_stand_before_the_hand_or_in_it(distance):
+    """Near by, triangles reach behind the eye, and those that do are not clipped but must come out right."""
+    spec = _primitives()
+    target = np.array((0.45, 0.0, 0.2))
+    position = target + distance * np.array((0.48, 0.6, 0.64))
+    spec.worldbody.add_camera(name="near", pos=position, quat=scene.look_at(position, target), fovy=70.0)
+    physics = BatchPhysics(spec.compile(), num_envs=1, control_timestep=scene.CONTROL_TIMESTEP)
+    qpos = physics.model.qpos0.copy()[None]
+    qpos[:, :9] = jaco.HOME_QPOS
+    physics.place(np.arange(1), qpos)
+    difference, edge = _differences(physics, camera="near")
+    assert difference[~edge].mean() < 0.1
+    assert (difference > 4).mean() < 0.003
+
+
+def _primitives() -> mujoco.MjSpec:
+    """The scene with one of every primitive in a row."""
     spec = scene.build_scene()
     kinds = {"SPHERE": (0.04, 0, 0), "CAPSULE": (0.02, 0.04, 0), "ELLIPSOID": (0.05, 0.03, 0.02)}
     kinds |= {"CYLINDER": (0.03, 0.04, 0), "BOX": (0.03, 0.02, 0.04)}
     for number, (kind, size) in enumerate(kinds.items()):
         body = spec.worldbody.add_body(name=kind, pos=(0.42, -0.24 + 0.12 * number, 0.06), quat=(0.9, 0.3, 0.2, 0.1))
         body.add_geom(type=getattr(mujoco.mjtGeom, f"mjGEOM_{kind}"), size=size, rgba=(0.8, 0.3, 0.2, 1.0))
-    physics = BatchPhysics(spec.compile(), num_envs=1, control_timestep=scene.CONTROL_TIMESTEP)
-    difference = np.abs(_images(physics, "rasterizer", 128).astype(int) - _images(physics, "raycaster", 128)).max(
-        axis=-1
-    )
-    assert (difference > 30).mean() < 0.004  # silhouettes of round shapes are polygons of 24 sides
-    assert np.median(difference) == 0
-    assert difference.mean() < 0.5
+    return spec
+
+
+def test_the_bits_do_not_depend_on_threads_or_batches(worlds):
+    together = _images(worlds.physics, "rasterizer", num_threads=3)
+    camera = make_camera("rasterizer", worlds.physics, num_threads=1)
+    alone = np.zeros_like(together)
+    for i in reversed(range(24)):
+        camera.render(np.array([i]), alone)
+    assert (together == alone).all()
+
+
+_OPENGL = """
+import sys, mujoco, numpy as np
+from handful.simulation import jaco, scene
+model = scene.build_scene().compile()
+model.vis.quality.offsamples = 0
+data = mujoco.MjData(model)
+data.qpos[:9] = jaco.HOME_QPOS
+mujoco.mj_forward(model, data)
+renderer = mujoco.Renderer(model, 64, 64)
+renderer.update_scene(data, scene.CAMERA)
+for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
+    renderer.scene.flags[flag] = False
+lamp = renderer.scene.lights[1]  # after the headlight; OpenGL leaves out point lights, this spot shines all around
+lamp.type, lamp.cutoff, lamp.attenuation[:] = mujoco.mjtLightType.mjLIGHT_SPOT, 180.0, (1.0, 0.0, 0.0)
+np.save(sys.argv[1], renderer.render())
+"""
+
+
+def test_the_picture_is_near_that_of_mujocos_own_renderer(tmp_path):
+    """Measured with Mesa 22.3: 0.8 grey levels on average, since OpenGL rounds bytes to nearest, and nowhere more than 4.
+
+    In a process of its own, since MuJoCo chooses its OpenGL when it is imported.
+    """
+    for backend in ("egl", "osmesa"):
+        environment = os.environ | {"MUJOCO_GL": backend, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", _OPENGL, tmp_path / "image.npy"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+        if done.returncode == 0:
+            break
+    else:
+        pytest.skip(f"MuJoCo's renderer finds no OpenGL (EGL or OSMesa): {done.stderr.strip().splitlines()[-1]}")
+    physics = BatchPhysics(scene.build_scene().compile(), num_envs=1, control_timestep=scene.CONTROL_TIMESTEP)
+    qpos = physics.model.qpos0.copy()[None]
+    qpos[:, :9] = jaco.HOME_QPOS
+    physics.place(np.arange(1), qpos)
+    difference = np.abs(_images(physics, "rasterizer")[0].astype(int) - np.load(tmp_path / "image.npy")).max(axis=-1)
+    assert difference.mean() < 1.0
+    assert (difference > 8).mean() < 0.005
 
 
 def test_both_renderers_draw_a_liquid_alike():
@@ -126,6 +228,17 @@ def test_the_camera_sees_mug_liquid_and_box():
         assert changed.min() >= lowest
         assert np.median(changed) >= median
     environment.close()
+
+
+def test_an_unknown_camera_lists_the_choices(worlds):
+    with pytest.raises(ConfigurationError, match="unknown camera 'side'.*front"):
+        make_camera("rasterizer", worlds.physics, camera="side")
+
+
+def test_an_unfit_array_is_refused(worlds):
+    camera = make_camera("rasterizer", worlds.physics)
+    with pytest.raises(ConfigurationError, match="contiguous uint8"):
+        camera.render(np.arange(24), np.zeros((64, 64, 24, 3), np.uint8).transpose(2, 0, 1, 3))
 
 
 def test_an_unknown_renderer_lists_the_choices(worlds):
