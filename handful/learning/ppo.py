@@ -17,7 +17,7 @@ from handful.learning import gaussian
 from handful.learning.config import PPOConfig
 from handful.learning.networks import Policy, ValueFunction
 from handful.learning.rollout import Rollout
-from handful.learning.shares import SharedGradient
+from handful.learning.shares import SharedGradient, Workers
 from handful.learning.tensor_state import load_module, load_optimizer, module_state, optimizer_state
 from handful.profiling import span
 
@@ -95,7 +95,7 @@ class PPO:
         value_function: ValueFunction,
         *,
         generator: torch.Generator,
-        num_threads: int | None = 1,
+        workers: Workers | None = None,
     ) -> None:
         """Begin with fresh optimisers.
 
@@ -104,14 +104,14 @@ class PPO:
             policy: The policy.
             value_function: The value function.
             generator: Draws the minibatches.
-            num_threads: Threads for the shares of a minibatch; None takes one for each. No bit depends on it.
+            workers: Who works on the shares of a minibatch; None leaves them to the calling thread. No bit depends on it.
         """
         self.config = config
         self.policy = policy
         self.value_function = value_function
         self.generator = generator
         self.kl_weight = config.initial_kl_weight
-        self._shares = SharedGradient(policy, num_shares=config.num_shares, num_threads=num_threads)
+        self._shares = SharedGradient(policy, num_shares=config.num_shares, workers=workers or Workers(1))
         self.policy_optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, fused=True)
         self.value_optimizer = torch.optim.Adam(value_function.parameters(), lr=config.value_learning_rate, fused=True)
 

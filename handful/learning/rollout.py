@@ -23,7 +23,11 @@ from handful.environment import (
 )
 from handful.errors import TrainingError
 from handful.learning.networks import Policy, RecurrentState
+from handful.learning.shares import Workers
 from handful.profiling import span
+
+IMAGES_PER_SHARE = 32
+"""Images that one thread encodes at a time."""
 
 
 @dataclasses.dataclass
@@ -104,9 +108,26 @@ class RolloutCollector:
     """Runs a policy in an environment, going on from rollout to rollout."""
 
     def __init__(
-        self, environment: VectorEnvironment, time_step: TimeStep, *, num_steps: int, hidden_size: int, device: str
+        self,
+        environment: VectorEnvironment,
+        time_step: TimeStep,
+        *,
+        num_steps: int,
+        hidden_size: int,
+        device: str,
+        workers: Workers | None = None,
     ) -> None:
-        """Begin at a time step at which every simulation starts an episode."""
+        """Begin at a time step at which every simulation starts an episode.
+
+        Args:
+            environment: The simulations.
+            time_step: What they report.
+            num_steps: Length of a rollout [control steps].
+            hidden_size: Units of the policy's LSTM.
+            device: Where the policy is.
+            workers: Who encodes images; None leaves them to the calling thread. No bit depends on it.
+        """
+        self._workers = workers or Workers(1)
         self._environment = environment
         self._num_steps = num_steps
         self._device = device
@@ -137,7 +158,7 @@ class RolloutCollector:
         means = torch.empty(shape, device=device)
         actions = torch.empty(shape, device=device)
         with torch.inference_mode():
-            features = policy.encode(self._to_device(self._step.observation[PIXELS]))
+            features = self._encode(policy, self._step.observation[PIXELS])
             for t in range(self._num_steps):
                 observation = self._step.observation
                 if t > 0:
@@ -176,7 +197,16 @@ class RolloutCollector:
         with span("log"):
             self._log.add_frames(updated, images, self._step.observation[OBJECT_POSITIONS][updated])
         with span("encode"):
-            features[torch.from_numpy(updated).to(self._device)] = policy.encode(self._to_device(images))
+            features[torch.from_numpy(updated).to(self._device)] = self._encode(policy, images)
+
+    def _encode(self, policy: Policy, images: np.ndarray) -> Tensor:
+        """Features of images, `IMAGES_PER_SHARE` at a time."""
+
+        def encode(share: Tensor) -> Tensor:
+            with torch.inference_mode():  # a mode of the thread
+                return policy.encode(share)
+
+        return torch.cat(self._workers.map(encode, self._to_device(images).split(IMAGES_PER_SHARE)))
 
     def _to_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self._device)

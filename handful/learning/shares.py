@@ -1,4 +1,4 @@
-"""The gradient of a loss over simulations, computed in shares that run side by side."""
+"""Work over simulations in shares that run side by side."""
 
 from __future__ import annotations
 
@@ -15,32 +15,51 @@ Share = TypeVar("Share")
 Result = TypeVar("Result")
 
 
+class Workers:
+    """Threads, the calling one among them, that each run whole operations on a share of the data.
+
+    Such a thread needs no other until it is done, and sleeps then. Threads inside each operation would wait for one another
+    hundreds of times in each step, and spin where the machine has other work.
+    """
+
+    def __init__(self, num_threads: int) -> None:
+        """Start them; one is the calling thread alone."""
+        self._others: concurrent.futures.ThreadPoolExecutor | None = None
+        if num_threads > 1:
+            self._others = concurrent.futures.ThreadPoolExecutor(
+                num_threads - 1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
+            )
+
+    def map(self, function: Callable[[Share], Result], shares: Sequence[Share]) -> list[Result]:
+        """What ``function`` returns for each share; an error comes out when all are done."""
+        if self._others is None:
+            return [function(share) for share in shares]
+        waiting = [self._others.submit(function, share) for share in shares[1:]]
+        try:
+            first = function(shares[0])
+        finally:
+            concurrent.futures.wait(waiting)
+        return [first, *(future.result() for future in waiting)]
+
+
 class SharedGradient(Generic[Network]):
     """Replicas of a network, one for each share, whose parameters and buffers lie in the network's own memory.
-
-    A thread that runs whole operations on its share of the data needs no other thread until it is done. Threads inside
-    each operation would wait for one another hundreds of times in each step, and spin where the machine has other work.
 
     The gradient is the sum over shares in their order, so its bits depend on the number of shares and not on that of
     threads.
     """
 
-    def __init__(self, network: Network, *, num_shares: int, num_threads: int | None = None) -> None:
+    def __init__(self, network: Network, *, num_shares: int, workers: Workers) -> None:
         """Make the replicas.
 
         Args:
             network: The network; what writes to its parameters and buffers must do so in place.
             num_shares: Shares at most.
-            num_threads: Threads that work on them, this one among them; None takes one for each share.
+            workers: Who works on them.
         """
         self._network = network
+        self._workers = workers
         self._replicas = [network, *(_replica(network) for _ in range(num_shares - 1))]
-        num_others = min(num_shares, num_threads or num_shares) - 1
-        self._others: concurrent.futures.ThreadPoolExecutor | None = None
-        if num_others > 0:
-            self._others = concurrent.futures.ThreadPoolExecutor(
-                num_others, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
-            )
 
     @property
     def num_shares(self) -> int:
@@ -61,18 +80,8 @@ class SharedGradient(Generic[Network]):
         replicas = self._replicas[: len(shares)]
         for replica in replicas:
             replica.zero_grad(set_to_none=True)
-        if self._others is None:
-            results = [function(replica, share) for replica, share in zip(replicas, shares, strict=True)]
-        else:
-            waiting = [
-                self._others.submit(function, replica, share)
-                for replica, share in zip(replicas[1:], shares[1:], strict=True)
-            ]
-            try:
-                first = function(replicas[0], shares[0])
-            finally:
-                concurrent.futures.wait(waiting)
-            results = [first, *(future.result() for future in waiting)]
+        pairs = list(zip(replicas, shares, strict=True))
+        results = self._workers.map(lambda pair: function(*pair), pairs)
         for replica in replicas[1:]:
             for own, other in zip(self._network.parameters(), replica.parameters(), strict=True):
                 if other.grad is not None:

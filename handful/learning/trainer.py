@@ -21,6 +21,7 @@ from handful.learning.networks import Policy, PolicySizes, ValueFunction
 from handful.learning.ppo import PPO
 from handful.learning.reward import hybrid_reward
 from handful.learning.rollout import Rollout, RolloutCollector
+from handful.learning.shares import Workers
 from handful.learning.tensor_state import load_module, module_state
 from handful.profiling import span
 
@@ -41,7 +42,7 @@ class Trainer:
         environment: VectorEnvironment,
         expert: ExpertData | None = None,
         *,
-        num_threads: int | None = 1,
+        num_threads: int = 1,
     ) -> None:
         """Draw the networks and begin an episode in every simulation.
 
@@ -49,7 +50,7 @@ class Trainer:
             config: The run.
             environment: Simulations to train in; the trainer resets it and then has it alone.
             expert: The demonstrations; may be left out where lambda is 0.
-            num_threads: Threads for the shares of a minibatch; None takes one for each. No bit depends on it.
+            num_threads: Threads for what is done in shares. No bit depends on it.
 
         Raises:
             ConfigurationError: the demonstrations are missing or do not fit the environment, or no such device.
@@ -66,7 +67,8 @@ class Trainer:
         self.value_function.to(config.device)
         self.average = PolicyAverage(self.policy, time=config.average_time)
         self.generator = torch.Generator().manual_seed(seeds[2])
-        self.ppo = PPO(config.ppo, self.policy, self.value_function, generator=self.generator, num_threads=num_threads)
+        workers = Workers(num_threads)
+        self.ppo = PPO(config.ppo, self.policy, self.value_function, generator=self.generator, workers=workers)
         self.discriminator: Discriminator | None = None
         if config.imitation_weight > 0:
             self.discriminator = Discriminator(
@@ -83,6 +85,7 @@ class Trainer:
             num_steps=config.rollout_steps,
             hidden_size=config.policy.hidden_size,
             device=config.device,
+            workers=workers,
         )
         self.iteration = 0
         self.steps = 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
+import inspect
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mujoco
@@ -35,7 +35,7 @@ def _compile_kernel():
     The cache looks for changes in this file and in what the function closes over: hence the text of the other files.
     """
     modules = (shapes, surfaces, lighting)
-    sources = hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module in modules)).hexdigest()
+    sources = hashlib.sha256("".join(map(inspect.getsource, modules)).encode()).hexdigest()
 
     @numba.njit(cache=True, **HOW)
     def draw_worlds(ids, out, geoms, camera, lights, shapes, scratch):

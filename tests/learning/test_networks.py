@@ -84,3 +84,10 @@ def test_initial_actions_are_near_zero_with_the_papers_spread():
 def test_images_too_small_for_the_convolutions_are_refused():
     with pytest.raises(ConfigurationError, match="at least 20 x 20"):
         Policy(PolicyConfig(), PolicySizes(image=(16, 16, 3), proprioception=5, action=3, object_positions=4), seed=0)
+
+
+def test_encoding_scales_pixels_to_plus_minus_a_half():
+    policy = Policy(PolicyConfig(), PolicySizes((36, 36, 3), 24, 9, 3), seed=0).double()
+    images = torch.randint(0, 256, (5, 36, 36, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    expected = policy.encoder(images.permute(0, 3, 1, 2).double() / 255 - 0.5)
+    torch.testing.assert_close(policy.encode(images), expected, rtol=1e-9, atol=1e-12)

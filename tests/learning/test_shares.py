@@ -5,7 +5,7 @@ import torch
 
 from handful.learning.networks import mlp
 from handful.learning.normalization import RunningNormalizer
-from handful.learning.shares import SharedGradient
+from handful.learning.shares import SharedGradient, Workers
 
 
 class _Network(torch.nn.Module):
@@ -36,7 +36,7 @@ def test_the_shares_gradients_add_up_to_that_of_the_whole():
     network = _Network()
     whole = _loss_gradient(network, ROWS)
     expected = _gradients(network)
-    shared = SharedGradient(network, num_shares=3)
+    shared = SharedGradient(network, num_shares=3, workers=Workers(3))
     parts = shared.accumulate(_loss_gradient, ROWS.chunk(3))
     assert sum(parts) == pytest.approx(whole)
     for gradient, other in zip(_gradients(network), expected, strict=True):
@@ -47,7 +47,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     results = []
     for num_threads in (1, 2, 3):
         network = _Network()
-        SharedGradient(network, num_shares=3, num_threads=num_threads).accumulate(_loss_gradient, ROWS.chunk(3))
+        SharedGradient(network, num_shares=3, workers=Workers(num_threads)).accumulate(_loss_gradient, ROWS.chunk(3))
         results.append(_gradients(network))
     for others in results[1:]:
         assert all(torch.equal(one, other) for one, other in zip(results[0], others, strict=True))
@@ -55,7 +55,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
 
 def test_replicas_follow_the_networks_parameters_and_buffers():
     network = _Network()
-    shared = SharedGradient(network, num_shares=2)
+    shared = SharedGradient(network, num_shares=2, workers=Workers(2))
     optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
     for _ in range(3):
         shared.accumulate(_loss_gradient, ROWS.chunk(2))
@@ -68,7 +68,7 @@ def test_replicas_follow_the_networks_parameters_and_buffers():
 
 def test_gradients_of_an_earlier_step_do_not_stay():
     network = _Network()
-    shared = SharedGradient(network, num_shares=2)
+    shared = SharedGradient(network, num_shares=2, workers=Workers(2))
     shared.accumulate(_loss_gradient, ROWS.chunk(2))
     once = _gradients(network)
     shared.accumulate(_loss_gradient, ROWS.chunk(2))
@@ -89,5 +89,5 @@ def test_an_error_in_a_share_comes_out_when_all_are_done():
         done.set()
 
     with pytest.raises(ValueError, match="one row"):
-        SharedGradient(network, num_shares=2).accumulate(fail, [ROWS, ROWS[:1]])
+        SharedGradient(network, num_shares=2, workers=Workers(2)).accumulate(fail, [ROWS, ROWS[:1]])
     assert done.is_set()
