@@ -27,11 +27,11 @@ def light_surfaces(world, image, geoms, camera, lights, shapes, scratch):
     light_xpos, light_xdir, light_diffuse, directional, headlight = lights
     inverse_depth, surface, ray_x, ray_y, poses, colors, projected, chosen, planes, strip, bytes_ = scratch
     cam_xpos, cam_xmat, _ = camera
-    pixels, depths = image.reshape(-1, 3), inverse_depth.reshape(-1)
+    pixels, depths = image.reshape(-1), inverse_depth.reshape(-1)
     rays_x, rays_y = ray_x.reshape(-1), ray_y.reshape(-1)
     normals, albedo, light, cosine = strip[:3], strip[3:6], strip[6:9], strip[9]
-    for start in range(0, len(pixels), STRIP):
-        stop = min(start + STRIP, len(pixels))
+    for start in range(0, len(depths), STRIP):
+        stop = min(start + STRIP, len(depths))
         rays = rays_x[start:stop], rays_y[start:stop], depths[start:stop]
         _find_normals(start, stop, world, geoms[2], shapes, scratch)
         _cosines(ZERO, ZERO, ONE, ZERO, rays, normals, cosine)
@@ -45,7 +45,8 @@ def light_surfaces(world, image, geoms, camera, lights, shapes, scratch):
                 _add(light[channel], np.float32(light_diffuse[world, k, channel]), cosine)
         for channel in range(3):
             _shade(light[channel], albedo[channel], bytes_[channel])
-        _interleave(bytes_[0], bytes_[1], bytes_[2], pixels[start:stop])
+        count = stop - start
+        _interleave(bytes_[0, :count], bytes_[1, :count], bytes_[2, :count], pixels[3 * start : 3 * stop])
 
 
 @compiled
@@ -87,9 +88,12 @@ def _shade(light, albedo, shade):
 
 @compiled
 def _interleave(red, green, blue, pixels):
-    """Write three channels into the pixels of a row."""
-    for column in range(len(pixels)):
-        pixels[column, 0], pixels[column, 1], pixels[column, 2] = red[column], green[column], blue[column]
+    """Write three channels as one after the other."""
+    for pixel in range(np.uint64(len(red))):  # unsigned, or each index is tested for counting from the end
+        start = np.uint64(3) * pixel
+        pixels[start] = red[pixel]
+        pixels[start + np.uint64(1)] = green[pixel]
+        pixels[start + np.uint64(2)] = blue[pixel]
 
 
 @compiled

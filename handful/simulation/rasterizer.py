@@ -134,7 +134,7 @@ class Rasterizer:
 
 
 class _Scratch:
-    """One thread's buffers: 130 KB for 64 x 64 pixels of block-stacking; a simulation has none of its own."""
+    """One thread's buffers: 160 KB for 64 x 64 pixels of block-stacking; a simulation has none of its own."""
 
     def __init__(self, shapes: Shapes, width: int, height: int) -> None:
         self._arrays = (

@@ -73,6 +73,8 @@ def find_surfaces(world, geoms, camera, shapes, scratch):
         pose = poses[slot]
         _pose(geom_xpos[world, geom], geom_xmat[world, geom], cam_xpos[world], cam_xmat[world], pose)
         rx, ry, rz = _extents(kind, geom_size[world, geom])
+        if not np.isfinite(pose.sum() + rx + ry + rz):  # physics that blew up must not lead to pixels outside the image
+            continue
         window = _window(pose, kind, rx, ry, rz, bounds[slot], focal, width, height)
         if window[0] > window[1] or window[2] > window[3]:
             continue

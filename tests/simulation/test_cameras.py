@@ -183,6 +183,18 @@ def test_an_absent_geom_is_not_drawn(worlds):
         assert np.median(changed) > 20
 
 
+def test_a_geom_that_is_not_finite_is_not_drawn(worlds):
+    geom = worlds.physics.model.geom("block").id
+    rgba, size = worlds.physics.field("geom_rgba"), worlds.physics.field("geom_size")
+    saved = rgba[:, geom].copy(), size[:, geom].copy()
+    rgba[:, geom, 3] = 0.0
+    absent = _images(worlds.physics, "rasterizer")
+    rgba[:, geom], size[:, geom, 0] = saved[0], np.nan
+    not_finite = _images(worlds.physics, "rasterizer")
+    size[:, geom] = saved[1]
+    assert (not_finite == absent).all()
+
+
 def test_a_picture_of_some_worlds_leaves_the_others_alone(worlds):
     for renderer in RENDERERS:
         camera = make_camera(renderer, worlds.physics)
