@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from handful.simulation.kernel import LANES, ONE, ZERO, compiled
 from handful.simulation.shapes import CAPSULE, CYLINDER, ELLIPSOID
-from handful.simulation.surfaces import CURVED, LANES, ONE, ZERO, compiled
+from handful.simulation.surfaces import CURVED
 
 PAINT = 4 * LANES
 """Pixels that are painted in one go."""

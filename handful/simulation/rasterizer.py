@@ -17,10 +17,11 @@ import numba
 import numpy as np
 
 from handful.errors import ConfigurationError
-from handful.simulation import lighting, scene, shapes, surfaces
+from handful.simulation import kernel, lighting, scene, shapes, surfaces, triangles
+from handful.simulation.kernel import HOW
 from handful.simulation.lighting import PAINT, STRIP, light_surfaces
 from handful.simulation.shapes import Shapes, visible_shapes
-from handful.simulation.surfaces import HOW, find_surfaces
+from handful.simulation.surfaces import find_surfaces
 
 if TYPE_CHECKING:
     from handful.simulation.cpu import BatchPhysics
@@ -34,7 +35,7 @@ def _compile_kernel():
 
     The cache looks for changes in this file and in what the function closes over: hence the text of the other files.
     """
-    modules = (shapes, surfaces, lighting)
+    modules = (kernel, shapes, triangles, surfaces, lighting)
     sources = hashlib.sha256("".join(map(inspect.getsource, modules)).encode()).hexdigest()
 
     @numba.njit(cache=True, **HOW)

@@ -4,41 +4,19 @@ The camera's frame has x to the right, y up, and looks along -z. The ray of a pi
 the column alone and y on the row alone, both linearly, so that the point at depth t [m] is t d. Everything is worked out
 in inverse depth i = 1 / t, since what is flat in space is linear on the screen in it: for a plane n . p = k, n . d = k i.
 
-- A triangle a, b, c seen at a pixel is t d = u a + v b + w c with u + v + w = 1. With the edges p = b - a and q = c - a and
-  the determinant k = a . (p x q), Cramer's rule gives linear functions of d:  v i = d . (q x a) / k,  w i = d . (a x p) / k,
-  i = d . (p x q) / k  and u i = i - v i - w i. The pixel is inside where none of the three is negative. No projection is
-  needed for that, hence no clipping of triangles that reach behind the camera. u i, v i, w i are also the weights, up to
-  length, with which normals are interpolated in space.
-- A ray enters a convex shape, seen from outside, where it has entered all of its parts, and it must not have left any:
-  min of their i at entry >= max of their i at exit. The parts are slabs between two planes for a box, a disc swept along
-  z and a slab for a cylinder. With e the eye in the shape's own frame, scaled to radius 1, the sphere |t d + e| = 1 reads
-  c i^2 + 2 b i + a = 0 with a = d . d, b = d . e, c = e . e - 1: no division at any pixel.
+A ray enters a convex shape, seen from outside, where it has entered all of its parts, and it must not have left any:
+min of their i at entry >= max of their i at exit. The parts are slabs between two planes for a box, a disc swept along
+z and a slab for a cylinder. With e the eye in the shape's own frame, scaled to radius 1, the sphere |t d + e| = 1 reads
+c i^2 + 2 b i + a = 0 with a = d . d, b = d . e, c = e . e - 1: no division at any pixel.
 """
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from handful.simulation.kernel import HALF, NEAR, NEVER, ONE, ZERO, compiled
 from handful.simulation.shapes import BOX, CAPSULE, CYLINDER, MESH, SPHERE
-
-HOW = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp", "reassoc"}}
-"""How kernels are compiled. Reordering sums is allowed, assuming finite numbers is not; same machine, same bits."""
-
-compiled = numba.njit(**HOW)
-"""Compiles a kernel whenever one that calls it is; loops that shall be vectorised run from zero, over views."""
-
-ZERO, ONE, HALF = np.float32(0.0), np.float32(1.0), np.float32(0.5)
-"""A bare 1.0 in a kernel is a double and makes its whole expression one."""
-
-NEAR = np.float32(0.01)
-"""Nearest depth that is drawn [m]."""
-
-NEVER = np.float32(1e9)
-"""Inverse depth of an entry that lies behind the eye [1/m]: it has been passed at any depth."""
-
-LANES = 8
-"""Numbers of 4 bytes in a vector of AVX2."""
+from handful.simulation.triangles import fill, project, select
 
 CURVED = 3
 """A primitive's surfaces are 4 slot + k: flat ones with the normal along axis k = 0, 1, 2, and its curved one."""
@@ -79,11 +57,11 @@ def find_surfaces(world, geoms, camera, shapes, scratch):
         if window[0] > window[1] or window[2] > window[3]:
             continue
         if kind == MESH:
-            _project(vertices, vertex_start[slot], vertex_start[slot + 1], pose, focal, width, height, projected)
+            project(vertices, vertex_start[slot], vertex_start[slot + 1], pose, focal, width, height, projected)
             start, stop, first = triangle_start[slot], triangle_start[slot + 1], 4 * len(geom_of)
             whole = window[0] == 0 and window[1] == width - 1
-            count = _select(start, stop, pose, corners, faces, projected, whole, chosen)
-            _fill(chosen, count, corners, projected, whole, ray_x, ray_y, first, planes, inverse_depth, surface)
+            count = select(start, stop, pose, corners, faces, projected, whole, chosen)
+            fill(chosen, count, corners, projected, whole, ray_x, ray_y, first, planes, inverse_depth, surface)
         elif kind == BOX:
             _cast_box(4 * slot, pose, rx, ry, rz, window, ray_x, ray_y, inverse_depth, surface)
         elif kind == CYLINDER:
@@ -269,90 +247,3 @@ def _cast_ellipsoid(first, pose, rx, ry, rz, along, window, ray_x, ray_y, invers
             hit = (discriminant >= ZERO) & (enter > before) & (enter * NEAR < ONE)
             depths[column] = enter if hit else before
             surfaces[column] = first + CURVED if hit else surfaces[column]
-
-
-@compiled
-def _project(vertices, start, stop, pose, focal, width, height, projected):
-    """Vertices of one mesh in the camera's frame [m], and the next column and row of the image; ``projected`` [5, vertex].
-
-    A triangle covers no pixel's centre where these are the same for its three corners, at the image's edges too.
-    """
-    middle_x, middle_y = HALF * np.float32(width) - HALF, HALF * np.float32(height) - HALF
-    last_column, last_row = np.float32(width), np.float32(height)
-    for i in range(start, stop):
-        x, y, z = vertices[0, i], vertices[1, i], vertices[2, i]
-        cx = pose[0, 0] * x + pose[0, 1] * y + pose[0, 2] * z + pose[3, 0]
-        cy = pose[1, 0] * x + pose[1, 1] * y + pose[1, 2] * z + pose[3, 1]
-        cz = pose[2, 0] * x + pose[2, 1] * y + pose[2, 2] * z + pose[3, 2]
-        scale = focal / max(-cz, NEAR)
-        projected[0, i], projected[1, i], projected[2, i] = cx, cy, cz
-        projected[3, i] = np.ceil(min(max(middle_x + cx * scale, ZERO), last_column))
-        projected[4, i] = np.ceil(min(max(middle_y - cy * scale, ZERO), last_row))
-
-
-@compiled
-def _select(start, stop, pose, corners, faces, projected, whole, chosen):
-    """List the triangles from ``start`` to ``stop`` that face the eye and may cover a pixel; returns how many.
-
-    Without branches, since a processor cannot guess which way a triangle faces. Of a mesh that may cover the ``whole``
-    image, and may reach behind the eye, all that face the eye are listed.
-    """
-    ex, ey, ez = pose[4, 0], pose[4, 1], pose[4, 2]
-    facing = 0
-    for triangle in range(start, stop):
-        chosen[facing] = triangle
-        facing += faces[0, triangle] * ex + faces[1, triangle] * ey + faces[2, triangle] * ez > faces[3, triangle]
-    if whole:
-        return facing
-    count = 0
-    for k in range(facing):
-        a, b, c = corners[chosen[k], 0], corners[chosen[k], 1], corners[chosen[k], 2]
-        ua, ub, uc = projected[3, a], projected[3, b], projected[3, c]
-        va, vb, vc = projected[4, a], projected[4, b], projected[4, c]
-        chosen[count] = chosen[k]
-        count += (min(ua, ub, uc) < max(ua, ub, uc)) & (min(va, vb, vc) < max(va, vb, vc))
-    return count
-
-
-@compiled
-def _fill(chosen, count, corners, projected, whole, ray_x, ray_y, first, planes, inverse_depth, surface):
-    """Draw the chosen triangles; keeps what interpolates normals on them in ``planes``."""
-    height, width = inverse_depth.shape
-    for k in range(count):
-        triangle = chosen[k]
-        a, b, c = corners[triangle, 0], corners[triangle, 1], corners[triangle, 2]
-        left, right, top, bottom = 0, width, 0, height
-        if not whole:
-            left = int(min(projected[3, a], projected[3, b], projected[3, c]))
-            right = int(max(projected[3, a], projected[3, b], projected[3, c]))
-            top = int(min(projected[4, a], projected[4, b], projected[4, c]))
-            bottom = int(max(projected[4, a], projected[4, b], projected[4, c]))
-        ax, ay, az = projected[0, a], projected[1, a], projected[2, a]
-        px, py, pz = projected[0, b] - ax, projected[1, b] - ay, projected[2, b] - az
-        qx, qy, qz = projected[0, c] - ax, projected[1, c] - ay, projected[2, c] - az
-        nx, ny, nz = py * qz - pz * qy, pz * qx - px * qz, px * qy - py * qx
-        determinant = nx * ax + ny * ay + nz * az
-        if determinant >= ZERO:
-            continue
-        scale = ONE / determinant
-        ix, iy, iz = nx * scale, ny * scale, nz * scale
-        vx, vy, vz = (qy * az - qz * ay) * scale, (qz * ax - qx * az) * scale, (qx * ay - qy * ax) * scale
-        wx, wy, wz = (ay * pz - az * py) * scale, (az * px - ax * pz) * scale, (ax * py - ay * px) * scale
-        plane = planes[triangle]
-        plane[0], plane[1], plane[2] = vx, vy, vz
-        plane[3], plane[4], plane[5] = wx, wy, wz
-        # Whole vectors of pixels: those beside the triangle fail the test, and a loop's odd end would cost more.
-        wide = min((right - left + LANES - 1) // LANES * LANES, width)
-        left = min(left, width - wide)
-        rays = ray_x[0, left : left + wide]
-        for row in range(top, bottom):
-            y = ray_y[row, 0]
-            row_i, row_v, row_w = iy * y - iz, vy * y - vz, wy * y - wz
-            depths, surfaces = inverse_depth[row, left : left + wide], surface[row, left : left + wide]
-            for column in range(wide):
-                x = rays[column]
-                i, v, w = row_i + ix * x, row_v + vx * x, row_w + wx * x
-                before = depths[column]
-                hit = (min(v, w, i - v - w) >= ZERO) & (i > before) & (i * NEAR < ONE)
-                depths[column] = i if hit else before
-                surfaces[column] = first + triangle if hit else surfaces[column]
