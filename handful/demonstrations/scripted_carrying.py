@@ -5,13 +5,12 @@ from __future__ import annotations
 import abc
 import dataclasses
 import enum
-from collections.abc import Sequence
 
 import numpy as np
 
-from handful.demonstrations.grasping import finger_positions, gripping, heading, pointing_down
-from handful.demonstrations.operator import Seed
-from handful.demonstrations.scripted import Goal, ScriptedOperator
+from handful.demonstrations.grasping import finger_positions, heading, pointing_down
+from handful.demonstrations.phases import PhasedOperator
+from handful.demonstrations.scripted import Goal
 from handful.simulation import jaco
 from handful.simulation.scene import WORKSPACE_CENTER
 from handful.tasks.task import Snapshot
@@ -33,9 +32,6 @@ _STUCK = 100
 
 _RETREAT_STEPS, _RETREAT = 25, np.array([*WORKSPACE_CENTER, 0.20])
 """For how long it draws back [control steps], and to where [m]."""
-
-_MIN_CLOSING_STEPS = 6
-"""Control steps before stalled fingers can mean a grip: at first they stand still because they have not begun."""
 
 _LOWEST_GRIP = 0.017
 """Lowest height of the tool over the table [m]: lower, the finger tips scrape it."""
@@ -85,26 +81,15 @@ class Job:
     """Whether nothing is left to do but to keep out of the way, bool [env]."""
 
 
-class CarryingOperator(ScriptedOperator):
+class CarryingOperator(PhasedOperator):
     """Does one `job` after another, and a lost one again with more care."""
 
     def __init__(self, num_envs: int) -> None:
         """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
-        self.phase = np.zeros(num_envs, np.int64)
-        """Present `Phase`, [env]."""
-        self._steps = np.zeros(num_envs, np.int64)
-        self._stalled = np.zeros(num_envs, np.int64)
-        self._care = np.ones(num_envs)
         self._closed_at = np.zeros((num_envs, 3))
         self._gripped_at = np.zeros((num_envs, 3))
         self._opening = np.zeros(num_envs, bool)
-
-    def reset(self, ids: np.ndarray, seeds: Sequence[Seed]) -> None:
-        """Begin new episodes in the simulations ``ids``."""
-        super().reset(ids, seeds)
-        self._enter(ids, Phase.APPROACH)
-        self._care[ids] = 1.0
 
     @abc.abstractmethod
     def job(self, snapshot: Snapshot) -> Job:
@@ -163,13 +148,12 @@ class CarryingOperator(ScriptedOperator):
         """Change phase where the present one is done or has failed."""
         who = self.personality
         tool, fingers = snapshot.tcp_position, finger_positions(snapshot)
-        self._steps += 1
-        self._stalled = np.where(gripping(snapshot), self._stalled + 1, 0)
+        self._count(snapshot)
         shaped = ~self._opening & (np.abs(fingers - job.preshape[:, None]).max(axis=1) < 0.25)
         turned = np.abs(job.grip_heading - heading(snapshot.tcp_rotation)) < who["heading_tolerance"]
         beside = np.linalg.norm(above[:, :2] - tool[:, :2], axis=1) < who["approach_tolerance"]
         arrived = _near(grip, tool)
-        gripped = (self._steps >= _MIN_CLOSING_STEPS) & (self._stalled > who["grip_delay"])
+        gripped = self._gripped()
         empty = fingers.min(axis=1) > 0.97 * jaco.FINGER_CLOSED
         lost = (np.linalg.norm(job.grip - tool, axis=1) > _LOST_DISTANCE) | empty
         over = np.linalg.norm(job.goal[:, :2] - tool[:, :2], axis=1) < 0.015
@@ -188,14 +172,7 @@ class CarryingOperator(ScriptedOperator):
         self._enter((was == Phase.RELEASE) & (opened | (self._steps > _PATIENCE)), Phase.APPROACH)
         self._closed_at = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._closed_at)
         failed = (was >= Phase.CLOSE) & (was <= Phase.LOWER) & lost
-        self._enter(failed, Phase.APPROACH)
-        self._care = np.where(failed, 0.5 * self._care, self._care)
-
-    def _enter(self, which: np.ndarray, phase: Phase) -> None:
-        """Begin a phase in the simulations ``which``, indices or a mask."""
-        self.phase[which] = phase
-        self._steps[which] = 0
-        self._stalled[which] = 0
+        self._try_again(failed)
 
 
 def axis_heading(rotation: np.ndarray, near: np.ndarray, axis: int = 0) -> np.ndarray:

@@ -10,7 +10,6 @@ from handful.demonstrations.grasping import box_heading, finger_positions, point
 from handful.demonstrations.scripted import Goal, shorten
 from handful.demonstrations.scripted_stacking import (
     ARRIVED,
-    MIN_CLOSING_STEPS,
     PATIENCE,
     QUARTERS,
     Phase,
@@ -182,9 +181,7 @@ class ClearingBlocksOperator(StackingOperator):
         miss = places[ClearingPhase.ENCLOSE] - tool
         arrived = (np.linalg.norm(miss[:, :2], axis=1) < ARRIVED) & (np.abs(miss[:, 2]) < ARRIVED)
         patient = self._steps <= 2 * PATIENCE
-        gripped = (self._steps >= MIN_CLOSING_STEPS) & (
-            self._stalled > _SQUEEZING_STEPS + self.personality["grip_delay"]
-        )
+        gripped = self._gripped(_SQUEEZING_STEPS)
         opened = finger_positions(snapshot).max(axis=1) < 1.2 * jaco.FINGER_OPEN
 
         upright = np.linalg.norm(rotation_error(snapshot.tcp_rotation, super()._rotation()), axis=1) < _UPRIGHT

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 
 import numpy as np
 
 from handful.demonstrations.grasping import (
     box_heading,
     finger_positions,
-    gripping,
     heading,
     pointing_down,
 )
-from handful.demonstrations.operator import Seed
-from handful.demonstrations.scripted import Goal, ScriptedOperator
+from handful.demonstrations.phases import PhasedOperator
+from handful.demonstrations.scripted import Goal
 from handful.simulation import jaco
 from handful.tasks.lifting import BLOCK
 from handful.tasks.task import Snapshot
@@ -28,9 +26,6 @@ _ARRIVED = 0.010
 
 _PATIENCE = 30
 """Control steps after which the hand closes even if it is not quite where it should be."""
-
-_MIN_CLOSING_STEPS = 6
-"""Control steps before stalled fingers can mean a grip: at first they stand still because they have not begun."""
 
 _LOWEST_GRIP = 0.017
 """Lowest height of the tool over the table [m]: lower, the finger tips scrape it."""
@@ -48,25 +43,14 @@ class Phase(enum.IntEnum):
     LIFT = 3
 
 
-class LiftingOperator(ScriptedOperator):
+class LiftingOperator(PhasedOperator):
     """Grasps the block from above, square to its nearest faces, and lifts it."""
 
     def __init__(self, num_envs: int) -> None:
         """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
-        self.phase = np.zeros(num_envs, np.int64)
-        """Present `Phase`, [env]."""
-        self._steps = np.zeros(num_envs, np.int64)
-        self._stalled = np.zeros(num_envs, np.int64)
-        self._care = np.ones(num_envs)
         self._grip = np.zeros((num_envs, 3))
         self._heading = np.zeros(num_envs)
-
-    def reset(self, ids: np.ndarray, seeds: Sequence[Seed]) -> None:
-        """Begin new episodes in the simulations ``ids``."""
-        super().reset(ids, seeds)
-        self._enter(ids, Phase.APPROACH)
-        self._care[ids] = 1.0
 
     def goal(self, snapshot: Snapshot) -> Goal:
         """Where the tool should be next, after moving on to the next phase where the present one is done."""
@@ -99,14 +83,13 @@ class LiftingOperator(ScriptedOperator):
         """Change phase where the present one is done or has failed."""
         who = self.personality
         tool = snapshot.tcp_position
-        self._steps += 1
-        self._stalled = np.where(gripping(snapshot), self._stalled + 1, 0)
+        self._count(snapshot)
         turned = np.abs(aim - heading(snapshot.tcp_rotation)) < who["heading_tolerance"]
         opened = finger_positions(snapshot).max(axis=1) < _TOO_CLOSED
         beside = np.linalg.norm(above[:, :2] - tool[:, :2], axis=1) < who["approach_tolerance"]
         miss = grip - tool
         arrived = (np.linalg.norm(miss[:, :2], axis=1) < _ARRIVED) & (np.abs(miss[:, 2]) < _ARRIVED)
-        gripped = (self._steps >= _MIN_CLOSING_STEPS) & (self._stalled > who["grip_delay"])
+        gripped = self._gripped()
         distance = np.linalg.norm(snapshot.position(BLOCK) - tool, axis=1)
         empty = finger_positions(snapshot).min(axis=1) > 0.95 * jaco.FINGER_CLOSED
         lost = (distance > _LOST_DISTANCE) | empty
@@ -117,11 +100,4 @@ class LiftingOperator(ScriptedOperator):
         self._enter((was == Phase.CLOSE) & gripped, Phase.LIFT)
         self._grip = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._grip)
         failed = (was >= Phase.CLOSE) & lost
-        self._enter(failed, Phase.APPROACH)
-        self._care = np.where(failed, 0.5 * self._care, self._care)
-
-    def _enter(self, which: np.ndarray, phase: Phase) -> None:
-        """Begin a phase in the simulations ``which``, indices or a mask."""
-        self.phase[which] = phase
-        self._steps[which] = 0
-        self._stalled[which] = 0
+        self._try_again(failed)

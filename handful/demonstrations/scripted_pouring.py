@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 
 import numpy as np
 
-from handful.demonstrations.grasping import finger_positions, gripping, pointing_down
-from handful.demonstrations.operator import Seed
-from handful.demonstrations.scripted import Goal, ScriptedOperator
+from handful.demonstrations.grasping import finger_positions, pointing_down
+from handful.demonstrations.phases import PhasedOperator
+from handful.demonstrations.scripted import Goal
 from handful.geometry import matrix_from_rotation_vector, rotation_error
 from handful.simulation import jaco
 from handful.tasks.pouring import BOX, MUG
@@ -51,9 +50,6 @@ _TURNED = 0.12
 _PATIENCE = 40
 """Control steps after which the hand closes even if it is not quite where it should be."""
 
-_MIN_CLOSING_STEPS = 6
-"""Control steps before stalled fingers can mean a grip: at first they stand still because they have not begun."""
-
 _LOST_DISTANCE = 0.07
 """The mug has slipped from the hand when its centre is this far from the tool [m]."""
 
@@ -69,7 +65,7 @@ class Phase(enum.IntEnum):
     POUR = 5
 
 
-class PouringOperator(ScriptedOperator):
+class PouringOperator(PhasedOperator):
     """Comes down around the mug with the hand level, lifts it, and rolls the hand with the mug's lip over the box.
 
     The last joint rolls the hand alone, so the mug tilts across the direction in which the hand points. From where the
@@ -79,19 +75,8 @@ class PouringOperator(ScriptedOperator):
     def __init__(self, num_envs: int) -> None:
         """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
-        self.phase = np.zeros(num_envs, np.int64)
-        """Present `Phase`, [env]."""
-        self._steps = np.zeros(num_envs, np.int64)
-        self._stalled = np.zeros(num_envs, np.int64)
-        self._care = np.ones(num_envs)
         self._side = np.ones(num_envs)
         self._held_at = np.zeros((num_envs, 3))
-
-    def reset(self, ids: np.ndarray, seeds: Sequence[Seed]) -> None:
-        """Begin new episodes in the simulations ``ids``."""
-        super().reset(ids, seeds)
-        self._enter(ids, Phase.APPROACH)
-        self._care[ids] = 1.0
 
     def goal(self, snapshot: Snapshot) -> Goal:
         """Where the tool should be next, after moving on to the next phase where the present one is done."""
@@ -149,13 +134,12 @@ class PouringOperator(ScriptedOperator):
         """Change phase where the present one is done or has failed."""
         who = self.personality
         tool, fingers = snapshot.tcp_position, finger_positions(snapshot)
-        self._steps += 1
-        self._stalled = np.where(gripping(snapshot), self._stalled + 1, 0)
+        self._count(snapshot)
         miss = np.linalg.norm(places - tool, axis=2)
         level = self._rotation(np.zeros(self.num_envs))
         turned = np.linalg.norm(rotation_error(snapshot.tcp_rotation, level), axis=1) < _TURNED
         arrived = (miss[Phase.DESCEND] < _ARRIVED) | (self._steps > _PATIENCE)
-        gripped = (self._steps >= _MIN_CLOSING_STEPS) & (self._stalled > who["grip_delay"])
+        gripped = self._gripped()
         empty = fingers.min(axis=1) > 0.97 * jaco.FINGER_CLOSED
         lost = (np.linalg.norm(snapshot.position(MUG) - tool, axis=1) > _LOST_DISTANCE) | empty
 
@@ -167,14 +151,7 @@ class PouringOperator(ScriptedOperator):
         self._enter((was == Phase.LIFT) & (miss[Phase.LIFT] < 2.0 * _ARRIVED), Phase.CARRY)
         self._enter((was == Phase.CARRY) & (miss[Phase.CARRY] < _ARRIVED), Phase.POUR)
         failed = (was >= Phase.CLOSE) & lost
-        self._enter(failed, Phase.APPROACH)
-        self._care = np.where(failed, 0.5 * self._care, self._care)
-
-    def _enter(self, which: np.ndarray, phase: Phase) -> None:
-        """Begin a phase in the simulations ``which``, indices or a mask."""
-        self.phase[which] = phase
-        self._steps[which] = 0
-        self._stalled[which] = 0
+        self._try_again(failed)
 
 
 def _tilt(snapshot: Snapshot) -> np.ndarray:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 
 import numpy as np
 
 from handful.demonstrations.grasping import (
     box_heading,
     finger_positions,
-    gripping,
     heading,
     pointing_down,
 )
-from handful.demonstrations.operator import Seed
-from handful.demonstrations.scripted import Goal, ScriptedOperator
+from handful.demonstrations.phases import PhasedOperator
+from handful.demonstrations.scripted import Goal
 from handful.simulation import jaco
 from handful.tasks.stacking import BLUE, OPEN_FINGERS, RED, highest_point, lowest_point, rests_on
 from handful.tasks.task import Snapshot
@@ -28,9 +26,6 @@ ARRIVED = 0.010
 
 PATIENCE = 30
 """Control steps after which the hand closes, or lets go, even if it is not quite where it should be."""
-
-MIN_CLOSING_STEPS = 6
-"""Control steps before stalled fingers can mean a grip: at first they stand still because they have not begun."""
 
 LOWEST_GRIP = 0.017
 """Lowest height of the tool over the table [m]: lower, the finger tips scrape it."""
@@ -81,7 +76,7 @@ class Phase(enum.IntEnum):
     RETREAT = 7
 
 
-class StackingOperator(ScriptedOperator):
+class StackingOperator(PhasedOperator):
     """Grasps the red block from above, away from the blue one, sets it square on the blue one and rises."""
 
     place_share = 0.4
@@ -93,25 +88,13 @@ class StackingOperator(ScriptedOperator):
     def __init__(self, num_envs: int) -> None:
         """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
-        self.phase = np.zeros(num_envs, np.int64)
-        """Present `Phase`, [env]."""
-        self._steps = np.zeros(num_envs, np.int64)
-        self._stalled = np.zeros(num_envs, np.int64)
-        self._care = np.ones(num_envs)
         self._held_at = np.zeros((num_envs, 3))
         self._heading = np.zeros(num_envs)
         self._grasped = np.zeros(num_envs)
 
-    def reset(self, ids: np.ndarray, seeds: Sequence[Seed]) -> None:
-        """Begin new episodes in the simulations ``ids``."""
-        super().reset(ids, seeds)
-        self._enter(ids, Phase.APPROACH)
-        self._care[ids] = 1.0
-
     def goal(self, snapshot: Snapshot) -> Goal:
         """Where the tool should be next, after moving on to the next phase where the present one is done."""
-        self._steps += 1
-        self._stalled = np.where(gripping(snapshot), self._stalled + 1, 0)
+        self._count(snapshot)
         self._heading = self._aim(snapshot)
         self._grasped = np.where(self.phase < Phase.CLOSE, self._heading, self._grasped)
         places = self._places(snapshot)
@@ -197,7 +180,7 @@ class StackingOperator(ScriptedOperator):
         beside = np.linalg.norm((places[Phase.APPROACH] - tool)[:, :2], axis=1) < who["approach_tolerance"]
         miss = places[Phase.DESCEND] - tool
         arrived = (np.linalg.norm(miss[:, :2], axis=1) < ARRIVED) & (np.abs(miss[:, 2]) < ARRIVED)
-        gripped = (self._steps >= MIN_CLOSING_STEPS) & (self._stalled > who["grip_delay"])
+        gripped = self._gripped()
         over = np.linalg.norm((places[Phase.CARRY] - tool)[:, :2], axis=1) < self.place_tolerance
         gap = lowest_point(snapshot, RED) - highest_point(snapshot, BLUE)
         free = finger_positions(snapshot).max(axis=1) < OPEN_FINGERS
@@ -218,17 +201,6 @@ class StackingOperator(ScriptedOperator):
         failed = holding & ((distance > _LOST_DISTANCE) | empty)
         failed |= (was == Phase.RETREAT) & (self._steps > _SETTLING_STEPS) & ~rests_on(snapshot, RED, BLUE)
         self._try_again(failed)
-
-    def _try_again(self, failed: np.ndarray) -> None:
-        """Begin anew, with more care, where ``failed``."""
-        self._enter(failed, Phase.APPROACH)
-        self._care = np.where(failed, 0.5 * self._care, self._care)
-
-    def _enter(self, which: np.ndarray, phase: int) -> None:
-        """Begin a phase in the simulations ``which``, indices or a mask."""
-        self.phase[which] = phase
-        self._steps[which] = 0
-        self._stalled[which] = 0
 
 
 def half_width(rotation: np.ndarray, half_size: np.ndarray, heading: np.ndarray) -> np.ndarray:
