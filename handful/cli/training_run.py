@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import signal
 import time
@@ -85,7 +84,10 @@ class TrainingRun:
         )
         features, actions = expert_data(self.demonstrations, config.curriculum.cut_after_success)
         self.trainer = Trainer(
-            config.trainer, self.environment, ExpertData(features, actions), num_threads=_update_threads(config)
+            config.trainer,
+            self.environment,
+            ExpertData(features, actions),
+            num_threads=self.environment.physics.num_threads,
         )
         if resume:
             state = load_checkpoint(folder / CHECKPOINT)
@@ -204,11 +206,6 @@ class TrainingRun:
             include_solved=curriculum.include_solved,
             cut_after_success_s=curriculum.cut_after_success,
         )
-
-
-def _update_threads(config: RunConfig) -> int:
-    """Threads for updates: those of physics and camera, which rest meanwhile."""
-    return config.num_threads or os.cpu_count() or 1
 
 
 def write_run_config(folder: pathlib.Path, *, task: str, demonstrations: pathlib.Path, config: RunConfig) -> None:

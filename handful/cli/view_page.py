@@ -49,6 +49,7 @@ class ViewPage:
         # Its environment map would be fetched from the network; two lamps do without.
         self._server.scene.configure_environment_map(None)
         self._server.scene.add_light_ambient("/ambient", intensity=0.8)
+        self._pixels: np.ndarray | None = None
         self._status = self._server.gui.add_markdown("")
         self._image = self._server.gui.add_image(
             np.zeros((8, 8, 3), np.uint8), label="What the policy sees", format="png"
@@ -130,7 +131,9 @@ class ViewPage:
                 physics.xpos[:1], physics.xmat[:1].reshape(1, -1, 3, 3), qpos=physics.qpos[:1], qvel=physics.qvel[:1]
             )
             self._status.content = _words(status)
-            self._image.image = pixels.repeat(IMAGE_SCALE, axis=0).repeat(IMAGE_SCALE, axis=1)
+            if self._pixels is None or not np.array_equal(pixels, self._pixels):  # the camera is slower than the page
+                self._pixels = pixels.copy()
+                self._image.image = pixels.repeat(IMAGE_SCALE, axis=0).repeat(IMAGE_SCALE, axis=1)
             if int(self._seed.value) != status.seed:
                 self._seed.value = status.seed
 

@@ -44,11 +44,6 @@ def box_heading(rotation: np.ndarray, near: np.ndarray) -> np.ndarray:
     return near + np.mod(angle - near + 0.5 * quarter, quarter) - 0.5 * quarter
 
 
-def finger_positions(snapshot: Snapshot) -> np.ndarray:
-    """Angles of the three fingers [rad], [env, 3]."""
-    return snapshot.finger_positions
-
-
 def gripping(snapshot: Snapshot, slower_than: float = 0.1) -> np.ndarray:
     """Whether the thumb and a finger stand still [rad/s], as they do with something between them; bool [env]."""
     still = np.abs(snapshot.finger_velocities) < slower_than

@@ -8,7 +8,7 @@ import enum
 
 import numpy as np
 
-from handful.demonstrations.grasping import finger_positions, heading, pointing_down
+from handful.demonstrations.grasping import heading, pointing_down
 from handful.demonstrations.phases import PhasedOperator
 from handful.demonstrations.scripted import Goal
 from handful.simulation import jaco
@@ -121,7 +121,7 @@ class CarryingOperator(PhasedOperator):
             ],
             job.goal,
         )
-        fingers = finger_positions(snapshot)
+        fingers = snapshot.finger_positions
         self._opening &= fingers.max(axis=1) > jaco.FINGER_OPEN + 0.1
         self._opening |= np.ptp(fingers, axis=1) > _UNEVEN
         idle = job.finished & (self.phase == Phase.APPROACH)
@@ -147,7 +147,7 @@ class CarryingOperator(PhasedOperator):
     def _move_on(self, snapshot: Snapshot, job: Job, above: np.ndarray, grip: np.ndarray) -> None:
         """Change phase where the present one is done or has failed."""
         who = self.personality
-        tool, fingers = snapshot.tcp_position, finger_positions(snapshot)
+        tool, fingers = snapshot.tcp_position, snapshot.finger_positions
         self._count(snapshot)
         shaped = ~self._opening & (np.abs(fingers - job.preshape[:, None]).max(axis=1) < 0.25)
         turned = np.abs(job.grip_heading - heading(snapshot.tcp_rotation)) < who["heading_tolerance"]

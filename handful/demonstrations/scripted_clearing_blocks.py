@@ -6,7 +6,7 @@ import enum
 
 import numpy as np
 
-from handful.demonstrations.grasping import box_heading, finger_positions, pointing_down
+from handful.demonstrations.grasping import box_heading, pointing_down
 from handful.demonstrations.scripted import Goal, shorten
 from handful.demonstrations.scripted_stacking import (
     ARRIVED,
@@ -182,7 +182,7 @@ class ClearingBlocksOperator(StackingOperator):
         arrived = (np.linalg.norm(miss[:, :2], axis=1) < ARRIVED) & (np.abs(miss[:, 2]) < ARRIVED)
         patient = self._steps <= 2 * PATIENCE
         gripped = self._gripped(_SQUEEZING_STEPS)
-        opened = finger_positions(snapshot).max(axis=1) < 1.2 * jaco.FINGER_OPEN
+        opened = snapshot.finger_positions.max(axis=1) < 1.2 * jaco.FINGER_OPEN
 
         upright = np.linalg.norm(rotation_error(snapshot.tcp_rotation, super()._rotation()), axis=1) < _UPRIGHT
 
@@ -195,7 +195,7 @@ class ClearingBlocksOperator(StackingOperator):
         self._enter((was == ClearingPhase.SQUEEZE) & closed, ClearingPhase.LIFT)
 
         distances = [np.linalg.norm(snapshot.position(block) - tool, axis=1) for block in (RED, BLUE)]
-        empty = finger_positions(snapshot).min(axis=1) > 0.95 * jaco.FINGER_CLOSED
+        empty = snapshot.finger_positions.min(axis=1) > 0.95 * jaco.FINGER_CLOSED
         lost = (np.maximum(*distances) > _LOST_DISTANCE) | empty
         fallen = (was >= ClearingPhase.INCLINE) & (was < ClearingPhase.PINCH) & ~stacked & ~patient
         failed = (was >= ClearingPhase.PINCH) & lost

@@ -8,7 +8,6 @@ import numpy as np
 
 from handful.demonstrations.grasping import (
     box_heading,
-    finger_positions,
     heading,
     pointing_down,
 )
@@ -74,7 +73,7 @@ class LiftingOperator(PhasedOperator):
             [above, grip, self._grip],
             np.column_stack([self._grip[:, :2], who["lift_height"]]),
         )
-        shaping = np.clip(8.0 * (who["preshape"] - finger_positions(snapshot).max(axis=1)), -1.0, 1.0)
+        shaping = np.clip(8.0 * (who["preshape"] - snapshot.finger_positions.max(axis=1)), -1.0, 1.0)
         fingers = np.where(self.phase >= Phase.CLOSE, 1.0, shaping)
         at_rest = (self.phase == Phase.LIFT) & (snapshot.tcp_position[:, 2] > 0.9 * who["lift_height"])
         return Goal(position, rotation, fingers, at_rest)
@@ -85,13 +84,13 @@ class LiftingOperator(PhasedOperator):
         tool = snapshot.tcp_position
         self._count(snapshot)
         turned = np.abs(aim - heading(snapshot.tcp_rotation)) < who["heading_tolerance"]
-        opened = finger_positions(snapshot).max(axis=1) < _TOO_CLOSED
+        opened = snapshot.finger_positions.max(axis=1) < _TOO_CLOSED
         beside = np.linalg.norm(above[:, :2] - tool[:, :2], axis=1) < who["approach_tolerance"]
         miss = grip - tool
         arrived = (np.linalg.norm(miss[:, :2], axis=1) < _ARRIVED) & (np.abs(miss[:, 2]) < _ARRIVED)
         gripped = self._gripped()
         distance = np.linalg.norm(snapshot.position(BLOCK) - tool, axis=1)
-        empty = finger_positions(snapshot).min(axis=1) > 0.95 * jaco.FINGER_CLOSED
+        empty = snapshot.finger_positions.min(axis=1) > 0.95 * jaco.FINGER_CLOSED
         lost = (distance > _LOST_DISTANCE) | empty
 
         was = self.phase.copy()

@@ -6,7 +6,7 @@ import enum
 
 import numpy as np
 
-from handful.demonstrations.grasping import finger_positions, pointing_down
+from handful.demonstrations.grasping import pointing_down
 from handful.demonstrations.phases import PhasedOperator
 from handful.demonstrations.scripted import Goal
 from handful.geometry import matrix_from_rotation_vector, rotation_error
@@ -85,7 +85,7 @@ class PouringOperator(PhasedOperator):
         places = self._places(snapshot)
         self._move_on(snapshot, places)
         pouring = self.phase == Phase.POUR
-        opening = np.clip(8.0 * (jaco.FINGER_OPEN - 0.2 - finger_positions(snapshot).mean(axis=1)), -1.0, 1.0)
+        opening = np.clip(8.0 * (jaco.FINGER_OPEN - 0.2 - snapshot.finger_positions.mean(axis=1)), -1.0, 1.0)
         return Goal(
             position=places[self.phase, np.arange(self.num_envs)],
             rotation=self._rotation(np.where(pouring, _POURING_TILT, 0.0)),
@@ -133,7 +133,7 @@ class PouringOperator(PhasedOperator):
     def _move_on(self, snapshot: Snapshot, places: np.ndarray) -> None:
         """Change phase where the present one is done or has failed."""
         who = self.personality
-        tool, fingers = snapshot.tcp_position, finger_positions(snapshot)
+        tool, fingers = snapshot.tcp_position, snapshot.finger_positions
         self._count(snapshot)
         miss = np.linalg.norm(places - tool, axis=2)
         level = self._rotation(np.zeros(self.num_envs))

@@ -8,7 +8,6 @@ import numpy as np
 
 from handful.demonstrations.grasping import (
     box_heading,
-    finger_positions,
     heading,
     pointing_down,
 )
@@ -164,7 +163,7 @@ class StackingOperator(PhasedOperator):
 
     def _fingers(self, snapshot: Snapshot) -> np.ndarray:
         """Finger velocity [-1, 1]: to the preshape before a grasp, closed while holding, then open."""
-        shaping = np.clip(8.0 * (self.personality["preshape"] - finger_positions(snapshot).max(axis=1)), -1.0, 1.0)
+        shaping = np.clip(8.0 * (self.personality["preshape"] - snapshot.finger_positions.max(axis=1)), -1.0, 1.0)
         return np.select([self.phase < Phase.CLOSE, self.phase < Phase.LET_GO], [shaping, 1.0], -1.0)
 
     def _at_rest(self, snapshot: Snapshot) -> np.ndarray:
@@ -176,14 +175,14 @@ class StackingOperator(PhasedOperator):
         who, tool, was = self.personality, snapshot.tcp_position, self.phase.copy()
         patient = self._steps <= PATIENCE
         turned = np.abs(wrap(self._heading - heading(snapshot.tcp_rotation))) < who["heading_tolerance"]
-        opened = finger_positions(snapshot).max(axis=1) < _TOO_CLOSED
+        opened = snapshot.finger_positions.max(axis=1) < _TOO_CLOSED
         beside = np.linalg.norm((places[Phase.APPROACH] - tool)[:, :2], axis=1) < who["approach_tolerance"]
         miss = places[Phase.DESCEND] - tool
         arrived = (np.linalg.norm(miss[:, :2], axis=1) < ARRIVED) & (np.abs(miss[:, 2]) < ARRIVED)
         gripped = self._gripped()
         over = np.linalg.norm((places[Phase.CARRY] - tool)[:, :2], axis=1) < self.place_tolerance
         gap = lowest_point(snapshot, RED) - highest_point(snapshot, BLUE)
-        free = finger_positions(snapshot).max(axis=1) < OPEN_FINGERS
+        free = snapshot.finger_positions.max(axis=1) < OPEN_FINGERS
 
         self._enter((was == Phase.APPROACH) & beside & turned & opened, Phase.DESCEND)
         self._enter((was == Phase.DESCEND) & (arrived | ~patient), Phase.CLOSE)
@@ -196,7 +195,7 @@ class StackingOperator(PhasedOperator):
         self._enter((was == Phase.LET_GO) & free, Phase.RETREAT)
 
         distance = np.linalg.norm(snapshot.position(RED) - tool, axis=1)
-        empty = finger_positions(snapshot).min(axis=1) > 0.95 * jaco.FINGER_CLOSED
+        empty = snapshot.finger_positions.min(axis=1) > 0.95 * jaco.FINGER_CLOSED
         holding = (was >= Phase.CLOSE) & (was < Phase.LET_GO)
         failed = holding & ((distance > _LOST_DISTANCE) | empty)
         failed |= (was == Phase.RETREAT) & (self._steps > _SETTLING_STEPS) & ~rests_on(snapshot, RED, BLUE)

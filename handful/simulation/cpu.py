@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from handful.errors import ConfigurationError, DataError
+from handful.errors import ConfigurationError, DataError, check_count
 
 STATE_FIELDS = ("time", "qpos", "qvel", "qacc_warmstart", "ctrl")
 """Fields of a saved state, in order. The solver's warm start belongs to it: without it a replay differs in the last bits."""
@@ -64,8 +64,9 @@ class BatchPhysics:
         Raises:
             ConfigurationError: a count is not positive or the times do not divide.
         """
-        if num_envs < 1:
-            raise ConfigurationError(f"expected at least 1 simulation, got {num_envs}.")
+        check_count("a number of simulations", num_envs)
+        if num_threads is not None:
+            check_count("a number of threads", num_threads)
         num_substeps = round(control_timestep / model.opt.timestep)
         if num_substeps < 1 or abs(num_substeps * model.opt.timestep - control_timestep) > 1e-9:
             raise ConfigurationError(

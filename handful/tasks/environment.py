@@ -102,12 +102,9 @@ class TaskEnvironment:
         self.starts = starts
         self._staggered = staggered
         self.horizon = self.task.horizon if horizon is None else horizon
-        check_count("a number of simulations", num_envs)
         check_count("a seed", seed, at_least=0)
         check_count("the length of an episode in control steps", self.horizon)
         check_count("the size of an image in pixels", image_size)
-        if num_threads is not None:
-            check_count("a number of threads", num_threads)
         self.parameters = self.task.parameters()
         model = compile_task(self.task)
         self.physics = BatchPhysics(
