@@ -98,6 +98,8 @@ class Start:
     """The draw that made this world: object sizes, masses, colours, looks, dynamics."""
     cluster: int
     """Stage of the state, which is the cluster of the curriculum it was drawn from."""
+    max_length: int | None = None
+    """Control steps after which the episode is cut off, by truncation, if its horizon does not come first; None: never."""
 
 
 class StartDistribution(Protocol):
@@ -126,6 +128,8 @@ class TimeStep:
     """The episode ended at its time limit, bool [env]: the value beyond is that of ``final_observation``."""
     stage: np.ndarray
     """Stage of the state that the action led to, int64 [env]."""
+    observed_stage: np.ndarray
+    """Stage of the state in ``observation``, int64 [env]: another than ``stage`` where an episode has just begun."""
     pixels_updated: np.ndarray
     """Whether ``pixels`` holds a new image, bool [env]; always true where an episode has just begun."""
     final_observation: dict[str, np.ndarray] | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from typing import TYPE_CHECKING
 
 import handful
-from handful.errors import ConfigurationError, DataError, unknown_name
+from handful.errors import ConfigurationError, unknown_name
 
 if TYPE_CHECKING:
     from handful.learning.evaluation import Actor
@@ -50,16 +51,46 @@ def find_policy(task: str, name: str | None) -> pathlib.Path | str:
     raise unknown_name("policy", name, [*STAND_INS, *_policies_in(path.parent)])
 
 
-def load_actor(
-    policy: pathlib.Path | str, environment: TaskEnvironment, *, seed: int, loaded: tuple[Policy, PolicyManifest] | None
-) -> Actor:
+@dataclasses.dataclass(frozen=True)
+class FoundPolicy:
+    """What a user meant by a policy, read where it is a file."""
+
+    source: pathlib.Path | str
+    """What `find_policy` found."""
+    network: Policy | None
+    """The policy; None for a stand-in."""
+    manifest: PolicyManifest | None
+    """What its file says of it; None for a stand-in."""
+
+    @property
+    def camera_hz(self) -> int:
+        """The rate of the camera that it is used to [Hz]; a stand-in sees nothing and is shown 5."""
+        from handful.tasks.environment import CONTROL_HZ
+
+        return CONTROL_HZ // self.manifest.camera_period if self.manifest else 5
+
+
+def read_policy(task: str, name: str | None) -> FoundPolicy:
+    """Find a policy, as `find_policy` does, and read it.
+
+    Raises:
+        ConfigurationError: there is nothing of that name.
+        DataError: the file is no policy.
+    """
+    from handful.learning.policy_file import load_policy
+
+    source = find_policy(task, name)
+    network, manifest = (None, None) if source in STAND_INS else load_policy(source)
+    return FoundPolicy(source, network, manifest)
+
+
+def load_actor(policy: FoundPolicy, environment: TaskEnvironment, *, seed: int) -> Actor:
     """The actor for an environment.
 
     Args:
-        policy: What `find_policy` found.
+        policy: Who acts.
         environment: Where it is to act.
         seed: Seed of the stand-ins' draws.
-        loaded: The policy and its manifest, if ``policy`` is a file.
 
     Raises:
         DataError: the policy's observations or actions are not those of the task.
@@ -68,17 +99,14 @@ def load_actor(
     from handful.learning.evaluation import PolicyActor, RandomActor, ZeroActor
     from handful.learning.policy_file import check_policy_fits
 
-    if policy == "zero":
+    if policy.network is not None and policy.manifest is not None:
+        check_policy_fits(policy.manifest, environment.spec)
+        return PolicyActor(policy.network)
+    if policy.source == "zero":
         return ZeroActor(environment.spec)
-    if policy == "random":
+    if policy.source == "random":
         return RandomActor(environment.spec, seed=seed)
-    if policy == "scripted":
-        return ScriptedActor(environment, seed=seed)
-    if loaded is None:
-        raise DataError(f"{policy} was not loaded.")
-    network, manifest = loaded
-    check_policy_fits(manifest, environment.spec)
-    return PolicyActor(network)
+    return ScriptedActor(environment, seed=seed)
 
 
 def _shipped_folder() -> pathlib.Path:

@@ -52,12 +52,11 @@ def run(options: Options) -> None:
     """Evaluate and print."""
     import torch
 
-    from handful.cli.actors import STAND_INS, find_policy, load_actor
+    from handful.cli.actors import load_actor, read_policy
     from handful.cli.filming import FilmedEnvironment
     from handful.learning.evaluation import evaluate_policy
-    from handful.learning.policy_file import load_policy
     from handful.simulation.camera import RENDERERS
-    from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
+    from handful.tasks.environment import TaskEnvironment
     from handful.tasks.registry import make_task
 
     torch.set_num_threads(1)  # the bits of an action depend on it, and one is as fast for a small network
@@ -68,21 +67,18 @@ def run(options: Options) -> None:
     if options.renderer not in RENDERERS:  # which nobody would notice where nobody looks at images
         raise unknown_name("renderer", options.renderer, RENDERERS)
     task = make_task(options.task)
-    policy = find_policy(options.task, options.policy)
-    loaded = None if policy in STAND_INS else load_policy(policy)
-    camera_hz = options.camera_hz
-    if camera_hz is None:
-        camera_hz = CONTROL_HZ // loaded[1].camera_period if loaded else 5
+    policy = read_policy(options.task, options.policy)
+    camera_hz = policy.camera_hz if options.camera_hz is None else options.camera_hz
     environment = TaskEnvironment(
         task,
         num_envs=min(NUM_ENVS, options.num_episodes),
         randomization=options.randomization,
         camera_hz=camera_hz,
         renderer=options.renderer,
-        pixels=loaded is not None or options.video is not None,
+        pixels=policy.network is not None or options.video is not None,
     )
     seed = EVALUATION_SEED + options.seed
-    actor = load_actor(policy, environment, seed=seed, loaded=loaded)
+    actor = load_actor(policy, environment, seed=seed)
     if options.video is None:
         result = evaluate_policy(actor, environment, num_episodes=options.num_episodes, seed=seed)
     else:
@@ -90,10 +86,10 @@ def run(options: Options) -> None:
         with FilmedEnvironment(environment, options.video, num_filmed=num_filmed) as filmed:
             result = evaluate_policy(actor, filmed, num_episodes=options.num_episodes, seed=seed)
     environment.close()
-    training: dict[str, Any] = loaded[1].training if loaded else {}
+    training: dict[str, Any] = policy.manifest.training if policy.manifest else {}
     report = {
         "task": options.task,
-        "policy": str(policy),
+        "policy": str(policy.source),
         "randomization": options.randomization,
         "camera_hz": camera_hz,
         "seed": options.seed,

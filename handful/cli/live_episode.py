@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handful.cli.actors import STAND_INS, find_policy, load_actor
+from handful.cli.actors import FoundPolicy, load_actor, read_policy
 from handful.environment import PIXELS, EpisodeSummary, TimeStep
 from handful.simulation.randomization import parse_level
-from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
+from handful.tasks.environment import TaskEnvironment
 
 if TYPE_CHECKING:
     from handful.tasks.task import Task
@@ -53,7 +52,7 @@ class LiveEpisode:
         """
         self._task = task
         self._level = parse_level(randomization)
-        self._environment, self._policy, self._loaded = self._built(policy)
+        self._environment, self._policy = self._built(policy)
         self.seed = seed
         self.restart()
 
@@ -69,7 +68,7 @@ class LiveEpisode:
 
     @property
     def over(self) -> bool:
-        """Whether the episode has come to its end; the simulation shows its last state."""
+        """Whether the episode has come to its end; the simulation then shows the state before its last step."""
         return self._summary is not None
 
     @property
@@ -94,7 +93,7 @@ class LiveEpisode:
         """
         built = self._built(policy)
         self._environment.close()
-        self._environment, self._policy, self._loaded = built
+        self._environment, self._policy = built
         self.restart()
 
     def restart(self, *, seed: int | None = None, randomization: str | None = None) -> None:
@@ -104,9 +103,10 @@ class LiveEpisode:
         if randomization is not None:
             self._level = parse_level(randomization)
         self._environment.level = self._level
-        self._actor = load_actor(self._policy, self._environment, seed=self.seed, loaded=self._loaded)
+        self._actor = load_actor(self._policy, self._environment, seed=self.seed)
         self._actor.reset(None)
         self._show(self._environment.reset(seeds=[[self.seed]]))
+        self._world = {name: values[0].copy() for name, values in self._environment.worlds.items()}
         self._num_steps, self._reward, self._return = 0, 0.0, 0.0
         self._summary: EpisodeSummary | None = None
 
@@ -120,7 +120,7 @@ class LiveEpisode:
         self._reward = float(time_step.reward[0])
         self._return += self._reward
         if time_step.episodes:
-            # The simulation is in its next episode already; this one's last state is what there is to be seen.
+            # The simulation is in its next episode already: go back to the last state of this one that was shown.
             self._summary = time_step.episodes[0]
             environment.set_worlds(np.array([0]), [self._world], self._state)
         else:
@@ -133,18 +133,15 @@ class LiveEpisode:
     def _show(self, time_step: TimeStep) -> None:
         self._time_step = time_step
         self._state = self._environment.physics.get_state()
-        self._world = {name: values[0].copy() for name, values in self._environment.worlds.items()}
 
-    def _built(self, name: str | None):
-        """A simulation whose camera has the rate that the policy is used to, the policy, and what its file holds."""
-        from handful.learning.policy_file import check_policy_fits, load_policy
+    def _built(self, name: str | None) -> tuple[TaskEnvironment, FoundPolicy]:
+        """A simulation whose camera has the rate that the policy is used to, and the policy."""
+        from handful.learning.policy_file import check_policy_fits
 
-        policy: pathlib.Path | str = find_policy(self._task.name, name)
-        loaded = None if policy in STAND_INS else load_policy(policy)
-        camera_hz = CONTROL_HZ // loaded[1].camera_period if loaded else 5
+        policy = read_policy(self._task.name, name)
         environment = TaskEnvironment(
-            self._task, num_envs=1, randomization=self._level, camera_hz=camera_hz, num_threads=1
+            self._task, num_envs=1, randomization=self._level, camera_hz=policy.camera_hz, num_threads=1
         )
-        if loaded is not None:
-            check_policy_fits(loaded[1], environment.spec)
-        return environment, policy, loaded
+        if policy.manifest is not None:
+            check_policy_fits(policy.manifest, environment.spec)
+        return environment, policy

@@ -32,6 +32,7 @@ ANY_NUMBER = {"policy.initial-log-std"}
 
 MAY_BE_INFINITE = {
     "curriculum.cut-after-success",
+    "curriculum.max-seconds",
     "ppo.kl-stop-factor",
     "ppo.max-grad-norm",
     "discriminator.reward-clip",
@@ -44,8 +45,16 @@ class CurriculumConfig:
     """Where training episodes begin, and which part of the demonstrations counts (paper, section III-B)."""
 
     random_start_probability: float = 0.5
-    """Probability of a random start, else a state of a demonstration (eps, not stated in the paper; ours). 1 switches the
-    curriculum off."""
+    """Share of the control steps that belong to episodes from random starts, the others to episodes from states of
+    demonstrations; where all episodes are equally long, the probability of a random start (eps, not stated in the paper;
+    ours). 1 switches the curriculum off."""
+    clusters: str = "states"
+    """How a demonstration's state is drawn: ``stages`` draws a stage uniformly, then one of its states (paper); ``states``
+    draws all alike (ours: three of pouring's five stages last a quarter of a second each, with nothing left to learn)."""
+    max_seconds: float = 5.0
+    """Longest episode from a demonstration's state [s]; the value function stands in for what would follow. A whole episode
+    of a long task spends most of its time where its beginning had gone wrong (ours; infinite: the horizon, as in the
+    paper)."""
     include_solved: bool = False
     """Whether episodes may begin in the solved stage too, where nothing is left to be learned."""
     cut_after_success: float = 1.0

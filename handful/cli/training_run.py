@@ -12,16 +12,21 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import pathlib
-import signal
 import time
 from collections.abc import Callable
-from types import FrameType
-from typing import Any
 
 from handful.cli.config_file import read_config, write_config
+from handful.cli.interruption import Interruption
 from handful.cli.run_config import RunConfig
-from handful.demonstrations.curriculum import DemonstrationStarts, expert_data, mean_demonstration_return
+from handful.demonstrations.curriculum import (
+    CLUSTERS,
+    DemonstrationStarts,
+    expert_data,
+    mean_demonstration_return,
+    start_probability,
+)
 from handful.demonstrations.dataset import load_demonstrations
 from handful.errors import ConfigurationError, DataError, StorageError, TrainingError, unknown_name
 from handful.learning.checkpoint import load_checkpoint, save_checkpoint
@@ -34,6 +39,7 @@ from handful.profiling import span
 from handful.simulation.camera import RENDERERS
 from handful.simulation.randomization import parse_level
 from handful.tasks.environment import CAMERA_RATES, TaskEnvironment
+from handful.tasks.registry import make_task
 
 CONFIG, CHECKPOINT, POLICY, DEMONSTRATIONS, METRICS, REPLAY = (
     "config.json",
@@ -130,7 +136,7 @@ class TrainingRun:
         names = metric_names(self.environment.spec)
         saved_at = time.monotonic()
         with (
-            _Interruption() as interruption,
+            Interruption() as interruption,
             contextlib.closing(MetricsWriter(self.folder, names, resume_after=self.trainer.iteration)) as writer,
         ):
             while not self.spent(minutes, num_steps) and not interruption.requested:
@@ -200,9 +206,16 @@ class TrainingRun:
         curriculum = self.config.curriculum
         if curriculum.random_start_probability >= 1.0:
             return None
+        seconds, max_length = curriculum.max_seconds, None
+        if not math.isinf(seconds):
+            max_length = max(1, round(seconds / self.demonstrations.control_timestep))
+        horizon = make_task(self.task).horizon
+        share = curriculum.random_start_probability
         return DemonstrationStarts(
             self.demonstrations,
-            random_start_probability=curriculum.random_start_probability,
+            random_start_probability=start_probability(share, horizon=horizon, max_length=max_length),
+            clusters=curriculum.clusters,
+            max_length=max_length,
             include_solved=curriculum.include_solved,
             cut_after_success_s=curriculum.cut_after_success,
         )
@@ -255,6 +268,8 @@ def check_settings(config: RunConfig) -> None:
         raise ConfigurationError(f"unknown camera rate {config.camera_hz} Hz; the choices are: {choices}.")
     if config.renderer not in RENDERERS:
         raise unknown_name("renderer", config.renderer, RENDERERS)
+    if config.curriculum.clusters not in CLUSTERS:
+        raise unknown_name("way to draw demonstration states", config.curriculum.clusters, CLUSTERS)
 
 
 def check_new(folder: pathlib.Path) -> None:
@@ -267,27 +282,6 @@ def check_new(folder: pathlib.Path) -> None:
         raise ConfigurationError(
             f"{folder} holds a run already: go on with it by --resume {folder}, or name another folder by --run."
         )
-
-
-class _Interruption:
-    """Ctrl-C asks for an end after the present iteration; a second one ends at once."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._previous: Any = None
-
-    def __enter__(self) -> _Interruption:
-        self._previous = [(number, signal.signal(number, self._request)) for number in (signal.SIGINT, signal.SIGTERM)]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous:
-            signal.signal(number, handler)
-
-    def _request(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
 
 
 def _digest(path: pathlib.Path) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from handful.cli.interruption import Interruption
 from handful.errors import ConfigurationError, HandfulError
 
 LOOPBACK = "127.0.0.1"
@@ -58,9 +59,9 @@ def run(options: Options) -> None:
         raise ConfigurationError(f"cannot listen on {options.host}: {error.strerror or error}.") from error
     try:
         _add_controls(page, live, options, actors, first)
-        print(f"{options.task} is to be seen at {page.url} (Ctrl-C ends).", flush=True)
-        _serve(page, live)
-    except KeyboardInterrupt:
+        with Interruption() as interruption:
+            print(f"{options.task} is to be seen at {page.url} (Ctrl-C ends).", flush=True)
+            _serve(page, live, interruption)
         print()
     finally:
         page.close()
@@ -109,12 +110,12 @@ def _add_controls(page, live, options: Options, actors: dict[str, str | None], f
     )
 
 
-def _serve(page, live) -> None:
-    """Step and show, at the speed that the visitor chose, and do what the visitor asks for in between."""
+def _serve(page, live, interruption: Interruption) -> None:
+    """Step and show, at the speed that the visitor chose, and do what the visitor asks for in between, until Ctrl-C."""
     timestep = live.environment.spec.control_timestep
     due = time.monotonic()
     ended: float | None = None
-    while True:
+    while not interruption.requested:  # an exception in the midst of a message to the page can leave its locks held
         while not page.requests.empty():
             try:
                 page.requests.get()()

@@ -7,15 +7,17 @@ import dataclasses
 import numpy as np
 
 from handful.environment import OBJECT_FEATURES, Start
-from handful.errors import ConfigurationError
+from handful.errors import ConfigurationError, unknown_name
 from handful.trajectory import Demonstrations, Trajectory
+
+CLUSTERS = ("states", "stages")
+"""How a demonstration state can be drawn."""
 
 
 class DemonstrationStarts:
     """Where training episodes begin (paper, section III-B, "Demonstration as a curriculum").
 
-    With probability eps a random start of the task; else a stage drawn uniformly among those that the demonstrations
-    contain, then one of its states uniformly, in the world of its own demonstration.
+    With some probability a random start of the task, else a state of a demonstration, in that demonstration's world.
     """
 
     def __init__(
@@ -23,20 +25,28 @@ class DemonstrationStarts:
         demonstrations: Demonstrations,
         *,
         random_start_probability: float = 0.5,
+        clusters: str = "states",
         include_solved: bool = False,
         cut_after_success_s: float = 1.0,
+        max_length: int | None = None,
     ) -> None:
         """Gather the states by stage.
 
         Args:
             demonstrations: Whose states to begin from.
             random_start_probability: eps (ours; the paper does not state it). At 1 the curriculum is off.
+            clusters: How a state is drawn: ``stages`` draws a stage uniformly among those that the demonstrations
+                contain, then one of its states (paper); ``states`` draws all states alike, and so each stage as often as
+                it takes time.
             include_solved: Whether to begin in the top stage too, where nothing is left to be learned but to hold on.
             cut_after_success_s: How long after success a demonstration still counts [s].
+            max_length: Control steps after which an episode from a demonstration's state is cut off; None: never.
 
         Raises:
-            ConfigurationError: not a probability, a negative time, or no stage is left to begin from.
+            ConfigurationError: not a probability, a negative time, no such clusters, or no stage is left to begin from.
         """
+        if clusters not in CLUSTERS:
+            raise unknown_name("way to draw demonstration states", clusters, CLUSTERS)
         if not 0.0 <= random_start_probability <= 1.0:
             raise ConfigurationError(
                 f"expected a probability of random starts between 0 and 1, got {random_start_probability}."
@@ -55,6 +65,9 @@ class DemonstrationStarts:
             if where:
                 self.clusters[stage] = np.asarray(where, np.int64)
         self._stages = np.asarray(list(self.clusters), np.int64)
+        sizes = np.array([len(states) if clusters == "states" else 1 for states in self.clusters.values()])
+        self._shares = sizes / sizes.sum()
+        self._max_length = max_length
         if not len(self._stages) and random_start_probability < 1.0:
             raise ConfigurationError("the demonstrations hold no state to begin from: include the solved stage.")
 
@@ -62,10 +75,22 @@ class DemonstrationStarts:
         """Draw one start; None means a random start of the task."""
         if generator.random() < self._random_start_probability:
             return None
-        stage = int(generator.choice(self._stages))
+        stage = int(generator.choice(self._stages, p=self._shares))
         number, step = generator.choice(self.clusters[stage])
         trajectory = self._trajectories[number]
-        return Start(state=trajectory.states[step], world=trajectory.world, cluster=stage)
+        return Start(trajectory.states[step], trajectory.world, cluster=stage, max_length=self._max_length)
+
+
+def start_probability(share: float, *, horizon: int, max_length: int | None) -> float:
+    """With which probability an episode must begin in a random start for those episodes to make up a share of all steps.
+
+    Args:
+        share: The share of the control steps, from 0 to 1.
+        horizon: Length of the episodes from random starts [control steps].
+        max_length: Length at which those from demonstration states are cut off [control steps]; None: at the horizon.
+    """
+    random, other = share / horizon, (1.0 - share) / min(horizon, max_length or horizon)
+    return random / (random + other)
 
 
 def cut_after_success(trajectory: Trajectory, seconds: float, control_timestep: float) -> Trajectory:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+FULL_GROUP = 64
+"""Steps from which a group counts for itself; smaller ones lean on the whole batch for what is missing (ours)."""
 
 
 def generalized_advantage(
@@ -52,3 +55,28 @@ def generalized_advantage(
         accumulated = delta[t] + decay[t] * accumulated
         advantage[t] = accumulated
     return advantage
+
+
+def standardized(advantage: Float[Tensor, "time env"], group: Int[Tensor, "time env"]) -> Float[Tensor, "time env"]:
+    """Advantages less the mean, by the standard deviation, of their group.
+
+        (A - m) / s,  m = (n m_g + (N - n) m_all) / N,  s^2 = (n s_g^2 + (N - n) s_all^2) / N
+
+    with n the group's size and N the larger of n and `FULL_GROUP`.
+
+    Args:
+        advantage: A of each step.
+        group: Number of its group, at least 0: all alike for one mean and deviation over the batch.
+    """
+    groups = group.flatten()
+    count = torch.bincount(groups).to(advantage.dtype)
+    full = count.clamp(min=FULL_GROUP)
+
+    def mean_of(values: Tensor) -> Tensor:
+        """By group, leaning on all."""
+        sums = torch.zeros_like(count).index_add_(0, groups, values.flatten())
+        return (sums + (full - count) * values.mean()) / full
+
+    mean = mean_of(advantage)
+    centred = advantage - mean[group]
+    return centred / (mean_of(centred.square()).sqrt()[group] + 1e-8)

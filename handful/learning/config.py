@@ -70,6 +70,10 @@ class PPOConfig:
     auxiliary_weight: float = 1.0
     """Weight of the squared error of the predicted object positions, in their standard deviations; 0 switches it off (ours:
     block lifting's error fell from 1.8 to 1.4 cm within 0.3 M steps when the weight went from 0.1 to 1)."""
+    advantage_scale: Literal["stage", "batch"] = "stage"
+    """Over which steps advantages are scaled to mean 0 and deviation 1: over those in the same stage of the task, or over
+    the whole batch. Late stages pay a hundred times what early ones do, and so do their errors of value, which drown what
+    is to be learned early (ours)."""
     max_grad_norm: float = 0.5
     """Bound on the norm of each network's gradient (ours)."""
 
@@ -81,6 +85,10 @@ class PPOConfig:
         """
         if self.objective not in ("kl", "clip"):
             raise ConfigurationError(f"unknown objective '{self.objective}'; the choices are: kl, clip.")
+        if self.advantage_scale not in ("stage", "batch"):
+            raise ConfigurationError(
+                f"unknown advantage scale '{self.advantage_scale}'; the choices are: stage, batch."
+            )
         for name in ("discount", "gae_lambda"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigurationError(f"{name} must lie in [0, 1], got {getattr(self, name)}.")

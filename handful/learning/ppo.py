@@ -14,6 +14,7 @@ from torch import Tensor
 from handful.environment import StateTree
 from handful.errors import TrainingError
 from handful.learning import gaussian
+from handful.learning.advantage import standardized
 from handful.learning.config import PPOConfig
 from handful.learning.networks import Policy, ValueFunction
 from handful.learning.rollout import Rollout
@@ -142,7 +143,8 @@ class PPO:
         kl_target = self.config.kl_target * decay
         for group in self.policy_optimizer.param_groups:
             group["lr"] = self.config.learning_rate * decay
-        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        groups = rollout.stage if self.config.advantage_scale == "stage" else torch.zeros_like(rollout.stage)
+        advantage = standardized(advantage, groups)
         self.policy.position_normalizer.update(rollout.frame_positions)
         self.value_function.return_normalizer.update(value_target[..., None])
         totals = _Mean()

@@ -42,6 +42,8 @@ class Rollout:
     """The frame seen at each step."""
     proprioception: Float[Tensor, "time env proprioception"]
     """As observed before the action."""
+    stage: Int[Tensor, "time env"]
+    """Stage of the task before the action."""
     episode_start: Bool[Tensor, "time env"]
     """Where an episode begins with this observation."""
     initial_state: RecurrentState
@@ -92,6 +94,7 @@ class Rollout:
 
 _PER_STEP = (
     "proprioception",
+    "stage",
     "episode_start",
     "action",
     "mean",
@@ -164,7 +167,7 @@ class RolloutCollector:
                 if t > 0:
                     self._update_features(policy, features)
                 with span("log"):
-                    log.observe(t, observation, self._episode_start)
+                    log.observe(t, self._step, self._episode_start)
                 with span("act"):
                     means[t], self._state = policy.act(
                         features,
@@ -179,7 +182,7 @@ class RolloutCollector:
                 with span("log"):
                     log.react(t, self._step)
                 self._episode_start = self._step.done.copy()
-        log.observe(self._num_steps, self._step.observation, self._episode_start)
+        log.observe(self._num_steps, self._step, self._episode_start)
         updated = self._step.pixels_updated
         self._held_positions = np.where(updated[:, None], self._step.observation[OBJECT_POSITIONS], log.held_positions)
         # Tensors of the inference mode could not take part in a backward pass: copy.
@@ -254,6 +257,7 @@ class _Log:
         self.arrays: dict[str, np.ndarray] = {
             "frame_index": np.zeros(shape, dtype=np.int64),
             "proprioception": np.zeros((*shape, size(PROPRIOCEPTION)), dtype=np.float32),
+            "stage": np.zeros(shape, dtype=np.int64),
             "episode_start": np.zeros(shape, dtype=bool),
             "physical_state": np.zeros((num_steps + 1, num_envs, size(PHYSICAL_STATE)), dtype=np.float32),
             "final_physical_state": np.zeros((*shape, size(PHYSICAL_STATE)), dtype=np.float32),
@@ -290,12 +294,13 @@ class _Log:
         self._current[envs] = np.arange(begin, end)
         self._num_frames = end
 
-    def observe(self, t: int, observation: dict[str, np.ndarray], episode_start: np.ndarray) -> None:
+    def observe(self, t: int, step: TimeStep, episode_start: np.ndarray) -> None:
         """Log what is known before action t; after the last action, the physical state alone."""
-        arrays = self.arrays
+        arrays, observation = self.arrays, step.observation
         arrays["physical_state"][t] = observation[PHYSICAL_STATE]
         if t < len(arrays["frame_index"]):
             arrays["proprioception"][t] = observation[PROPRIOCEPTION]
+            arrays["stage"][t] = step.observed_stage
             arrays["episode_start"][t] = episode_start
             arrays["frame_index"][t] = self._current
 

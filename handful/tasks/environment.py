@@ -188,6 +188,7 @@ class TaskEnvironment:
             episodes = [self._episodes.summary(int(i), diverged=bool(diverged[i])) for i in whole]
             with span("begin episodes"):
                 self._begin_episodes(done)
+        observed_stage = self.task.stage(self.snapshot) if len(done) else stage
         pixels_updated = self._look(self._due)
         with span("observe"):
             self._observation = self._observe()
@@ -197,6 +198,7 @@ class TaskEnvironment:
             terminated=diverged,
             truncated=truncated,
             stage=stage,
+            observed_stage=observed_stage,
             pixels_updated=pixels_updated,
             final_observation=final_observation,
             episodes=episodes,
@@ -317,7 +319,8 @@ class TaskEnvironment:
         if not drawn.all():
             states = np.stack([start.state for start in begins if start is not None])
             self.physics.set_state(ids[~drawn], states)
-        self._episodes.begin(ids, random_start=drawn)
+        max_lengths = [start.max_length if start is not None else None for start in begins]
+        self._episodes.begin(ids, random_start=drawn, max_lengths=max_lengths)
 
     def _apply_worlds(self, ids: np.ndarray, worlds: Sequence[World]) -> None:
         stacked = stack_worlds(worlds)
@@ -376,11 +379,13 @@ class TaskEnvironment:
         """The time step after a reset or a load: an observation, no reward yet."""
         self._observation = self._observe()
         nothing = np.zeros(self.num_envs, bool)
+        stage = self.task.stage(self.snapshot)
         return TimeStep(
             observation=dict(self._observation),
             reward=np.zeros(self.num_envs, np.float32),
             terminated=nothing,
             truncated=nothing.copy(),
-            stage=self.task.stage(self.snapshot),
+            stage=stage,
+            observed_stage=stage,
             pixels_updated=pixels_updated,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from handful.environment import EpisodeSummary
@@ -27,6 +29,7 @@ class EpisodeCounters:
         self._sustained_steps = sustained_steps
         self.length = np.zeros(num_envs, np.int64)
         """Control steps since the episode began, [env]."""
+        self._max_length = np.full(num_envs, horizon)
         self._steps_held = np.zeros(num_envs, np.int64)
         self._highest_stage = np.zeros(num_envs, np.int64)
         self._final_stage = np.zeros(num_envs, np.int64)
@@ -37,28 +40,35 @@ class EpisodeCounters:
 
     @property
     def over(self) -> np.ndarray:
-        """Whether the horizon is reached, bool [env]."""
-        return self.length >= self._horizon
+        """Whether the horizon is reached or the episode is to be cut off, bool [env]."""
+        return self.length >= self._max_length
 
     @property
     def time_left(self) -> np.ndarray:
         """Share of the horizon that is left, [env]."""
         return 1.0 - self.length / self._horizon
 
-    def begin(self, ids: np.ndarray, *, random_start: np.ndarray) -> None:
-        """Begin new episodes in the simulations ``ids``, from random starts or not, bool [len(ids)]."""
+    def begin(self, ids: np.ndarray, *, random_start: np.ndarray, max_lengths: Sequence[int | None]) -> None:
+        """Begin new episodes in the simulations ``ids``.
+
+        Args:
+            ids: The simulations.
+            random_start: Whether each begins in a random start, bool [len(ids)].
+            max_lengths: After how many control steps each is cut off; None for the horizon.
+        """
         for counter in (self.length, self._steps_held, self._highest_stage, self._final_stage, self._return):
             counter[ids] = 0
         self.shortened[ids] = False
         self._random_start[ids] = random_start
+        self._max_length[ids] = [min(self._horizon, length or self._horizon) for length in max_lengths]
 
     def stagger(self, camera_period: int) -> None:
-        """Count a part of the episodes that have just begun as gone: spread over the horizon, in step with the camera.
+        """Count a part of the episodes that have just begun as gone: spread over their length, in step with the camera.
 
         A few groups mix moments well enough, and their resets come in batches, which cost less than one by one.
         """
         share = np.arange(len(self.length)) % NUM_STAGGERED_GROUPS / NUM_STAGGERED_GROUPS
-        self.length[:] = (share * self._horizon / camera_period).astype(np.int64) * camera_period
+        self.length[:] = (share * self._max_length / camera_period).astype(np.int64) * camera_period
         self.shortened[:] = self.length > 0
 
     def count(self, stage: np.ndarray, reward: np.ndarray) -> None:
@@ -76,7 +86,9 @@ class EpisodeCounters:
             task_return=float(self._return[env]),
             length=int(self.length[env]),
             random_start=bool(self._random_start[env]),
-            success=bool(self._steps_held[env] >= self._sustained_steps) and not diverged,
+            success=bool(
+                self._steps_held[env] >= self._sustained_steps and self.length[env] >= self._horizon and not diverged
+            ),
             highest_stage=int(self._highest_stage[env]),
             final_stage=int(self._final_stage[env]),
             diverged=diverged,
@@ -100,4 +112,5 @@ class EpisodeCounters:
             ("return", self._return),
             ("random_start", self._random_start),
             ("shortened", self.shortened),
+            ("max_length", self._max_length),
         ]

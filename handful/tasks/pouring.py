@@ -61,6 +61,7 @@ class Pouring(Task):
         *(f"mug_{axis}" for axis in "xyz"),
         *(f"mug_up_{axis}" for axis in "xyz"),
         *(f"tcp_to_mug_{axis}" for axis in "xyz"),
+        *(f"hand_forward_{axis}" for axis in "xyz"),
         *(f"mug_to_box_{axis}" for axis in "xyz"),
     )
     object_position_names = tuple(f"mug_{axis}" for axis in "xyz")
@@ -185,8 +186,11 @@ class Pouring(Task):
         return offset @ snapshot.rotation(body)
 
     def object_features(self, snapshot: Snapshot) -> np.ndarray:
+        """Mug, hand to mug, mug to box; the hand with where its fingers point, as a mug is held from the side."""
         mug, up = snapshot.known_position(MUG), snapshot.rotation(MUG)[:, :, 2]
-        return np.concatenate([mug, up, mug - snapshot.tcp_position, snapshot.known_position(BOX) - mug], axis=1)
+        forward = snapshot.tcp_rotation[:, :, 2]
+        to_box = snapshot.known_position(BOX) - mug
+        return np.concatenate([mug, up, mug - snapshot.tcp_position, forward, to_box], axis=1)
 
     def object_positions(self, snapshot: Snapshot) -> np.ndarray:
         return snapshot.known_position(MUG)

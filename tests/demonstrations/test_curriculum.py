@@ -13,8 +13,9 @@ from handful.demonstrations.curriculum import (
     demonstration_returns,
     expert_data,
     mean_demonstration_return,
+    start_probability,
 )
-from handful.environment import OBJECT_FEATURES
+from handful.environment import OBJECT_FEATURES, PHYSICAL_STATE
 from handful.errors import ConfigurationError, DataError
 from handful.trajectory import Demonstrations, Trajectory
 
@@ -54,8 +55,10 @@ def test_random_starts_come_with_their_probability(probability):
 
 
 @pytest.mark.parametrize(("include_solved", "clusters"), [(False, {0, 1}), (True, {0, 1, 2})])
-def test_clusters_are_drawn_uniformly_whatever_their_sizes(include_solved, clusters):
-    starts = DemonstrationStarts(_demonstrations(), random_start_probability=0.0, include_solved=include_solved)
+def test_stages_are_drawn_uniformly_whatever_their_sizes(include_solved, clusters):
+    starts = DemonstrationStarts(
+        _demonstrations(), random_start_probability=0.0, clusters="stages", include_solved=include_solved
+    )
     drawn = _draw(starts)
     count = collections.Counter(start.cluster for start in drawn)
     assert set(count) == clusters
@@ -73,6 +76,51 @@ def test_within_a_cluster_every_state_is_as_likely_and_keeps_its_world():
         assert (start.state[0] >= 1000) == (start.world["offset"] == 1000.0)
 
 
+def test_states_are_drawn_uniformly_whatever_their_stage():
+    drawn = _draw(DemonstrationStarts(_demonstrations(), random_start_probability=0.0), 8000)
+    count = collections.Counter((start.cluster, float(start.state[0])) for start in drawn)
+    assert len(count) == 30 + 6 + 10
+    assert max(count.values()) < 2.0 * min(count.values())  # about 174 each
+
+
+@pytest.mark.parametrize(
+    ("share", "horizon", "max_length", "probability"),
+    [
+        (0.5, 100, None, 0.5),
+        (0.5, 100, 900, 0.5),  # cut off at the horizon at the latest
+        (0.5, 500, 100, 1 / 6),  # one episode of 500 steps for five of 100
+        (0.0, 500, 100, 0.0),
+        (1.0, 500, 100, 1.0),
+    ],
+)
+def test_random_starts_get_their_share_of_the_steps(share, horizon, max_length, probability):
+    assert start_probability(share, horizon=horizon, max_length=max_length) == pytest.approx(probability)
+
+
+def test_an_episode_from_a_demonstration_is_cut_off_and_one_from_a_random_start_is_not(demonstrations):
+    starts = DemonstrationStarts(demonstrations, random_start_probability=0.5, max_length=7)
+    environment = make_environment(num_envs=8, starts=starts, horizon=20)
+    step = environment.reset()
+    lengths = np.zeros(8, int)
+    episodes = []
+    for _ in range(60):
+        step = environment.step(np.zeros((8, 9)))
+        lengths += 1
+        assert not step.terminated.any()
+        for episode in step.episodes:
+            assert step.truncated[episode.env]
+            assert episode.length == lengths[episode.env] == (20 if episode.random_start else 7)
+            assert episode.random_start or not episode.success
+            np.testing.assert_allclose(  # it is cut off, and not the end of its time
+                step.final_observation[PHYSICAL_STATE][episode.env, -1], 1 - episode.length / 20, atol=1e-6
+            )
+        lengths[step.done] = 0
+        episodes += step.episodes
+        expected = np.where(step.done, environment.task.stage(environment.snapshot), step.stage)
+        np.testing.assert_array_equal(step.observed_stage, expected)
+    assert len({episode.random_start for episode in episodes}) == 2
+
+
 def test_solved_starts_end_the_chosen_time_after_success():
     starts = DemonstrationStarts(
         _demonstrations(), random_start_probability=0.0, include_solved=True, cut_after_success_s=0.5
@@ -88,6 +136,8 @@ def test_demonstrations_with_nothing_to_begin_from_are_refused():
         DemonstrationStarts(demonstrations)
     with pytest.raises(ConfigurationError, match="between 0 and 1"):
         DemonstrationStarts(demonstrations, random_start_probability=1.5)
+    with pytest.raises(ConfigurationError, match="did you mean 'stages'"):
+        DemonstrationStarts(_demonstrations(), clusters="stage")
 
 
 @pytest.mark.parametrize(("seconds", "length"), [(0.0, 36), (1.0, 56), (9.0, 80), (math.inf, 80)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from handful.learning.advantage import generalized_advantage
+from handful.learning.advantage import generalized_advantage, standardized
 
 
 def column(*values, dtype=torch.float64):
@@ -87,3 +87,31 @@ def test_random_rollouts_equal_the_definition_for_each_simulation_alone(gae_lamb
                 if terminated[i, env] or truncated[i, env]:
                     break
             assert result[t, env] == pytest.approx(expected, abs=1e-12)
+
+
+def test_each_large_group_of_advantages_is_scaled_by_itself():
+    generator = torch.Generator().manual_seed(0)
+    group = torch.randint(0, 3, (200, 8), generator=generator)
+    scales, means = torch.tensor([0.01, 1.0, 300.0]), torch.tensor([0.5, 0.0, -40.0])
+    advantage = torch.randn(group.shape, generator=generator) * scales[group] + means[group]
+    result = standardized(advantage, group)
+    for each in range(3):
+        of_group = result[group == each]
+        assert abs(float(of_group.mean())) < 1e-4
+        assert float(of_group.std(correction=0)) == pytest.approx(1.0, abs=1e-4)
+    one = standardized(advantage, torch.zeros_like(group))
+    torch.testing.assert_close(one, (advantage - advantage.mean()) / advantage.std(correction=0))
+
+
+def test_a_small_group_of_advantages_leans_on_the_batch():
+    group = torch.zeros(1000, 1, dtype=torch.int64)
+    group[:16] = 1
+    advantage = torch.linspace(-1.0, 1.0, 1000)[:, None]
+    result = standardized(advantage, group)
+    # By hand: 16 steps of the group count for a quarter of FULL_GROUP, the batch for the rest.
+    mean = 0.25 * float(advantage[:16].mean()) + 0.75 * float(advantage.mean())
+    centred = torch.cat([advantage[:16] - mean, advantage[16:] - advantage[16:].mean()])
+    variance = 0.25 * float(centred[:16].square().mean()) + 0.75 * float(centred.square().mean())
+    torch.testing.assert_close(result[:16], (advantage[:16] - mean) / variance**0.5)
+    single = torch.tensor([[3.0], [1.0], [1.0]])
+    assert torch.isfinite(standardized(single, torch.tensor([[1], [0], [0]]))).all()

@@ -78,6 +78,7 @@ def test_a_policy_forgets_at_the_right_simulation_and_holds_the_image_between_fr
                 terminated=step.terminated[one],
                 truncated=step.truncated[one],
                 stage=step.stage[one],
+                observed_stage=step.observed_stage[one],
                 pixels_updated=step.pixels_updated[one],
             )
             if step.done[env]:

@@ -176,6 +176,7 @@ class ToyEnvironment:
             terminated=nobody,
             truncated=nobody.copy(),
             stage=self._stage(),
+            observed_stage=self._stage(),
             pixels_updated=pixels_updated.copy(),
         )
 
