@@ -98,6 +98,24 @@ class Demonstrations:
         return len(self.trajectories)
 
 
+@dataclasses.dataclass(frozen=True)
+class ExpertSequences:
+    """Demonstrations as a policy would have seen them, side by side, with steps to spare after the shorter ones."""
+
+    frames: np.ndarray
+    """Every image once, uint8 [frame, height, width, channel]."""
+    frame_positions: np.ndarray
+    """Object positions when the image was taken [m], float32 [frame, coordinate]."""
+    frame_index: np.ndarray
+    """The frame seen at each step, int64 [time, episode]."""
+    proprioception: np.ndarray
+    """As observed before the action, float32 [time, episode, entry]."""
+    action: np.ndarray
+    """What the demonstrator did, float32 [time, episode, action]."""
+    taken: np.ndarray
+    """Which steps there are, bool [time, episode]."""
+
+
 def _first_bad_row(values: np.ndarray) -> str:
     """Which row of an array is the first with a number that is not finite, in words; nothing for a scalar."""
     if np.ndim(values) == 0:

@@ -113,6 +113,9 @@ class LiveTable:
         expert = shown("discriminator_accuracy_expert", "{:.0%} of demonstrations")
         policy = shown("discriminator_accuracy_policy", "{:.0%} of the policy")
         rows = {
+            "copying the demonstrations": joined(
+                ", ", shown("cloning_epoch", "pass {:.0f}"), shown("cloning_error", "actions off by {:.3f}")
+            ),
             "steps": shown("steps", "{:,.0f}"),
             "steps/s": shown("steps_per_second", "{:,.0f}"),
             "elapsed": clock_text(metrics["seconds"]) if _known(metrics.get("seconds")) else None,

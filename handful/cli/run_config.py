@@ -24,10 +24,15 @@ MAY_BE_ZERO = {
     "ppo.auxiliary-weight",
     "discriminator.gradient-penalty",
     "discriminator.replay-size",
+    "cloning.epochs",
+    "cloning.auxiliary-weight",
+    "cloning.image-shift",
+    "cloning.weight",
+    "cloning.warmup-steps",
 }
 """Numbers that may be 0 and not less. All others must be above 0, but for `ANY_NUMBER`."""
 
-ANY_NUMBER = {"policy.initial-log-std"}
+ANY_NUMBER = {"policy.initial-log-std", "cloning.minimum-log-std"}
 """Numbers of either sign."""
 
 MAY_BE_INFINITE = {

@@ -16,6 +16,7 @@ import math
 import pathlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 from handful.cli.config_file import read_config, write_config
 from handful.cli.interruption import Interruption
@@ -28,6 +29,7 @@ from handful.demonstrations.curriculum import (
     start_probability,
 )
 from handful.demonstrations.dataset import load_demonstrations
+from handful.demonstrations.sequences import expert_sequences
 from handful.errors import ConfigurationError, DataError, StorageError, TrainingError, unknown_name
 from handful.learning.checkpoint import load_checkpoint, save_checkpoint
 from handful.learning.gail import ExpertData
@@ -40,6 +42,7 @@ from handful.simulation.camera import RENDERERS
 from handful.simulation.randomization import parse_level
 from handful.tasks.environment import CAMERA_RATES, TaskEnvironment
 from handful.tasks.registry import make_task
+from handful.trajectory import ExpertSequences
 
 CONFIG, CHECKPOINT, POLICY, DEMONSTRATIONS, METRICS, REPLAY = (
     "config.json",
@@ -50,6 +53,9 @@ CONFIG, CHECKPOINT, POLICY, DEMONSTRATIONS, METRICS, REPLAY = (
     "failure",
 )
 """Names of a run's files."""
+
+CLONING_ENVS = 32
+"""Simulations in which the states of demonstrations are looked at."""
 
 
 class TrainingRun:
@@ -78,21 +84,13 @@ class TrainingRun:
         torch.set_num_threads(config.torch_threads)
         self.demonstrations = load_demonstrations(demonstrations, task, pixels=False)
         self._demonstrations_digest = _digest(demonstrations)
-        self.environment = TaskEnvironment(
-            task,
-            num_envs=config.num_envs,
-            randomization=config.randomization,
-            camera_hz=config.camera_hz,
-            renderer=config.renderer,
-            starts=self._starts(),
-            num_threads=config.num_threads,
-            staggered=True,
-        )
+        self.environment = self._environment(num_envs=config.num_envs, starts=self._starts(), staggered=True)
         features, actions = expert_data(self.demonstrations, config.curriculum.cut_after_success)
         self.trainer = Trainer(
             config.trainer,
             self.environment,
             ExpertData(features, actions),
+            sequences=self._sequences(),
             num_threads=self.environment.physics.num_threads,
         )
         if resume:
@@ -122,7 +120,7 @@ class TrainingRun:
         Args:
             minutes: Budget of training time, counted from the start of the run [min]; None is no bound.
             num_steps: Budget of control steps, counted from the start of the run; None is no bound.
-            on_iteration: Called with each iteration's metrics.
+            on_iteration: Called with each iteration's metrics, and with those of each pass of cloning.
             checkpoint_seconds: Time between two checkpoints [s].
 
         Returns:
@@ -133,13 +131,15 @@ class TrainingRun:
         """
         if self.spent(minutes, num_steps):
             return True
+        if self._to_be_cloned and not self._clone(on_iteration):
+            return False
         names = metric_names(self.environment.spec)
         saved_at = time.monotonic()
         with (
             Interruption() as interruption,
             contextlib.closing(MetricsWriter(self.folder, names, resume_after=self.trainer.iteration)) as writer,
         ):
-            while not self.spent(minutes, num_steps) and not interruption.requested:
+            while (self.trainer.iteration == 0 or not self.spent(minutes, num_steps)) and not interruption.requested:
                 try:
                     metrics = self.trainer.iterate()
                 except TrainingError as error:
@@ -158,6 +158,21 @@ class TrainingRun:
         """Whether one of the budgets, as `train` takes them, is used up."""
         out_of_time = minutes is not None and self.trainer.seconds >= 60.0 * minutes
         return out_of_time or (num_steps is not None and self.trainer.steps >= num_steps)
+
+    @property
+    def _to_be_cloned(self) -> bool:
+        fresh = self.trainer.iteration == 0 and not self.trainer.cloned and self.config.start_from is None
+        return fresh and self.config.trainer.cloning.epochs > 0
+
+    def _clone(self, on_pass: Callable[[dict[str, float]], None]) -> bool:
+        """Clone the demonstrations, and save; False if the user interrupted, and then nothing has changed on disk."""
+        with Interruption() as interruption, span("cloning"):
+            for metrics in self.trainer.clone():
+                on_pass(metrics)
+                if interruption.requested:
+                    return False
+        self.save()
+        return True
 
     def replay(self) -> TrainingError | None:
         """Go from the checkpoint before the run's failure to the failure again.
@@ -201,6 +216,24 @@ class TrainingRun:
     def close(self) -> None:
         """Stop the threads."""
         self.environment.close()
+
+    def _environment(self, *, num_envs: int, **options: Any) -> TaskEnvironment:
+        return TaskEnvironment(
+            self.task,
+            num_envs=num_envs,
+            randomization=self.config.randomization,
+            camera_hz=self.config.camera_hz,
+            renderer=self.config.renderer,
+            num_threads=self.config.num_threads,
+            **options,
+        )
+
+    def _sequences(self) -> ExpertSequences | None:
+        if self.config.trainer.cloning.epochs == 0 or self.config.start_from is not None:
+            return None
+        with contextlib.closing(self._environment(num_envs=CLONING_ENVS)) as environment:
+            cut = self.config.curriculum.cut_after_success
+            return expert_sequences(self.demonstrations, environment, cut_after_success_s=cut)
 
     def _starts(self) -> DemonstrationStarts | None:
         curriculum = self.config.curriculum

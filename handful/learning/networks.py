@@ -180,6 +180,20 @@ class Policy(nn.Module):
             mean=self.mean_layer(hidden), log_std=self.log_std, object_positions=self.auxiliary_head(features)
         )
 
+    def remember(
+        self,
+        frames: UInt8[Tensor, "frame height width channel"],
+        frame_index: Int[Tensor, "time env"],
+        proprioception: Float[Tensor, "time env proprioception"],
+        state: RecurrentState,
+    ) -> RecurrentState:
+        """The state after whole sequences in which no episode begins; see ``evaluate_sequence``."""
+        if not isinstance(self.core, nn.LSTM):
+            return state
+        inputs = self._core_inputs(F.embedding(frame_index, self.encode(frames)), proprioception)
+        _, (h, c) = self.core(F.pad(inputs, (0, 1)), (state[0][None], state[1][None]))
+        return h[0], c[0]
+
     def _core_inputs(self, features: Tensor, proprioception: Tensor) -> Tensor:
         body = torch.relu(self.proprioception_layer(self.proprioception_normalizer(proprioception)))
         return torch.cat([features, body], dim=-1)

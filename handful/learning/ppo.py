@@ -15,6 +15,7 @@ from handful.environment import StateTree
 from handful.errors import TrainingError
 from handful.learning import gaussian
 from handful.learning.advantage import standardized
+from handful.learning.cloning import ExpertPieces, negative_log_likelihood
 from handful.learning.config import PPOConfig
 from handful.learning.networks import Policy, ValueFunction
 from handful.learning.rollout import Rollout
@@ -38,6 +39,18 @@ class PolicyLoss:
     """pi_new(a) / pi_old(a)."""
     auxiliary: Float[Tensor, ""]
     """Mean squared error of the predicted positions [square standard deviations]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DemonstrationTerm:
+    """A term of the policy's loss: the negative log-likelihood of demonstrated actions (Rajeswaran et al. 2018)."""
+
+    pieces: ExpertPieces
+    """What to draw from."""
+    count: int
+    """Pieces for each share of a minibatch."""
+    weight: float
+    """Weight of the term."""
 
 
 def policy_loss(
@@ -123,6 +136,9 @@ class PPO:
         advantage: Float[Tensor, "time env"],
         value_target: Float[Tensor, "time env"],
         steps: int = 0,
+        policy_stands: bool = False,
+        step_scale: float = 1.0,
+        demonstrations: DemonstrationTerm | None = None,
     ) -> dict[str, float]:
         """Epochs of minibatches over one rollout.
 
@@ -131,6 +147,9 @@ class PPO:
             advantage: A of each step.
             value_target: What V should have said before each step.
             steps: Control steps of the run so far, by which step size and KL target fall.
+            policy_stands: Whether the value function learns alone.
+            step_scale: What the policy's step size is multiplied with.
+            demonstrations: What the policy shall not forget.
 
         Returns:
             Metrics. ``kl`` is the mean over the last epoch, each minibatch just before its own step; the weight of the
@@ -142,7 +161,7 @@ class PPO:
         decay = decay_after(steps, config=self.config)
         kl_target = self.config.kl_target * decay
         for group in self.policy_optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * decay
+            group["lr"] = self.config.learning_rate * decay * step_scale
         groups = rollout.stage if self.config.advantage_scale == "stage" else torch.zeros_like(rollout.stage)
         advantage = standardized(advantage, groups)
         self.policy.position_normalizer.update(rollout.frame_positions)
@@ -155,23 +174,34 @@ class PPO:
             permutation = torch.randperm(rollout.num_envs, generator=self.generator)
             for envs in permutation.chunk(self.config.num_minibatches):
                 envs = envs.to(advantage.device)
-                with span("policy"):
-                    kl.add(kl=self._step_policy(rollout, envs, advantage, totals))
+                if not policy_stands:
+                    with span("policy"):
+                        kl.add(kl=self._step_policy(rollout, envs, advantage, totals, demonstrations))
                 with span("value"):
                     self._step_value(rollout.physical_state[:-1, envs], value_target[:, envs], totals)
             stop = self.config.kl_stop_factor
-            if stop is not None and kl.value("kl") > stop * kl_target:
+            if stop is not None and not policy_stands and kl.value("kl") > stop * kl_target:
                 break
+        if policy_stands:
+            return totals.values()
         mean_kl = kl.value("kl")
         metrics = {**totals.values(), "kl": mean_kl, "kl_weight": self.kl_weight, "epochs": float(num_epochs)}
         if self.config.objective == "kl":
             self.kl_weight = adapted_kl_weight(self.kl_weight, kl=mean_kl, kl_target=kl_target)
         return metrics
 
-    def _step_policy(self, rollout: Rollout, envs: Tensor, advantage: Tensor, totals: _Mean) -> float:
+    def _step_policy(
+        self,
+        rollout: Rollout,
+        envs: Tensor,
+        advantage: Tensor,
+        totals: _Mean,
+        demonstrations: DemonstrationTerm | None,
+    ) -> float:
         """One step on the sequences of the simulations ``envs``; each share of them weighs as many as it holds."""
 
-        def share_of_gradient(policy: Policy, share: Tensor) -> dict[str, float]:
+        def share_of_gradient(policy: Policy, drawn: tuple[Tensor, Any]) -> dict[str, float]:
+            share, pieces = drawn
             weight = len(share) / len(envs)
             with span("select"):
                 batch = rollout.select(share)
@@ -179,15 +209,26 @@ class PPO:
                 loss = policy_loss(policy, batch, advantage[:, share], config=self.config, kl_weight=self.kl_weight)
             with span("backward"):
                 (weight * loss.total).backward()
+            terms = {}
+            if demonstrations is not None:
+                with span("demonstrations"):
+                    unlikelihood = negative_log_likelihood(policy, *pieces)
+                    (weight * demonstrations.weight * unlikelihood).backward()
+                terms["demonstration_loss"] = weight * float(unlikelihood.detach())
             outside = ((loss.ratio.detach() - 1).abs() > self.config.clip_range).float().mean()
             return {
                 "policy_loss": weight * float(loss.total.detach()),
                 "auxiliary_loss": weight * float(loss.auxiliary.detach()),
                 "clip_fraction": weight * float(outside),
                 "kl": weight * float(loss.kl.detach()),
+                **terms,
             }
 
-        parts = self._shares.accumulate(share_of_gradient, envs.chunk(self._shares.num_shares))
+        shares = [
+            (share, demonstrations and demonstrations.pieces.draw(demonstrations.count, generator=self.generator))
+            for share in envs.chunk(self._shares.num_shares)
+        ]
+        parts = self._shares.accumulate(share_of_gradient, shares)
         sums = {name: sum(part[name] for part in parts) for name in parts[0]}
         kl = sums.pop("kl")
         norm = self._descend(self.policy_optimizer, sums["policy_loss"], "policy")

@@ -14,16 +14,18 @@ from handful.environment import OBJECT_FEATURES, StateTree, VectorEnvironment
 from handful.errors import ConfigurationError, DataError, TrainingError
 from handful.learning.advantage import generalized_advantage
 from handful.learning.averaging import PolicyAverage
+from handful.learning.cloning import ExpertPieces, ExpertTensors, clone
 from handful.learning.config import TrainerConfig
 from handful.learning.episodes import EpisodeWindow
 from handful.learning.gail import Discriminator, ExpertData
 from handful.learning.networks import Policy, PolicySizes, ValueFunction
-from handful.learning.ppo import PPO
+from handful.learning.ppo import PPO, DemonstrationTerm
 from handful.learning.reward import hybrid_reward
 from handful.learning.rollout import Rollout, RolloutCollector
 from handful.learning.shares import Workers
 from handful.learning.tensor_state import load_module, module_state
 from handful.profiling import span
+from handful.trajectory import ExpertSequences
 
 TRAINING_SEED_TAG = 1
 """Third entry of a training seed [seed, env, 1]; evaluation's have two, so that the two never meet."""
@@ -34,6 +36,9 @@ class Trainer:
 
     On the CPU, with the same number of threads, the run depends on the configuration, the environment and the
     demonstrations alone, to the bit; so does a run that is saved, loaded into a new trainer and continued.
+
+    Attributes:
+        cloned: Whether the policy began by cloning demonstrations.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class Trainer:
         environment: VectorEnvironment,
         expert: ExpertData | None = None,
         *,
+        sequences: ExpertSequences | None = None,
         num_threads: int = 1,
     ) -> None:
         """Draw the networks and begin an episode in every simulation.
@@ -50,6 +56,7 @@ class Trainer:
             config: The run.
             environment: Simulations to train in; the trainer resets it and then has it alone.
             expert: The demonstrations; may be left out where lambda is 0.
+            sequences: The demonstrations as the policy would have seen them, where it clones them.
             num_threads: Threads for what is done in shares. No bit depends on it.
 
         Raises:
@@ -67,7 +74,9 @@ class Trainer:
         self.value_function.to(config.device)
         self.average = PolicyAverage(self.policy, time=config.average_time)
         self.generator = torch.Generator().manual_seed(seeds[2])
-        workers = Workers(num_threads)
+        workers = self._workers = Workers(num_threads)
+        self.cloned = False
+        self._sequences = None if sequences is None else ExpertTensors(sequences, config.device)
         self.ppo = PPO(config.ppo, self.policy, self.value_function, generator=self.generator, workers=workers)
         self.discriminator: Discriminator | None = None
         if config.imitation_weight > 0:
@@ -91,6 +100,27 @@ class Trainer:
         self.steps = 0
         self.seconds = 0.0
         self._episodes = EpisodeWindow(spec.stages)
+
+    def clone(self) -> Iterator[dict[str, float]]:
+        """Clone the demonstrations before the first iteration; it is done once the iterator has come to its end.
+
+        Yields:
+            After each pass what `cloning.clone` yields, and ``seconds``.
+        """
+        assert self._sequences is not None
+        start = time.perf_counter()
+        for metrics in clone(
+            self.policy,
+            self._sequences,
+            config=self.config.cloning,
+            generator=self.generator,
+            workers=self._workers,
+            num_shares=self.config.ppo.num_shares,
+        ):
+            yield {**metrics, "seconds": time.perf_counter() - start}
+        self.average.restart()
+        self.cloned = True
+        self.seconds += time.perf_counter() - start
 
     def iterate(self) -> dict[str, float]:
         """One rollout and the updates on it.
@@ -118,7 +148,13 @@ class Trainer:
         with span("advantage"):
             advantage, value = self._advantage(rollout, reward)
         with span("ppo"):
-            metrics |= self.ppo.update(rollout, advantage=advantage, value_target=advantage + value, steps=self.steps)
+            metrics |= self.ppo.update(
+                rollout,
+                advantage=advantage,
+                value_target=advantage + value,
+                steps=self.steps,
+                **self._as_cloned(),
+            )
         with span("statistics"):
             metrics["auxiliary_error_cm"] = self._auxiliary_error_cm(rollout)
             # Last, because the actions of this rollout were chosen with the old statistics.
@@ -148,6 +184,21 @@ class Trainer:
             **metrics,
             **self._episodes.metrics(),
         }
+
+    def _as_cloned(self) -> dict[str, Any]:
+        """How PPO goes on with a policy that was cloned."""
+        cloning = self.config.cloning
+        if not self.cloned:
+            return {}
+        half_lives = self.steps / cloning.half_life if cloning.half_life is not None else 0.0
+        weight = cloning.weight * 0.5**half_lives
+        stands = self.steps < cloning.warmup_steps
+        term = None
+        if weight > 0 and not stands:
+            assert self._sequences is not None
+            pieces = ExpertPieces(self._sequences, self.policy, length=self.config.rollout_steps)
+            term = DemonstrationTerm(pieces, count=cloning.num_pieces, weight=weight)
+        return {"policy_stands": stands, "step_scale": cloning.step_scale, "demonstrations": term}
 
     def _update_discriminator(self, rollout: Rollout) -> dict[str, float]:
         if self.discriminator is None:
@@ -207,6 +258,7 @@ class Trainer:
             "iteration": self.iteration,
             "steps": self.steps,
             "seconds": self.seconds,
+            "cloned": self.cloned,
             "ppo": self.ppo.state_dict(),
             "average": module_state(self.average.policy),
             "discriminator": None if self.discriminator is None else self.discriminator.training_state(),
@@ -240,7 +292,17 @@ class Trainer:
             ConfigurationError: one of the two has a discriminator and the other has not, or the number of simulations
                 differs.
         """
-        needed = {"iteration", "steps", "seconds", "ppo", "average", "discriminator", "collector", "environment"}
+        needed = {
+            "iteration",
+            "steps",
+            "seconds",
+            "cloned",
+            "ppo",
+            "average",
+            "discriminator",
+            "collector",
+            "environment",
+        }
         missing = needed - state.keys()
         if missing:
             raise DataError(f"the checkpoint is not one of a training run: it has no '{min(missing)}'.")
@@ -256,6 +318,7 @@ class Trainer:
                 "weight is above 0: go on with the imitation weight of the saved run."
             )
         self.iteration, self.steps, self.seconds = state["iteration"], state["steps"], state["seconds"]
+        self.cloned = bool(state["cloned"])
         self.ppo.load_state_dict(state["ppo"])
         load_module(self.average.policy, state["average"])
         if self.discriminator is not None:

@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from toy import ToyEnvironment, expert_features
+from toy import ToyEnvironment, expert_features, sequences
 from tree import assert_same
 
 from handful.errors import ConfigurationError, DataError, TrainingError
 from handful.learning.checkpoint import load_checkpoint, save_checkpoint
-from handful.learning.config import DiscriminatorConfig, PolicyConfig, PPOConfig, TrainerConfig
+from handful.learning.cloning import ExpertTensors
+from handful.learning.config import CloningConfig, DiscriminatorConfig, PolicyConfig, PPOConfig, TrainerConfig
 from handful.learning.evaluation import PolicyActor, RandomActor, evaluate_policy
 from handful.learning.gail import ExpertData
 from handful.learning.metrics import metric_names
@@ -56,6 +57,53 @@ def test_a_run_stopped_and_resumed_equals_one_never_stopped_to_the_bit(tmp_path,
     assert_same(everything(whole), everything(second))
 
 
+def test_a_cloned_run_stopped_and_resumed_equals_one_never_stopped_to_the_bit(tmp_path):
+    whole, first = cloning_trainer(), cloning_trainer()
+    assert [without_times(each) for each in whole.clone()] == [without_times(each) for each in first.clone()]
+    save_checkpoint(tmp_path / "c", first.state_dict())
+    for _ in range(3):
+        second = cloning_trainer()
+        second.load_state_dict(load_checkpoint(tmp_path / "c"))
+        assert second.cloned
+        assert without_times(second.iterate()) == without_times(whole.iterate())
+        save_checkpoint(tmp_path / "c", second.state_dict())
+    assert_same(everything(whole), everything(second))
+
+
+def test_a_cloned_policy_stands_until_values_mean_something():
+    trainer = cloning_trainer()
+    list(trainer.clone())
+    average = trainer.average.policy.mean_layer.weight
+    assert torch.equal(average, trainer.policy.mean_layer.weight)
+    weights = [trainer.policy.mean_layer.weight.detach().clone()]
+    values = [trainer.value_function.network[0].weight.detach().clone()]
+    for steps in (28, 56):
+        metrics = trainer.iterate()
+        assert metrics["steps"] == steps
+        assert ("policy_loss" in metrics) == ("demonstration_loss" in metrics) == (steps > 28)
+        weights.append(trainer.policy.mean_layer.weight.detach().clone())
+        values.append(trainer.value_function.network[0].weight.detach().clone())
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
+    assert not torch.equal(values[0], values[1])
+
+
+def test_a_cloned_policy_is_held_near_the_demonstrations_by_the_weight_of_their_likelihood():
+    def loss_after(weight: float) -> float:
+        trainer = cloning_trainer(weight=weight, half_life=None, step_scale=1.0)
+        list(trainer.clone())
+        for _ in range(12):
+            trainer.iterate()
+        data = ExpertTensors(sequences((20, 7, 13), camera_period=3), "cpu")
+        with torch.no_grad():
+            return float((data.evaluate(trainer.policy).mean - data.action)[data.taken].square().mean())
+
+    assert loss_after(10.0) < 0.9 * loss_after(0.0)
+    trainer = cloning_trainer(weight=0.0)
+    list(trainer.clone())
+    trainer.iterate()
+    assert "demonstration_loss" not in trainer.iterate()
+
+
 def test_states_of_something_else_are_refused():
     trainer = small_trainer()
     with pytest.raises(DataError, match="not one of a training run"):
@@ -86,8 +134,16 @@ def test_global_generators_play_no_part_and_another_seed_is_another_run():
     assert without_times(small_trainer(seed=1).iterate()) != first
 
 
+def cloning_trainer(**options) -> Trainer:
+    config = dataclasses.replace(SMALL, cloning=CloningConfig(epochs=2, warmup_steps=28, num_pieces=3, **options))
+    environment = ToyEnvironment(4, camera_period=3, divergence=0.03, demo_start=0.5, staggered=True)
+    expert = sequences((20, 7, 13), camera_period=3)
+    return Trainer(config, environment, EXPERT, sequences=expert)
+
+
 def test_every_reported_metric_is_defined():
-    trainer = small_trainer()
+    trainer = cloning_trainer()
+    list(trainer.clone())
     names = set(metric_names(trainer.environment.spec))
     for _ in range(6):
         metrics = trainer.iterate()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from handful.environment import ArraySpec, EnvironmentSpec, EpisodeSummary, TimeStep
+from handful.trajectory import ExpertSequences
 
 SIZE = 24
 STAGES = ("start", "near", "on target")
@@ -217,3 +218,32 @@ def expert_features(*, num_episodes: int, seed: int) -> tuple[np.ndarray, np.nda
         features.append(step.observation["object_features"])
         actions.append(action)
     return np.concatenate(features), np.concatenate(actions)
+
+
+def sequences(lengths: Sequence[int] = (20,) * 48, *, camera_period: int = 2) -> ExpertSequences:
+    """Toy demonstrations of these lengths, as a policy would have seen them."""
+    environment = ToyEnvironment(len(lengths), camera_period=camera_period, horizon=1000)
+    step = environment.reset(seeds=[[5, env] for env in range(len(lengths))])
+    rows = {name: [] for name in ("pixels", "object_positions", "proprioception", "action")}
+    for _ in range(max(lengths)):
+        action = ToyExpert().act(step)
+        for name in rows:
+            rows[name].append(action if name == "action" else step.observation[name])
+        step = environment.step(action)
+    arrays = {name: np.stack(values) for name, values in rows.items()}
+    taken = np.arange(max(lengths))[:, None] < np.asarray(lengths)
+    frames, positions, frame_index = [], [], np.zeros(taken.shape, np.int64)
+    for episode, length in enumerate(lengths):
+        frame_index[:length, episode] = len(frames) + np.arange(length) // camera_period
+        frames += list(arrays["pixels"][:length:camera_period, episode])
+        positions += list(arrays["object_positions"][:length:camera_period, episode])
+    # What is not there must not matter.
+    garbage = np.where(taken[:, :, None], 0.0, 7.0).astype(np.float32)
+    return ExpertSequences(
+        frames=np.stack(frames),
+        frame_positions=np.stack(positions),
+        frame_index=frame_index,
+        proprioception=arrays["proprioception"] + garbage[:, :, :1],
+        action=arrays["action"] + garbage[:, :, :1],
+        taken=taken,
+    )
