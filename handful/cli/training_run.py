@@ -131,7 +131,7 @@ class TrainingRun:
         """
         if self.spent(minutes, num_steps):
             return True
-        if self._to_be_cloned and not self._clone(on_iteration):
+        if self._clones and not self.trainer.cloned and not self._clone(on_iteration):
             return False
         names = metric_names(self.environment.spec)
         saved_at = time.monotonic()
@@ -160,9 +160,10 @@ class TrainingRun:
         return out_of_time or (num_steps is not None and self.trainer.steps >= num_steps)
 
     @property
-    def _to_be_cloned(self) -> bool:
-        fresh = self.trainer.iteration == 0 and not self.trainer.cloned and self.config.start_from is None
-        return fresh and self.config.trainer.cloning.epochs > 0
+    def _clones(self) -> bool:
+        """Whether the run begins by cloning: reinforcement alone does not, nor what goes on with another run's policy."""
+        trainer = self.config.trainer
+        return trainer.cloning.epochs > 0 and trainer.imitation_weight > 0 and self.config.start_from is None
 
     def _clone(self, on_pass: Callable[[dict[str, float]], None]) -> bool:
         """Clone the demonstrations, and save; False if the user interrupted, and then nothing has changed on disk."""
@@ -229,7 +230,7 @@ class TrainingRun:
         )
 
     def _sequences(self) -> ExpertSequences | None:
-        if self.config.trainer.cloning.epochs == 0 or self.config.start_from is not None:
+        if not self._clones:
             return None
         with contextlib.closing(self._environment(num_envs=CLONING_ENVS)) as environment:
             cut = self.config.curriculum.cut_after_success

@@ -139,7 +139,10 @@ class DiscriminatorConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CloningConfig:
-    """Behavioural cloning: before the first rollout, and as a term of the policy's loss from then on."""
+    """Behavioural cloning: before the first rollout, and as a term of the policy's loss from then on.
+
+    A run whose imitation weight is 0 learns by reinforcement alone, and clones nothing.
+    """
 
     epochs: int = 200
     """Passes over the demonstrations, less than a minute; 0 begins with a policy that moves at random (paper)."""
@@ -165,7 +168,7 @@ class CloningConfig:
     learned to pour (ours)."""
     half_life: float | None = 300_000.0
     """Control steps after which that weight is halved, and halved again; None keeps it (ours)."""
-    num_pieces: int = 4
+    num_pieces: int = 1
     """Pieces of demonstrations, as long as a rollout, for that term in each share of a minibatch (ours)."""
     warmup_steps: int = 30_000
     """Control steps after cloning over which the value function and the discriminator learn and the policy stands still,
