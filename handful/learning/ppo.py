@@ -112,7 +112,9 @@ class PPO:
         self.value_function = value_function
         self.generator = generator
         self.kl_weight = config.initial_kl_weight
-        self._shares = SharedGradient(policy, num_shares=config.num_shares, workers=workers or Workers(1))
+        # A GPU works on a minibatch whole; shares are for the cores of a CPU.
+        num_shares = config.num_shares if policy.log_std.device.type == "cpu" else 1
+        self._shares = SharedGradient(policy, num_shares=num_shares, workers=workers or Workers(1))
         self.policy_optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, fused=True)
         self.value_optimizer = torch.optim.Adam(value_function.parameters(), lr=config.value_learning_rate, fused=True)
 
@@ -180,12 +182,10 @@ class PPO:
             with span("backward"):
                 (weight * loss.total).backward()
             outside = ((loss.ratio.detach() - 1).abs() > self.config.clip_range).float().mean()
-            return {
-                "policy_loss": weight * float(loss.total.detach()),
-                "auxiliary_loss": weight * float(loss.auxiliary.detach()),
-                "clip_fraction": weight * float(outside),
-                "kl": weight * float(loss.kl.detach()),
-            }
+            # In one go, since whoever asks a GPU for a number waits for all that it was told before.
+            numbers = torch.stack([loss.total.detach(), loss.auxiliary.detach(), outside, loss.kl.detach()]).tolist()
+            names = ("policy_loss", "auxiliary_loss", "clip_fraction", "kl")
+            return {name: weight * number for name, number in zip(names, numbers, strict=True)}
 
         parts = self._shares.accumulate(share_of_gradient, envs.chunk(self._shares.num_shares))
         sums = {name: sum(part[name] for part in parts) for name in parts[0]}
@@ -201,8 +201,9 @@ class PPO:
         self.value_optimizer.zero_grad(set_to_none=True)
         with span("backward"):
             loss.backward()
-        norm = self._descend(self.value_optimizer, float(loss.detach()), "value function")
-        totals.add(value_loss=float(loss.detach()), value_gradient_norm=norm)
+        value_loss = float(loss.detach())
+        norm = self._descend(self.value_optimizer, value_loss, "value function")
+        totals.add(value_loss=value_loss, value_gradient_norm=norm)
 
     def _descend(self, optimizer: torch.optim.Optimizer, loss: float, name: str) -> float:
         """Take a step along the gradients that lie in the parameters; returns their norm."""
