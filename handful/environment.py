@@ -5,16 +5,21 @@ and deployment speak only this contract, so that another robot or another simula
 
 Observation groups are data. A task declares by name what the policy sees (``pixels``, ``proprioception``), what the value
 function sees (``physical_state``), what the discriminator sees (``object_features``) and what the auxiliary head predicts
-(``object_positions``). Everything here is a NumPy array with the simulations on the first axis.
+(``object_positions``). Everything here is a NumPy array with the simulations on the first axis, with one exception: where
+images are drawn on a GPU, ``pixels`` is a torch tensor there, so that a learner on that GPU gets them without a copy.
+Whoever wants an array takes `on_host`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 PIXELS = "pixels"
 PROPRIOCEPTION = "proprioception"
@@ -27,6 +32,9 @@ POLICY_GROUPS = (PIXELS, PROPRIOCEPTION)
 
 GROUPS = (*POLICY_GROUPS, PHYSICAL_STATE, OBJECT_FEATURES, OBJECT_POSITIONS)
 """Every observation group, in the order in which an environment reports them."""
+
+Images: TypeAlias = "np.ndarray | torch.Tensor"
+"""Images, uint8: an array, or a torch tensor on the device where they were drawn."""
 
 StateTree = dict[str, "np.ndarray | int | float | str | bool | None | StateTree"]
 """What a component needs to go on exactly where it stood: nested names, with arrays and plain JSON values as leaves."""
@@ -119,7 +127,8 @@ class TimeStep:
     """
 
     observation: dict[str, np.ndarray]
-    """Observation groups, each [env, ...]. The arrays are the caller's: no later step writes to them."""
+    """Observation groups, each [env, ...]. The arrays are the caller's: no later step writes to them. ``pixels`` may be a
+    torch tensor on a device (`Images`), though the type says otherwise for the sake of all other groups."""
     reward: np.ndarray
     """Task reward of the transition, float32 [env]; zero after a reset."""
     terminated: np.ndarray
@@ -190,3 +199,8 @@ class VectorEnvironment(Protocol):
     def close(self) -> None:
         """Release threads and memory."""
         ...
+
+
+def on_host(images: Images) -> np.ndarray:
+    """Images as an array: themselves if they are one, else a copy from their device."""
+    return images if isinstance(images, np.ndarray) else images.cpu().numpy()

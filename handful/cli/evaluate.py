@@ -40,8 +40,8 @@ class Options:
     """How much varies from episode to episode: none, task or full."""
     camera_hz: int | None = None
     """Rate of the camera [Hz]: 20, 10 or 5; by default the one that the policy was trained with."""
-    renderer: str = "rasterizer"
-    """Who draws the images: rasterizer or raycaster."""
+    renderer: str | None = None
+    """Who draws the images: rasterizer or raycaster; by default the faster."""
     json: bool = False
     """Print one JSON object instead of the table."""
     video: pathlib.Path | None = None
@@ -64,8 +64,8 @@ def run(options: Options) -> None:
         raise ConfigurationError(f"expected at least 1 episode, got {options.num_episodes}.")
     if options.seed < 0:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
-    if options.renderer not in RENDERERS:  # which nobody would notice where nobody looks at images
-        raise unknown_name("renderer", options.renderer, RENDERERS)
+    if options.renderer not in (None, *RENDERERS):  # which nobody would notice where nobody looks at images
+        raise unknown_name("renderer", str(options.renderer), RENDERERS)
     task = make_task(options.task)
     policy = read_policy(options.task, options.policy)
     camera_hz = policy.camera_hz if options.camera_hz is None else options.camera_hz

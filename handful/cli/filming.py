@@ -11,8 +11,8 @@ from typing import Self
 import numpy as np
 
 from handful.cli.video import Cell, EpisodeGridVideo, Outcome, grid_shape
-from handful.environment import PIXELS, EnvironmentSpec, StateTree, TimeStep
-from handful.simulation.camera import make_camera
+from handful.environment import PIXELS, EnvironmentSpec, StateTree, TimeStep, on_host
+from handful.simulation.camera import empty_images, make_camera
 from handful.tasks.environment import TaskEnvironment
 
 VIEW_SIZE = 192
@@ -29,11 +29,11 @@ class FilmedEnvironment:
         """Prepare to film the first episode of each of the first ``num_filmed`` simulations."""
         self._environment = environment
         self._num_filmed = num_filmed
-        self._camera = make_camera("rasterizer", environment.physics, width=VIEW_SIZE, height=VIEW_SIZE)
+        self._camera = make_camera(None, environment.physics, width=VIEW_SIZE, height=VIEW_SIZE)
         rows, columns = grid_shape(num_filmed)
         rate = 1.0 / environment.spec.control_timestep
         self._video = EpisodeGridVideo(path, num_rows=rows, num_columns=columns, frame_rate=rate)
-        self._views = np.zeros((environment.num_envs, VIEW_SIZE, VIEW_SIZE, 3), np.uint8)
+        self._images = empty_images(self._camera)
         self._cells: list[Cell | None] = [None] * num_filmed
         self._running = np.zeros(num_filmed, bool)
         self._begun = False
@@ -112,13 +112,13 @@ class FilmedEnvironment:
     def _film(self, time_step: TimeStep) -> None:
         ids = np.flatnonzero(self._running)
         if len(ids):
-            self._camera.render(ids, self._views)
+            self._camera.render(ids, self._images)
         top = len(self.spec.stages) - 1
         for env in ids:
             stage = int(time_step.stage[env])
             self._cells[env] = Cell(
-                view=self._views[env].copy(),
-                pixels=time_step.observation[PIXELS][env],
+                view=on_host(self._images[env]).copy(),
+                pixels=on_host(time_step.observation[PIXELS][env]),
                 episode=int(env),
                 stage=self.spec.stages[stage],
                 outcome=Outcome.SUCCESS if stage == top else Outcome.RUNNING,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from handful.cli.actors import FoundPolicy, load_actor, read_policy
-from handful.environment import PIXELS, EpisodeSummary, TimeStep
+from handful.environment import PIXELS, EpisodeSummary, TimeStep, on_host
 from handful.simulation.randomization import parse_level
 from handful.tasks.environment import TaskEnvironment
 
@@ -64,7 +64,7 @@ class LiveEpisode:
     @property
     def pixels(self) -> np.ndarray:
         """What the policy sees, uint8 [height, width, 3]."""
-        return self._time_step.observation[PIXELS][0]
+        return on_host(self._time_step.observation[PIXELS])[0]
 
     @property
     def over(self) -> bool:

@@ -48,8 +48,8 @@ class Options:
     """Seed of the starts and of the episode."""
     image_size: int = 64
     """Height and width of the policy's image [px]."""
-    renderer: str = "rasterizer"
-    """Who draws the images: rasterizer or raycaster."""
+    renderer: str | None = None
+    """Who draws the images: rasterizer or raycaster; by default the faster."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _check(options: Options, output: pathlib.Path) -> None:
 
 def _starts(options: Options) -> np.ndarray:
     """Images of random starts, uint8 [start, size, size, 3]; start k has the seed [seed, k]."""
-    from handful.environment import PIXELS
+    from handful.environment import PIXELS, on_host
     from handful.tasks.environment import TaskEnvironment
 
     environment = TaskEnvironment(
@@ -111,7 +111,7 @@ def _starts(options: Options) -> np.ndarray:
         renderer=options.renderer,
     )
     seeds = [[options.seed, start] for start in range(options.num_starts)]
-    images = environment.reset(seeds=seeds).observation[PIXELS]
+    images = on_host(environment.reset(seeds=seeds).observation[PIXELS])
     environment.close()
     return images
 
@@ -152,7 +152,7 @@ def scripted_episode(task: str, *, randomization: str, seed: int, num_frames: in
     end = ends[chosen]
     last = len(stages) - 1 if end is None else min(end + DWELL, len(stages) - 1)
 
-    camera = make_camera("rasterizer", environment.physics, width=VIEW_SIZE, height=VIEW_SIZE)
+    camera = make_camera(None, environment.physics, width=VIEW_SIZE, height=VIEW_SIZE)
     frames = []
     for step in np.linspace(0, last, num_frames).round().astype(int):
         environment.set_worlds(np.array([0]), [worlds[chosen]], states[step][[chosen]])

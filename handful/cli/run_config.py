@@ -77,8 +77,8 @@ class RunConfig:
     """How much varies from episode to episode: none, task or full."""
     camera_hz: int = 5
     """Rate of the camera [Hz]: 20, 10 or 5."""
-    renderer: str = "rasterizer"
-    """Who draws the images: rasterizer or raycaster."""
+    renderer: str | None = None
+    """Who draws the images: rasterizer or raycaster; by default the faster."""
     num_threads: int | None = None
     """Threads for physics, camera and the shares of a minibatch; by default one for every core. They do not change a bit of
     the run."""

@@ -300,8 +300,8 @@ def check_settings(config: RunConfig) -> None:
     if config.camera_hz not in CAMERA_RATES:
         choices = ", ".join(map(str, CAMERA_RATES))
         raise ConfigurationError(f"unknown camera rate {config.camera_hz} Hz; the choices are: {choices}.")
-    if config.renderer not in RENDERERS:
-        raise unknown_name("renderer", config.renderer, RENDERERS)
+    if config.renderer not in (None, *RENDERERS):
+        raise unknown_name("renderer", str(config.renderer), RENDERERS)
     if config.curriculum.clusters not in CLUSTERS:
         raise unknown_name("way to draw demonstration states", config.curriculum.clusters, CLUSTERS)
 

@@ -10,7 +10,7 @@ import numpy as np
 from handful.demonstrations.operator import Operator
 from handful.demonstrations.position_controller import PositionController
 from handful.demonstrations.writer import DemonstrationWriter
-from handful.environment import TimeStep
+from handful.environment import TimeStep, on_host
 from handful.errors import ConfigurationError
 from handful.simulation.scene import CONTROL_TIMESTEP
 from handful.tasks.environment import TaskEnvironment
@@ -45,7 +45,7 @@ class _Episode:
         self.number = number
         self.env = env
         self.world = {name: values[env].copy() for name, values in environment.worlds.items()}
-        self.observations = {group: [values[env]] for group, values in time_step.observation.items()}
+        self.observations = {group: [on_host(values[env])] for group, values in time_step.observation.items()}
         self.states = [environment.physics.get_state(np.array([env]))[0]]
         self.stages = [int(time_step.stage[env])]
         self.actions: list[np.ndarray] = []
@@ -53,7 +53,7 @@ class _Episode:
 
     def add(self, action: np.ndarray, time_step: TimeStep, states: np.ndarray) -> None:
         for group, values in time_step.observation.items():
-            self.observations[group].append(values[self.env])
+            self.observations[group].append(on_host(values[self.env]))
         self.states.append(states[self.env])
         self.stages.append(int(time_step.stage[self.env]))
         self.actions.append(action[self.env])

@@ -15,6 +15,7 @@ from handful.environment import (
     PROPRIOCEPTION,
     EnvironmentSpec,
     EpisodeSummary,
+    Images,
     TimeStep,
     VectorEnvironment,
 )
@@ -86,7 +87,7 @@ class PolicyActor:
             action = action + noise * torch.exp(self._policy.log_std)
         return action.cpu().numpy()
 
-    def _encode(self, images: np.ndarray) -> torch.Tensor:
+    def _encode(self, images: Images) -> torch.Tensor:
         return _in_blocks(lambda block: (self._policy.encode(block),), self._tensor(images))[0]
 
     def _act(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -94,8 +95,8 @@ class PolicyActor:
         action, state = self._policy.act(features, proprioception, (hidden, cell), episode_start)
         return action, *state
 
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self._device)
+    def _tensor(self, array: np.ndarray | torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(array, device=self._device)
 
 
 def _in_blocks(function: Callable[..., tuple[torch.Tensor, ...]], *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -38,6 +38,14 @@ class ExpertData:
     """The action that led there, float32 [sample, action]; None where it is unknown."""
 
 
+_METRICS = (
+    "discriminator_loss",
+    "discriminator_gradient_penalty",
+    "discriminator_accuracy_expert",
+    "discriminator_accuracy_policy",
+)
+
+
 class Discriminator(nn.Module):
     """Tells states of the expert from states of the policy, by object features alone unless told otherwise."""
 
@@ -101,14 +109,19 @@ class Discriminator(nn.Module):
         Returns:
             Metrics, averaged over the steps.
         """
-        sums: dict[str, float] = {}
-        for _ in range(self.config.updates_per_iteration):
-            for name, value in self._step(self._policy_batch(policy), self._draw(expert, self.config.batch_size)):
-                sums[name] = sums.get(name, 0.0) + float(value) / self.config.updates_per_iteration
+        num_updates = self.config.updates_per_iteration
+        steps = [
+            self._step(self._policy_batch(policy), self._draw(expert, self.config.batch_size))
+            for _ in range(num_updates)
+        ]
         self._remember(policy)
-        return sums
+        columns = torch.stack(steps).T.tolist()  # in one go: each number asked of a GPU waits for it
+        return {
+            name: sum(value / num_updates for value in column) for name, column in zip(_METRICS, columns, strict=True)
+        }
 
-    def _step(self, policy: Tensor, expert: Tensor) -> list[tuple[str, Tensor]]:
+    def _step(self, policy: Tensor, expert: Tensor) -> Tensor:
+        """One step of gradient descent; returns `_METRICS`."""
         self.normalizer.update(torch.cat([policy, expert]))
         normalized = self.normalizer(expert).requires_grad_()
         expert_logit = self.network(normalized)[..., 0]
@@ -119,12 +132,8 @@ class Discriminator(nn.Module):
         self.optimizer.zero_grad(set_to_none=True)
         (loss + self.config.gradient_penalty * penalty).backward()
         self.optimizer.step()
-        return [
-            ("discriminator_loss", loss.detach()),
-            ("discriminator_gradient_penalty", penalty.detach()),
-            ("discriminator_accuracy_expert", (expert_logit > 0).float().mean()),
-            ("discriminator_accuracy_policy", (policy_logit < 0).float().mean()),
-        ]
+        accuracies = (expert_logit > 0).float().mean(), (policy_logit < 0).float().mean()
+        return torch.stack([loss.detach(), penalty.detach(), *accuracies])
 
     def _draw(self, rows: Tensor, num_samples: int) -> Tensor:
         index = torch.randint(rows.shape[0], (num_samples,), generator=self.generator)

@@ -125,7 +125,9 @@ class PPO:
         self.value_function = value_function
         self.generator = generator
         self.kl_weight = config.initial_kl_weight
-        self._shares = SharedGradient(policy, num_shares=config.num_shares, workers=workers or Workers(1))
+        # A GPU works on a minibatch whole; shares are for the cores of a CPU.
+        self.num_shares = config.num_shares if policy.log_std.device.type == "cpu" else 1
+        self._shares = SharedGradient(policy, num_shares=self.num_shares, workers=workers or Workers(1))
         self.policy_optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, fused=True)
         self.value_optimizer = torch.optim.Adam(value_function.parameters(), lr=config.value_learning_rate, fused=True)
 
@@ -209,24 +211,25 @@ class PPO:
                 loss = policy_loss(policy, batch, advantage[:, share], config=self.config, kl_weight=self.kl_weight)
             with span("backward"):
                 (weight * loss.total).backward()
-            terms = {}
+            outside = ((loss.ratio.detach() - 1).abs() > self.config.clip_range).float().mean()
+            terms = {
+                "policy_loss": loss.total.detach(),
+                "auxiliary_loss": loss.auxiliary.detach(),
+                "clip_fraction": outside,
+                "kl": loss.kl.detach(),
+            }
             if demonstrations is not None:
                 with span("demonstrations"):
                     unlikelihood = negative_log_likelihood(policy, *pieces)
                     (weight * demonstrations.weight * unlikelihood).backward()
-                terms["demonstration_loss"] = weight * float(unlikelihood.detach())
-            outside = ((loss.ratio.detach() - 1).abs() > self.config.clip_range).float().mean()
-            return {
-                "policy_loss": weight * float(loss.total.detach()),
-                "auxiliary_loss": weight * float(loss.auxiliary.detach()),
-                "clip_fraction": weight * float(outside),
-                "kl": weight * float(loss.kl.detach()),
-                **terms,
-            }
+                terms["demonstration_loss"] = unlikelihood.detach()
+            # In one go, since whoever asks a GPU for a number waits for all that it was told before.
+            numbers = torch.stack(list(terms.values())).tolist()
+            return {name: weight * number for name, number in zip(terms, numbers, strict=True)}
 
         shares = [
             (share, demonstrations and demonstrations.pieces.draw(demonstrations.count, generator=self.generator))
-            for share in envs.chunk(self._shares.num_shares)
+            for share in envs.chunk(self.num_shares)
         ]
         parts = self._shares.accumulate(share_of_gradient, shares)
         sums = {name: sum(part[name] for part in parts) for name in parts[0]}
@@ -242,8 +245,9 @@ class PPO:
         self.value_optimizer.zero_grad(set_to_none=True)
         with span("backward"):
             loss.backward()
-        norm = self._descend(self.value_optimizer, float(loss.detach()), "value function")
-        totals.add(value_loss=float(loss.detach()), value_gradient_norm=norm)
+        value_loss = float(loss.detach())
+        norm = self._descend(self.value_optimizer, value_loss, "value function")
+        totals.add(value_loss=value_loss, value_gradient_norm=norm)
 
     def _descend(self, optimizer: torch.optim.Optimizer, loss: float, name: str) -> float:
         """Take a step along the gradients that lie in the parameters; returns their norm."""

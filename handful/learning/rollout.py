@@ -17,6 +17,7 @@ from handful.environment import (
     PIXELS,
     PROPRIOCEPTION,
     EpisodeSummary,
+    Images,
     StateTree,
     TimeStep,
     VectorEnvironment,
@@ -27,7 +28,7 @@ from handful.learning.shares import Workers
 from handful.profiling import span
 
 IMAGES_PER_SHARE = 32
-"""Images that one thread encodes at a time."""
+"""Images that one thread encodes at a time on the CPU; a GPU takes all at once."""
 
 
 @dataclasses.dataclass
@@ -140,7 +141,7 @@ class RolloutCollector:
         self._held_positions = time_step.observation[OBJECT_POSITIONS].copy()
         zeros = torch.zeros(num_envs, hidden_size, device=device)
         self._state: RecurrentState = (zeros, zeros)
-        self._log = _Log(environment, num_steps)
+        self._log = _Log(environment, num_steps, device)
 
     def collect(self, policy: Policy, *, generator: torch.Generator) -> Rollout:
         """Take ``num_steps`` steps in every simulation.
@@ -202,17 +203,19 @@ class RolloutCollector:
         with span("encode"):
             features[torch.from_numpy(updated).to(self._device)] = self._encode(policy, images)
 
-    def _encode(self, policy: Policy, images: np.ndarray) -> Tensor:
-        """Features of images, `IMAGES_PER_SHARE` at a time."""
+    def _encode(self, policy: Policy, images: Images) -> Tensor:
+        """Features of images, in shares."""
 
         def encode(share: Tensor) -> Tensor:
             with torch.inference_mode():  # a mode of the thread
                 return policy.encode(share)
 
-        return torch.cat(self._workers.map(encode, self._to_device(images).split(IMAGES_PER_SHARE)))
+        there = self._to_device(images)
+        shares = there.split(IMAGES_PER_SHARE) if there.device.type == "cpu" else (there,)
+        return torch.cat(self._workers.map(encode, shares))
 
-    def _to_device(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self._device)
+    def _to_device(self, array: np.ndarray | Tensor) -> Tensor:
+        return torch.as_tensor(array, device=self._device)
 
     def state_dict(self) -> StateTree:
         """State of the LSTM and of the camera between two rollouts; the environment's own is its owner's to save."""
@@ -245,9 +248,9 @@ def _finite(action: np.ndarray) -> np.ndarray:
 
 
 class _Log:
-    """Preallocated arrays of one rollout."""
+    """Preallocated memory of one rollout: images on the learner's device, numbers, which are few, on the host."""
 
-    def __init__(self, environment: VectorEnvironment, num_steps: int) -> None:
+    def __init__(self, environment: VectorEnvironment, num_steps: int, device: str) -> None:
         spec, num_envs = environment.spec, environment.num_envs
 
         def size(group: str) -> int:
@@ -267,7 +270,7 @@ class _Log:
             "truncated": np.zeros(shape, dtype=bool),
         }
         capacity = num_envs * (num_steps // spec.camera_period + 2)
-        self._frames = np.zeros((capacity, *spec.observations[PIXELS].shape), dtype=np.uint8)
+        self._frames = torch.zeros(capacity, *spec.observations[PIXELS].shape, dtype=torch.uint8, device=device)
         self._positions = np.zeros((capacity, size(OBJECT_POSITIONS)), dtype=np.float32)
         self._num_frames = 0
         self._current = np.arange(num_envs)  # the frame that each simulation sees
@@ -278,18 +281,19 @@ class _Log:
         """Object positions when each simulation's current image was taken, [env, coordinate]."""
         return self._positions[self._current]
 
-    def begin(self, images: np.ndarray, positions: np.ndarray) -> None:
+    def begin(self, images: Images, positions: np.ndarray) -> None:
         self._num_frames = 0
         self._episodes = []
         self.arrays["final_physical_state"][:] = 0
         self.add_frames(np.arange(len(images)), images, positions)
 
-    def add_frames(self, envs: np.ndarray, images: np.ndarray, positions: np.ndarray) -> None:
+    def add_frames(self, envs: np.ndarray, images: Images, positions: np.ndarray) -> None:
         begin, end = self._num_frames, self._num_frames + len(envs)
         if end > len(self._frames):  # many early ends, and so many first images
-            self._frames = np.concatenate([self._frames, np.zeros_like(self._frames)])
+            with torch.inference_mode(False):  # else the next rollout could not write to them
+                self._frames = torch.cat([self._frames, torch.zeros_like(self._frames)])
             self._positions = np.concatenate([self._positions, np.zeros_like(self._positions)])
-        self._frames[begin:end] = images
+        self._frames[begin:end] = torch.as_tensor(images)
         self._positions[begin:end] = positions
         self._current[envs] = np.arange(begin, end)
         self._num_frames = end
@@ -318,10 +322,10 @@ class _Log:
         self._episodes += step.episodes
 
     def rollout(self, device: str, *, initial_state: RecurrentState, **own: Tensor) -> Rollout:
-        """Views where the device shares memory with NumPy: valid until the next ``begin``."""
+        """Views of the images, and where the device shares memory with NumPy of all else: valid until ``begin``."""
         tensors = {name: torch.from_numpy(array).to(device) for name, array in self.arrays.items()}
         return Rollout(
-            frames=torch.from_numpy(self._frames[: self._num_frames]).to(device),
+            frames=self._frames[: self._num_frames],
             frame_positions=torch.from_numpy(self._positions[: self._num_frames]).to(device),
             initial_state=initial_state,
             episodes=self._episodes,

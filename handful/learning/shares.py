@@ -61,11 +61,6 @@ class SharedGradient(Generic[Network]):
         self._workers = workers
         self._replicas = [network, *(_replica(network) for _ in range(num_shares - 1))]
 
-    @property
-    def num_shares(self) -> int:
-        """Shares at most."""
-        return len(self._replicas)
-
     def accumulate(self, function: Callable[[Network, Share], Result], shares: Sequence[Share]) -> list[Result]:
         """Call ``function`` with a replica and a share, for every share, and add the gradients up in the network.
 

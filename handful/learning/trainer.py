@@ -115,7 +115,7 @@ class Trainer:
             config=self.config.cloning,
             generator=self.generator,
             workers=self._workers,
-            num_shares=self.config.ppo.num_shares,
+            num_shares=self.ppo.num_shares,
         ):
             yield {**metrics, "seconds": time.perf_counter() - start}
         self.average.restart()

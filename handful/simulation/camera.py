@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from handful.errors import unknown_name
+from handful.environment import Images
+from handful.errors import ConfigurationError, unknown_name
 from handful.simulation import scene
 
 if TYPE_CHECKING:
+    import mujoco
+    import mujoco_warp
+    import warp
+
     from handful.simulation.cpu import BatchPhysics
 
 RENDERERS = ("rasterizer", "raycaster")
-"""The CPU's rasteriser, and `mujoco_warp`'s ray caster, to whose picture tests hold the rasteriser."""
+"""The CPU's rasteriser, and `mujoco_warp`'s ray caster, to whose picture tests hold the rasteriser. Where the physics is on
+a GPU, the ray caster is there too, and the only choice."""
 
 
 class Camera(Protocol):
@@ -21,9 +27,18 @@ class Camera(Protocol):
 
     width: int
     height: int
+    num_envs: int
 
-    def render(self, ids: np.ndarray, out: np.ndarray) -> None:
-        """Draw the simulations ``ids`` into the rows ``ids`` of ``out``, uint8 [env, height, width, 3]."""
+    @property
+    def device(self) -> str | None:
+        """Torch's name of the device on which it draws into torch tensors; None where it draws into NumPy arrays."""
+        ...
+
+    def render(self, ids: np.ndarray, out: Any) -> None:
+        """Draw the simulations ``ids`` into the rows ``ids`` of ``out``, uint8 [env, height, width, 3].
+
+        The other rows are left as they are; ``out`` is an array or a tensor, as `empty_images` makes it.
+        """
         ...
 
     def close(self) -> None:
@@ -31,37 +46,77 @@ class Camera(Protocol):
         ...
 
 
+@runtime_checkable
+class DevicePhysics(Protocol):
+    """What a camera needs of physics that runs in `mujoco_warp`."""
+
+    model: mujoco.MjModel
+    num_envs: int
+    device: warp.Device
+    warp_model: mujoco_warp.Model
+    warp_data: mujoco_warp.Data
+    num_replaced: int
+    """Arrays of the model that others have taken the place of, ever; graphs of them are captured anew when it grows."""
+
+
+def empty_images(camera: Camera) -> Images:
+    """Room for an image of every simulation where the camera draws, uint8 [env, height, width, 3], not cleared."""
+    shape = (camera.num_envs, camera.height, camera.width, 3)
+    if camera.device is None:
+        return np.empty(shape, np.uint8)
+    import torch
+
+    return torch.empty(shape, dtype=torch.uint8, device=camera.device)
+
+
+def images_of(camera: Camera, array: np.ndarray) -> Images:
+    """A copy of an array of images where the camera draws."""
+    if camera.device is None:
+        return array.copy()
+    import torch
+
+    return torch.tensor(array, device=camera.device)
+
+
 def make_camera(
-    renderer: str,
-    physics: BatchPhysics,
+    renderer: str | None,
+    physics: BatchPhysics | DevicePhysics,
     *,
     camera: str = scene.CAMERA,
     width: int = 64,
     height: int = 64,
     num_threads: int | None = None,
 ) -> Camera:
-    """One camera of the model, drawn by the renderer of that name; see `RENDERERS`.
+    """One camera of the model, drawn by the renderer of that name.
 
     Args:
-        renderer: Who draws.
+        renderer: Who draws, one of `RENDERERS`; None takes the faster: on the CPU the rasteriser, on a GPU the ray caster.
         physics: The simulations to look at.
         camera: Name of the model's camera; to look through several, make several.
         width: Image width [px].
         height: Image height [px].
-        num_threads: Threads that draw; None takes every core.
+        num_threads: Threads that draw, if the physics is on the CPU; None takes every core.
 
     Raises:
-        ConfigurationError: no renderer or no camera of the model has that name.
+        ConfigurationError: no renderer or no camera of the model has that name, or the renderer cannot draw this physics.
     """
+    if renderer not in (None, *RENDERERS):
+        raise unknown_name("renderer", str(renderer), RENDERERS)
     names = [physics.model.camera(i).name for i in range(physics.model.ncam)]
     if camera not in names:
         raise unknown_name("camera", camera, names)
-    if renderer == "rasterizer":
-        from handful.simulation.rasterizer import Rasterizer
+    if isinstance(physics, DevicePhysics):
+        if renderer == "rasterizer":
+            raise ConfigurationError(
+                f"the rasterizer draws on the CPU, and the physics is on {physics.device}: the choice there is: raycaster."
+            )
+        from handful.simulation.device_raycaster import DeviceRayCaster
 
-        return Rasterizer(physics, camera=camera, width=width, height=height, num_threads=num_threads)
+        return DeviceRayCaster(physics, camera=camera, width=width, height=height)
     if renderer == "raycaster":
         from handful.simulation.raycaster import RayCaster
 
         return RayCaster(physics, camera=camera, width=width, height=height, num_threads=num_threads)
-    raise unknown_name("renderer", renderer, RENDERERS)
+    from handful.simulation.rasterizer import Rasterizer
+
+    return Rasterizer(physics, camera=camera, width=width, height=height, num_threads=num_threads)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import importlib.util
 import pathlib
 
-import fast_simplification
 import mujoco
 import numpy as np
 
 from handful.errors import ConfigurationError
+from handful.simulation.simplification import simplified_mesh
 
 ARM_PREFIX = "jaco/"
 """What precedes the names of the arm's parts in a scene."""
@@ -59,9 +59,6 @@ TCP_SITE = "jaco/hand/pinchsite"
 
 LOOK_GROUP, SHAPE_GROUP = 2, 3
 """Geom groups of what is seen and of what touches; MuJoCo's renderer shows groups 0 to 2."""
-
-FACES_PER_MESH = 100
-"""Triangles of a simplified mesh; silhouettes stay within a pixel of a 64 x 64 image (checked in a test)."""
 
 GRAY_MATERIALS = ("jaco/dark_gray", "jaco/light_gray", "jaco/hand/dark_gray", "jaco/hand/light_gray")
 """Materials of all visible parts of the arm."""
@@ -111,7 +108,7 @@ def _separate_looks_from_shapes(arm: mujoco.MjSpec) -> None:
     """
     compiled = arm.copy().compile()
     for mesh in list(arm.meshes):
-        vertices, faces = _simplified(compiled, mesh.name)
+        vertices, faces = simplified_mesh(compiled, mesh.name)
         twin = arm.add_mesh(name=f"{mesh.name}_look", uservert=vertices.ravel(), userface=faces.ravel())
         twin.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # never used, but a thin part must compile
     for body in arm.bodies:
@@ -131,20 +128,6 @@ def _separate_looks_from_shapes(arm: mujoco.MjSpec) -> None:
                 group=LOOK_GROUP,
             )
             geom.group = SHAPE_GROUP
-
-
-def _simplified(model: mujoco.MjModel, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices [m] in the file's frame, [v, 3], and faces [f, 3] of a mesh cut to `FACES_PER_MESH` triangles."""
-    mesh = model.mesh(name).id
-    vertices = model.mesh_vert[model.mesh_vertadr[mesh] :][: model.mesh_vertnum[mesh]]
-    faces = model.mesh_face[model.mesh_faceadr[mesh] :][: model.mesh_facenum[mesh]]
-    rotation = np.empty(9)
-    mujoco.mju_quat2Mat(rotation, model.mesh_quat[mesh])
-    in_file = vertices @ rotation.reshape(3, 3).T + model.mesh_pos[mesh]  # the compiler had moved it to its inertia
-    simple, simple_faces, *_ = fast_simplification.simplify(
-        in_file.astype(np.float32), faces.astype(np.int32), target_count=min(FACES_PER_MESH, len(faces))
-    )
-    return simple.astype(np.float64), simple_faces.astype(np.int32)
 
 
 def _model_folder() -> pathlib.Path:

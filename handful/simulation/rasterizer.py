@@ -54,6 +54,8 @@ _draw_worlds = _compile_kernel()
 class Rasterizer:
     """Draws images of the simulations of a batch; see `handful.simulation.raycaster.RayCaster` for the same by rays."""
 
+    device: str | None = None
+
     def __init__(
         self,
         physics: BatchPhysics,
@@ -76,6 +78,7 @@ class Rasterizer:
             ConfigurationError: the model has a light that is neither a point nor a directional light.
         """
         self.width, self.height = width, height
+        self.num_envs = physics.num_envs
         self._physics = physics
         model = physics.model
         kinds = (mujoco.mjtLightType.mjLIGHT_POINT, mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)

@@ -1,39 +1,65 @@
 """Pictures of many worlds without OpenGL: `mujoco_warp`'s ray caster, on Warp's CPU device.
 
 Warp's CPU kernels run on one thread, so each of several threads owns a context of a few worlds and works through its share
-in chunks. Only poses and looks are copied into the context; no Warp physics runs.
+in chunks. Only poses and looks are copied into the context; no Warp physics runs. On a GPU
+`handful.simulation.device_raycaster` casts the same picture where the physics is.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import copy
-import functools
 import os
-import tempfile
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from handful.simulation import scene
+from handful.simulation.warp_runtime import initialize_warp
 
 if TYPE_CHECKING:
+    import mujoco
+    from mujoco_warp import RenderContext
+
     from handful.simulation.cpu import BatchPhysics
 
-_POSES = ("geom_xpos", "geom_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir")
-_LOOKS = ("geom_size", "geom_rgba", "mat_rgba", "light_diffuse")
+POSES = ("geom_xpos", "geom_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir")
+"""Fields of `mujoco_warp`'s data that make a picture."""
+
+LOOKS = ("geom_size", "geom_rgba", "mat_rgba", "light_diffuse")
+"""Fields of its model that do, and that differ from world to world."""
 
 _WORLDS_PER_CHUNK = 8
 """Worlds cast in one call; small, so that a few worlds at a reset cost little and threads share the work evenly."""
 
 
-class RayCaster:
-    """Casts images of the simulations of a batch.
+def render_context(model: mujoco.MjModel, *, num_worlds: int, camera: str, width: int, height: int) -> RenderContext:
+    """What one camera's rays of a number of worlds are cast with, on Warp's current device.
 
     Materials are matt (no specular light, no emission, no shadows), which is what the scene asks of every renderer.
     """
+    import mujoco_warp
+
+    return mujoco_warp.create_render_context(
+        model,
+        nworld=num_worlds,
+        cam_res=(width, height),
+        cam_active=[camera],
+        render_rgb=True,
+        render_depth=False,
+        render_seg=False,
+        use_textures=False,
+        use_shadows=False,
+        enable_specular=False,
+        enable_emission=False,
+        enable_per_light_ambient=False,
+    )
+
+
+class RayCaster:
+    """Casts images of the simulations of a batch."""
+
+    device: str | None = None
 
     def __init__(
         self,
@@ -54,8 +80,9 @@ class RayCaster:
             num_threads: Threads that cast; None takes every core.
         """
         self.width, self.height = width, height
+        self.num_envs = physics.num_envs
         self._physics = physics
-        for name in _LOOKS:
+        for name in LOOKS:
             physics.field(name)
         num_threads = min(num_threads or os.cpu_count() or 1, -(-physics.num_envs // _WORLDS_PER_CHUNK))
         size = min(_WORLDS_PER_CHUNK, physics.num_envs)
@@ -93,7 +120,7 @@ class _Context:
     def __init__(self, physics: BatchPhysics, camera: str, num_slots: int, width: int, height: int) -> None:
         import warp as wp
 
-        _initialize_warp()
+        initialize_warp()
         import mujoco_warp
 
         self._mujoco_warp = mujoco_warp
@@ -102,33 +129,20 @@ class _Context:
         with wp.ScopedDevice("cpu"):
             self._model = mujoco_warp.put_model(model)
             self._data = mujoco_warp.make_data(model, nworld=num_slots, nconmax=1, njmax=1)
-            self._context = mujoco_warp.create_render_context(
-                model,
-                nworld=num_slots,
-                cam_res=(width, height),
-                cam_active=[camera],
-                render_rgb=True,
-                render_depth=False,
-                render_seg=False,
-                use_textures=False,
-                use_shadows=False,
-                enable_specular=False,
-                enable_emission=False,
-                enable_per_light_ambient=False,
-            )
-            for name in _LOOKS:
+            self._context = render_context(model, num_worlds=num_slots, camera=camera, width=width, height=height)
+            for name in LOOKS:
                 array = getattr(self._model, name)
                 values = np.repeat(array.numpy()[:1], num_slots, axis=0)
                 setattr(self._model, name, wp.array(values, dtype=array.dtype, device="cpu"))
         # Views of Warp's memory, shape [slot, ...]: writing to them is the whole transfer.
-        self._slots = {name: getattr(self._data, name).numpy() for name in _POSES}
-        self._slots |= {name: getattr(self._model, name).numpy() for name in _LOOKS}
+        self._slots = {name: getattr(self._data, name).numpy() for name in POSES}
+        self._slots |= {name: getattr(self._model, name).numpy() for name in LOOKS}
         self._packed = self._context.rgb_data.numpy().reshape(num_slots, height, width)
 
     def render(self, physics: BatchPhysics, ids: np.ndarray, out: np.ndarray) -> None:
         count = len(ids)
         for name, slots in self._slots.items():
-            source = physics.field(name) if name in _LOOKS else getattr(physics, name)
+            source = physics.field(name) if name in LOOKS else getattr(physics, name)
             slots[:count] = source[ids].reshape(slots[:count].shape)
         self.cast()
         packed = self._packed[:count]  # 0x00RRGGBB
@@ -139,33 +153,3 @@ class _Context:
         """Cast the images of all slots as they are."""
         self._mujoco_warp.refit_bvh(self._model, self._data, self._context)
         self._mujoco_warp.render(self._model, self._data, self._context)
-
-
-@functools.cache
-def _initialize_warp() -> None:
-    """Start Warp without its greeting, its notes on every kernel that it loads, and its regret that there is no GPU."""
-    import warp as wp
-
-    wp.config.log_level = wp.LOG_WARNING
-    with _without_lines_on_stderr("Could not find or load the NVIDIA CUDA driver"):
-        wp.init()
-
-
-@contextlib.contextmanager
-def _without_lines_on_stderr(unwanted: str) -> Iterator[None]:
-    """Hold back what the process, native code too, writes to stderr; then pass on all lines but those unwanted."""
-    stderr = 2
-    with tempfile.TemporaryFile() as held:
-        original = os.dup(stderr)
-        try:
-            os.dup2(held.fileno(), stderr)
-            try:
-                yield
-            finally:
-                os.dup2(original, stderr)
-            held.seek(0)
-            for line in held:
-                if unwanted.encode() not in line:
-                    os.write(stderr, line)
-        finally:
-            os.close(original)

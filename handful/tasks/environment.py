@@ -16,14 +16,16 @@ from handful.environment import (
     PROPRIOCEPTION,
     ArraySpec,
     EnvironmentSpec,
+    Images,
     StartDistribution,
     StateTree,
     TimeStep,
+    on_host,
 )
 from handful.errors import ConfigurationError, DataError, check_count
 from handful.profiling import span
 from handful.simulation import jaco, scene
-from handful.simulation.camera import Camera, make_camera
+from handful.simulation.camera import Camera, empty_images, images_of, make_camera
 from handful.simulation.cpu import BatchPhysics
 from handful.simulation.observation import PROPRIOCEPTION_NAMES, arm_state, arm_state_names, proprioception
 from handful.simulation.randomization import (
@@ -67,7 +69,7 @@ class TaskEnvironment:
         camera_hz: int = 5,
         image_size: int = 64,
         pixels: bool = True,
-        renderer: str = "rasterizer",
+        renderer: str | None = None,
         starts: StartDistribution | None = None,
         horizon: int | None = None,
         staggered: bool = False,
@@ -83,7 +85,7 @@ class TaskEnvironment:
             camera_hz: Rate of the camera [Hz], one of `CAMERA_RATES`; control runs at 20 Hz.
             image_size: Height and width of the image [px].
             pixels: Whether to cast images at all; without, the group ``pixels`` does not exist.
-            renderer: Who draws the images, one of `handful.simulation.camera.RENDERERS`.
+            renderer: Who draws the images, one of `handful.simulation.camera.RENDERERS`; None takes the faster.
             starts: Where episodes begin; None begins all of them in random starts.
             horizon: Length of an episode [control steps]; None is the task's own. A recording may run longer.
             staggered: Whether the first episodes after a reset end early, spread over the horizon, so that ever
@@ -118,7 +120,8 @@ class TaskEnvironment:
         self._generators = [seeded_generator([seed, i]) for i in range(num_envs)]
         nominal = {parameter.name: parameter.nominal for parameter in self.parameters}
         self.worlds = stack_worlds([nominal] * num_envs)
-        self._pixels = np.zeros((num_envs, image_size, image_size, 3), np.uint8)
+        blank = np.zeros((num_envs, image_size, image_size, 3), np.uint8)
+        self._pixels: Images = blank if self._camera is None else images_of(self._camera, blank)
         self._episodes = EpisodeCounters(
             num_envs, horizon=self.horizon, top_stage=len(self.task.stages) - 1, sustained_steps=SUSTAINED_STEPS
         )
@@ -227,7 +230,7 @@ class TaskEnvironment:
             "physics": self.physics.get_state(),
             "worlds": {name: values.copy() for name, values in self.worlds.items()},
             "generators": json.dumps([generator.bit_generator.state for generator in self._generators]),
-            "pixels": self._pixels.copy(),
+            "pixels": on_host(self._pixels).copy(),
             "episodes": dict(self._episodes.state_dict()),
             "num_diverged": self.num_diverged,
         }
@@ -249,7 +252,7 @@ class TaskEnvironment:
         self.set_worlds(ids, worlds, tree["physics"])
         for generator, saved in zip(self._generators, json.loads(tree["generators"]), strict=True):
             generator.bit_generator.state = saved
-        self._pixels = tree["pixels"].copy()
+        self._pixels = tree["pixels"].copy() if self._camera is None else images_of(self._camera, tree["pixels"])
         self._episodes.load_state_dict(tree["episodes"])
         self.num_diverged = int(tree["num_diverged"])
         return self._first_time_step(np.ones(self.num_envs, bool))
@@ -263,9 +266,9 @@ class TaskEnvironment:
         camera = camera or self._camera
         if camera is None:
             raise ConfigurationError("this environment has no camera: it was built with pixels=False.")
-        image = np.empty((self.num_envs, camera.height, camera.width, 3), np.uint8)
-        camera.render(np.arange(self.num_envs), image)
-        return image
+        images = empty_images(camera)
+        camera.render(np.arange(self.num_envs), images)
+        return on_host(images)
 
     def close(self) -> None:
         """Stop the camera's threads."""
@@ -348,8 +351,11 @@ class TaskEnvironment:
         """Take the images that are due, bool [env]; returns where."""
         if self._camera is not None and due.any():
             with span("camera"):
-                self._pixels = self._pixels.copy()  # the last array belongs to the caller now
-                self._camera.render(np.flatnonzero(due), self._pixels)
+                images = empty_images(self._camera)  # the last ones belong to the caller now
+                if not due.all():
+                    images[:] = cast("Any", self._pixels)  # both are arrays or both tensors
+                self._camera.render(np.flatnonzero(due), images)
+                self._pixels = images
         return due
 
     def _observe(self) -> dict[str, np.ndarray]:
@@ -363,7 +369,7 @@ class TaskEnvironment:
             OBJECT_POSITIONS: self.task.object_positions(snapshot).astype(np.float32),
         }
         if self._camera is not None:
-            observation = {PIXELS: self._pixels, **observation}
+            observation = {PIXELS: cast("np.ndarray", self._pixels), **observation}
         return observation
 
     def _final_observation(self, diverged: np.ndarray) -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from handful.environment import GROUPS, PHYSICAL_STATE, PIXELS, POLICY_GROUPS, EnvironmentSpec, TimeStep
+from handful.environment import GROUPS, PHYSICAL_STATE, PIXELS, POLICY_GROUPS, EnvironmentSpec, TimeStep, on_host
 from handful.errors import ConfigurationError, unknown_name
 from handful.simulation.camera import Camera, make_camera
 from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
@@ -62,7 +62,7 @@ class _Observer:
     def __call__(self, groups: dict[str, np.ndarray]) -> Observation:
         """What is observed, [env, ...]; the arrays are the caller's."""
         clipped = {
-            group: groups[group].copy() if group == PIXELS else groups[group].clip(-LIMIT, LIMIT)
+            group: on_host(groups[group]).copy() if group == PIXELS else groups[group].clip(-LIMIT, LIMIT)
             for group in self._groups
         }
         return clipped[PHYSICAL_STATE] if self._single else clipped
@@ -99,7 +99,7 @@ class _View:
     def images(self) -> np.ndarray:
         """Uint8 [env, RENDER_SIZE, RENDER_SIZE, 3]."""
         if self._camera is None:
-            self._camera = make_camera("rasterizer", self._environment.physics, width=RENDER_SIZE, height=RENDER_SIZE)
+            self._camera = make_camera(None, self._environment.physics, width=RENDER_SIZE, height=RENDER_SIZE)
         return self._environment.render(self._camera)
 
     def close(self) -> None:

@@ -109,6 +109,41 @@ def test_more_new_images_than_expected_find_room():
     assert len(rollout.frames) > 60
 
 
+class OnDevice(Recording):
+    """An environment whose images are tensors, as those of a GPU are."""
+
+    def reset(self, **options):
+        return self._with_tensors(super().reset(**options))
+
+    def step(self, action):
+        return self._with_tensors(super().step(action))
+
+    def _with_tensors(self, time_step):
+        time_step.observation["pixels"] = torch.from_numpy(time_step.observation["pixels"])
+        return time_step
+
+
+@pytest.mark.parametrize("divergence", [0.1, 0.9])  # with 0.9, more images come than were expected
+def test_images_may_be_tensors(divergence):
+    rollouts = []
+    for kind in (Recording, OnDevice):
+        environment = kind(ToyEnvironment(3, camera_period=10, divergence=divergence))
+        policy = Policy(PolicyConfig(), PolicySizes.of(environment.spec), seed=0)
+        collector = RolloutCollector(
+            environment, environment.reset(seeds=range(3)), num_steps=20, hidden_size=100, device="cpu"
+        )
+        generator = torch.Generator().manual_seed(0)
+        collector.collect(policy, generator=generator)
+        rollouts.append(collector.collect(policy, generator=generator))
+        first = rollouts[-1].select(torch.tensor([0, 2]))
+        policy.evaluate_sequence(
+            first.frames, first.frame_index, first.proprioception, first.initial_state, first.episode_start
+        ).mean.sum().backward()
+    arrays, tensors = rollouts
+    assert tensors.frames.equal(arrays.frames)
+    assert tensors.action.equal(arrays.action)
+
+
 def test_an_action_that_is_not_finite_never_reaches_the_environment():
     environment, _, collector, policy = recorded_rollouts(1)
     with torch.no_grad():

@@ -7,6 +7,7 @@ import sys
 import mujoco
 import numpy as np
 import pytest
+from pictures import differences, images_of, random_worlds
 
 from handful.errors import ConfigurationError
 from handful.simulation import jaco, scene
@@ -16,40 +17,15 @@ from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import TASKS
 
 
-def _worlds(task: str, num_envs: int) -> TaskEnvironment:
-    environment = TaskEnvironment(task, num_envs=num_envs, randomization="full", pixels=False, seed=3)
-    environment.reset()
-    generator = np.random.default_rng(0)
-    for _ in range(25):
-        environment.step(generator.uniform(-1, 1, (num_envs, 9)))
-    return environment
-
-
 @pytest.fixture(scope="module")
 def worlds() -> TaskEnvironment:
-    return _worlds("block-lifting", 24)
-
-
-def _images(physics: BatchPhysics, renderer: str, width: int = 64, height: int = 64, **options) -> np.ndarray:
-    camera = make_camera(renderer, physics, width=width, height=height, **options)
-    images = np.zeros((physics.num_envs, height, width, 3), np.uint8)
-    camera.render(np.arange(physics.num_envs), images)
-    camera.close()
-    return images
+    return random_worlds("block-lifting", 24)
 
 
 def _differences(physics: BatchPhysics, *size: int, **options) -> tuple[np.ndarray, np.ndarray]:
-    """Largest difference of a channel in grey levels, and whether an edge is near, both [env, height, width].
-
-    A pixel is at an edge where the ray caster's picture changes by more than 8 levels to one of its eight neighbours.
-    """
-    cast = _images(physics, "raycaster", *size, **options).astype(int)
-    drawn = _images(physics, "rasterizer", *size, **options).astype(int)
-    around = np.pad(cast, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    height, width = cast.shape[1:3]
-    shifted = [around[:, y : y + height, x : x + width] for y in range(3) for x in range(3)]
-    edge = np.max([np.abs(image - cast).max(axis=-1) for image in shifted], axis=0) > 8
-    return np.abs(drawn - cast).max(axis=-1), edge
+    return differences(
+        images_of(physics, "raycaster", *size, **options), images_of(physics, "rasterizer", *size, **options)
+    )
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -59,7 +35,7 @@ def test_both_renderers_draw_the_same_picture_of_every_task(task):
     At an edge a pixel's centre may lie within rounding of the outline, and one renderer sees the one side of it, the other
     the other: measured in 0.002% (block-lifting) to 0.008% (order-fulfillment) of the pixels, all of them at edges.
     """
-    environment = _worlds(task, 12)
+    environment = random_worlds(task, 12)
     difference, edge = _differences(environment.physics)
     environment.close()
     assert difference[~edge].mean() < 0.1
@@ -109,7 +85,7 @@ def _primitives() -> mujoco.MjSpec:
 
 
 def test_the_bits_do_not_depend_on_threads_or_batches(worlds):
-    together = _images(worlds.physics, "rasterizer", num_threads=3)
+    together = images_of(worlds.physics, "rasterizer", num_threads=3)
     camera = make_camera("rasterizer", worlds.physics, num_threads=1)
     alone = np.zeros_like(together)
     for i in reversed(range(24)):
@@ -152,7 +128,7 @@ def test_the_picture_is_near_that_of_mujocos_own_renderer(tmp_path):
     qpos = physics.model.qpos0.copy()[None]
     qpos[:, :9] = jaco.HOME_QPOS
     physics.place(np.arange(1), qpos)
-    difference = np.abs(_images(physics, "rasterizer")[0].astype(int) - np.load(tmp_path / "image.npy")).max(axis=-1)
+    difference = np.abs(images_of(physics, "rasterizer")[0].astype(int) - np.load(tmp_path / "image.npy")).max(axis=-1)
     assert difference.mean() < 1.0
     assert (difference > 8).mean() < 0.005
 
@@ -164,7 +140,7 @@ def test_both_renderers_draw_a_liquid_alike():
     balls[:] += (environment.snapshot.position("box") - environment.snapshot.position("mug"))[:, None]  # in full view
     environment.physics.forward(np.arange(4))
     difference = np.abs(
-        _images(environment.physics, "rasterizer").astype(int) - _images(environment.physics, "raycaster")
+        images_of(environment.physics, "rasterizer").astype(int) - images_of(environment.physics, "raycaster")
     ).max(axis=-1)
     assert (difference > 30).mean() < 0.004  # measured 0.0005
     assert difference.mean() < 0.5
@@ -173,10 +149,10 @@ def test_both_renderers_draw_a_liquid_alike():
 def test_an_absent_geom_is_not_drawn(worlds):
     geom = worlds.physics.model.geom("block").id
     rgba = worlds.physics.field("geom_rgba")
-    before = {renderer: _images(worlds.physics, renderer) for renderer in RENDERERS}
+    before = {renderer: images_of(worlds.physics, renderer) for renderer in RENDERERS}
     saved = rgba[:, geom, 3].copy()
     rgba[:, geom, 3] = 0.0
-    after = {renderer: _images(worlds.physics, renderer) for renderer in RENDERERS}
+    after = {renderer: images_of(worlds.physics, renderer) for renderer in RENDERERS}
     rgba[:, geom, 3] = saved
     for renderer in RENDERERS:
         changed = (before[renderer] != after[renderer]).any(axis=-1).sum(axis=(1, 2))
@@ -188,9 +164,9 @@ def test_a_geom_that_is_not_finite_is_not_drawn(worlds):
     rgba, size = worlds.physics.field("geom_rgba"), worlds.physics.field("geom_size")
     saved = rgba[:, geom].copy(), size[:, geom].copy()
     rgba[:, geom, 3] = 0.0
-    absent = _images(worlds.physics, "rasterizer")
+    absent = images_of(worlds.physics, "rasterizer")
     rgba[:, geom], size[:, geom, 0] = saved[0], np.nan
-    not_finite = _images(worlds.physics, "rasterizer")
+    not_finite = images_of(worlds.physics, "rasterizer")
     size[:, geom] = saved[1]
     assert (not_finite == absent).all()
 
@@ -202,7 +178,7 @@ def test_a_picture_of_some_worlds_leaves_the_others_alone(worlds):
         camera.render(np.array([2, 5, 20]), images)
         untouched = np.setdiff1d(np.arange(24), [2, 5, 20])
         assert (images[untouched] == 7).all()
-        full = _images(worlds.physics, renderer)
+        full = images_of(worlds.physics, renderer)
         assert (images[[2, 5, 20]] == full[[2, 5, 20]]).all()
         camera.close()
 

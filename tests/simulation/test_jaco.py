@@ -67,23 +67,3 @@ def test_what_is_seen_weighs_nothing_and_touches_nothing(model):
         body = model.body(jaco.ARM_PREFIX + name)
         np.testing.assert_allclose(body.mass, hidden.body(name).mass)
         np.testing.assert_allclose(body.inertia, hidden.body(name).inertia, rtol=1e-6)
-
-
-def test_simplified_meshes_keep_their_silhouettes_within_a_pixel(model):
-    """A pixel of the 64 x 64 image at the workspace is 8 mm wide; every original vertex is that near a look."""
-    pixel = 2 * 0.7 * np.tan(np.deg2rad(scene.CAMERA_FOVY) / 2) / 64
-    for geom in np.flatnonzero(model.geom_group == jaco.LOOK_GROUP):
-        look = model.geom(geom)
-        shape = model.geom(look.name.removesuffix("_look"))
-        points = _world_vertices(model, shape.id)
-        extents = np.stack([points.min(axis=0), points.max(axis=0)])
-        looks = _world_vertices(model, geom)
-        np.testing.assert_allclose(np.stack([looks.min(axis=0), looks.max(axis=0)]), extents, atol=pixel)
-
-
-def _world_vertices(model: mujoco.MjModel, geom: int) -> np.ndarray:
-    mesh = model.geom_dataid[geom]
-    vertices = model.mesh_vert[model.mesh_vertadr[mesh] :][: model.mesh_vertnum[mesh]]
-    rotation = np.empty(9)
-    mujoco.mju_quat2Mat(rotation, model.geom_quat[geom])
-    return vertices @ rotation.reshape(3, 3).T + model.geom_pos[geom]

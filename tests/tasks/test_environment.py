@@ -204,8 +204,8 @@ def test_success_is_the_top_stage_held_for_half_a_second_at_the_end(task):
     environment = _environment(task, num_envs=1, horizon=30, pixels=False)
     top = len(environment.task.stages) - 1
     for held, success in ((SUSTAINED_STEPS, True), (SUSTAINED_STEPS - 1, False)):
-        # One for the reset, thirty for the steps.
-        stages = iter([0] + [0] * (30 - held) + [top] * held)
+        # One for the reset, thirty for the steps, one for the episode that follows.
+        stages = iter([0] + [0] * (30 - held) + [top] * held + [0])
         environment.task.stage = lambda snapshot, stages=stages: np.array([next(stages)])  # type: ignore[method-assign]
         environment.reset()
         episodes = [summary for _ in range(30) for summary in environment.step(np.zeros((1, 9))).episodes]

@@ -1,0 +1,57 @@
+"""Physics of the CPU as `mujoco_warp` would hold it on a device; no physics kernel compiles."""
+
+from __future__ import annotations
+
+import copy
+
+import mujoco_warp
+import numpy as np
+import warp as wp
+
+from handful.simulation.cpu import BatchPhysics
+from handful.simulation.device_raycaster import DeviceRayCaster
+from handful.simulation.raycaster import LOOKS, POSES
+from handful.simulation.warp_runtime import initialize_warp
+
+
+class DeviceTwin:
+    """A `handful.simulation.camera.DevicePhysics` that shows what a `BatchPhysics` does."""
+
+    def __init__(self, physics: BatchPhysics, device: str = "cpu") -> None:
+        initialize_warp()
+        self._physics = physics
+        self.model = copy.copy(physics.model)
+        self.model.opt.disableflags = 0  # some of them `mujoco_warp` refuses
+        self.num_envs = physics.num_envs
+        self.num_replaced = 0
+        self.device = wp.get_device(device)
+        with wp.ScopedDevice(self.device):
+            self.warp_model = mujoco_warp.put_model(self.model)
+            self.warp_data = mujoco_warp.make_data(self.model, nworld=self.num_envs, nconmax=1, njmax=1)
+        for name in LOOKS:
+            array = getattr(self.warp_model, name)
+            rows = np.repeat(array.numpy()[:1], self.num_envs, axis=0)
+            setattr(self.warp_model, name, wp.array(rows, dtype=array.dtype, device=self.device))
+        self.follow()
+
+    def follow(self) -> None:
+        """Take over poses and looks as they are now."""
+        for target, names, source in (
+            (self.warp_data, POSES, lambda name: getattr(self._physics, name)),
+            (self.warp_model, LOOKS, self._physics.field),
+        ):
+            for name in names:
+                array = getattr(target, name)
+                array.assign(source(name).reshape(array.numpy().shape))
+
+
+class FollowingCamera(DeviceRayCaster):
+    """Looks at a `BatchPhysics` by way of its twin, as it stands at each image."""
+
+    def __init__(self, physics: BatchPhysics, **options) -> None:
+        self._twin = DeviceTwin(physics)
+        super().__init__(self._twin, **options)
+
+    def render(self, ids, out) -> None:
+        self._twin.follow()
+        super().render(ids, out)
