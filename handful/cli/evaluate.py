@@ -42,6 +42,8 @@ class Options:
     """Rate of the camera [Hz]: 20, 10 or 5; by default the one that the policy was trained with."""
     renderer: str = "rasterizer"
     """Who draws the images: rasterizer or raycaster."""
+    backend: str = "cpu"
+    """Where the physics runs: cpu or cuda."""
     json: bool = False
     """Print one JSON object instead of the table."""
     video: pathlib.Path | None = None
@@ -75,6 +77,7 @@ def run(options: Options) -> None:
         randomization=options.randomization,
         camera_hz=camera_hz,
         renderer=options.renderer,
+        backend=options.backend,
         pixels=policy.network is not None or options.video is not None,
     )
     seed = EVALUATION_SEED + options.seed

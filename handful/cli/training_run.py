@@ -37,6 +37,7 @@ from handful.learning.replay import replay, write_replay
 from handful.learning.trainer import Trainer
 from handful.profiling import span
 from handful.simulation.camera import RENDERERS
+from handful.simulation.physics import check_backend
 from handful.simulation.randomization import parse_level
 from handful.tasks.environment import CAMERA_RATES, TaskEnvironment
 from handful.tasks.registry import make_task
@@ -86,6 +87,7 @@ class TrainingRun:
             renderer=config.renderer,
             starts=self._starts(),
             num_threads=config.num_threads,
+            backend=config.backend,
             staggered=True,
         )
         features, actions = expert_data(self.demonstrations, config.curriculum.cut_after_success)
@@ -260,7 +262,7 @@ def check_settings(config: RunConfig) -> None:
     """Refuse settings of the environment that do not exist, before anything is made of them.
 
     Raises:
-        ConfigurationError: no such level of randomisation, camera rate or renderer; the choices are named.
+        ConfigurationError: no such level of randomisation, camera rate, renderer or backend, or not here; the choices are named.
     """
     parse_level(config.randomization)
     if config.camera_hz not in CAMERA_RATES:
@@ -268,6 +270,7 @@ def check_settings(config: RunConfig) -> None:
         raise ConfigurationError(f"unknown camera rate {config.camera_hz} Hz; the choices are: {choices}.")
     if config.renderer not in RENDERERS:
         raise unknown_name("renderer", config.renderer, RENDERERS)
+    check_backend(config.backend)
     if config.curriculum.clusters not in CLUSTERS:
         raise unknown_name("way to draw demonstration states", config.curriculum.clusters, CLUSTERS)
 

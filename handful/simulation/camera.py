@@ -10,7 +10,7 @@ from handful.errors import unknown_name
 from handful.simulation import scene
 
 if TYPE_CHECKING:
-    from handful.simulation.cpu import BatchPhysics
+    from handful.simulation.physics import Physics
 
 RENDERERS = ("rasterizer", "raycaster")
 """The CPU's rasteriser, and `mujoco_warp`'s ray caster, to whose picture tests hold the rasteriser."""
@@ -33,7 +33,7 @@ class Camera(Protocol):
 
 def make_camera(
     renderer: str,
-    physics: BatchPhysics,
+    physics: Physics,
     *,
     camera: str = scene.CAMERA,
     width: int = 64,

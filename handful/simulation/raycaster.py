@@ -20,7 +20,7 @@ import numpy as np
 from handful.simulation import scene
 
 if TYPE_CHECKING:
-    from handful.simulation.cpu import BatchPhysics
+    from handful.simulation.physics import Physics
 
 _POSES = ("geom_xpos", "geom_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir")
 _LOOKS = ("geom_size", "geom_rgba", "mat_rgba", "light_diffuse")
@@ -37,7 +37,7 @@ class RayCaster:
 
     def __init__(
         self,
-        physics: BatchPhysics,
+        physics: Physics,
         *,
         camera: str = scene.CAMERA,
         width: int = 64,
@@ -90,7 +90,7 @@ class RayCaster:
 class _Context:
     """One thread's render context, with slots for a few worlds."""
 
-    def __init__(self, physics: BatchPhysics, camera: str, num_slots: int, width: int, height: int) -> None:
+    def __init__(self, physics: Physics, camera: str, num_slots: int, width: int, height: int) -> None:
         import warp as wp
 
         _initialize_warp()
@@ -125,7 +125,7 @@ class _Context:
         self._slots |= {name: getattr(self._model, name).numpy() for name in _LOOKS}
         self._packed = self._context.rgb_data.numpy().reshape(num_slots, height, width)
 
-    def render(self, physics: BatchPhysics, ids: np.ndarray, out: np.ndarray) -> None:
+    def render(self, physics: Physics, ids: np.ndarray, out: np.ndarray) -> None:
         count = len(ids)
         for name, slots in self._slots.items():
             source = physics.field(name) if name in _LOOKS else getattr(physics, name)
