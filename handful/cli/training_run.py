@@ -262,7 +262,7 @@ def check_settings(config: RunConfig) -> None:
     """Refuse settings of the environment that do not exist, before anything is made of them.
 
     Raises:
-        ConfigurationError: no such level of randomisation, camera rate, renderer or backend, or not here; the choices are named.
+        ConfigurationError: no such level of randomisation, camera rate, renderer or backend; the choices are named.
     """
     parse_level(config.randomization)
     if config.camera_hz not in CAMERA_RATES:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import logging
 import operator
 import os
 from functools import reduce
@@ -27,10 +26,11 @@ initialize_warp()
 
 import mujoco_warp  # noqa: E402
 import warp as wp  # noqa: E402
-from mujoco_warp import DisableBit, OverflowType  # noqa: E402
+from mujoco_warp import DisableBit  # noqa: E402
 
 from handful.simulation.graph import RecordedLaunches  # noqa: E402
 from handful.simulation.mirror import Mirrors, is_writable, write_rows  # noqa: E402
+from handful.simulation.room import Losses, Room  # noqa: E402
 
 CONSTANTS = (
     "body_subtreemass",
@@ -46,28 +46,6 @@ CONSTANTS = (
 )
 """Fields that ``mj_setConst`` derives from others and that `mujoco_warp` reads."""
 
-CONTACTS_PER_DOF = 2.0
-CONSTRAINTS_PER_DOF = 12.0
-"""Room for contacts and rows of constraints, in degrees of freedom of the model. Scripted episodes of the six tasks, 16 side by
-side at full randomisation, had at most 0.3 to 1.3 contacts on average over the simulations, which share their room, and 3 to 7
-rows in any one of them (MuJoCo on the CPU)."""
-
-_NUM_CONTACTS, _NUM_CONSTRAINTS = "nconmax", "njmax"
-
-_LOSSES = {
-    OverflowType.NEFC: _NUM_CONSTRAINTS,
-    OverflowType.NJMAX_NNZ: _NUM_CONSTRAINTS,
-    OverflowType.BROADPHASE: _NUM_CONTACTS,
-    OverflowType.NARROWPHASE: _NUM_CONTACTS,
-    OverflowType.CCD: _NUM_CONTACTS,
-}
-"""Overflows by which contacts or constraints are lost, and the option that makes room. The others are limits on iterations,
-at which the solver stops with what it has, as MuJoCo's does."""
-
-_ANY_LOSS = int(reduce(operator.or_, _LOSSES))
-
-_logger = logging.getLogger(__name__)
-
 
 class WarpPhysics:
     """N simulations of one model with model fields of their own; see `handful.simulation.physics.Physics`.
@@ -79,9 +57,8 @@ class WarpPhysics:
         warp_data: States and derived fields on the device, current whenever those of the host are.
         num_replaced: How many arrays of ``warp_model`` have been replaced: whoever captured a graph of them captures it
             anew when this has grown.
-        overflow: Whether each simulation lost contacts or constraints in the last step, bool [env]. Contacts share their
-            room, so where it is too small every simulation may have lost some, and all are named.
-        num_overflows: How often a simulation lost some since the beginning, counted once a control step.
+        room: Room for contacts and constraints, an argument and from then on fixed.
+        losses: What was lost where it was too small.
     """
 
     qpos: np.ndarray
@@ -105,8 +82,7 @@ class WarpPhysics:
         control_timestep: float,
         num_threads: int | None = None,
         device: str = "cuda",
-        nconmax: int | None = None,
-        njmax: int | None = None,
+        room: Room | None = None,
     ) -> None:
         """Put the simulations on the device.
 
@@ -116,8 +92,7 @@ class WarpPhysics:
             control_timestep: Time of one ``step`` [s], a whole number of the model's time steps.
             num_threads: Threads that derive constants on the host; None takes every core.
             device: Warp's name of the device; "cuda" is the first GPU.
-            nconmax: Room for contacts, times the number of simulations, which share it; None is `default_room`'s.
-            njmax: Room for rows of constraints in each simulation; None is `default_room`'s.
+            room: Room for contacts and constraints; None is `Room.for_model`'s.
 
         Raises:
             ConfigurationError: no such device here, a count is not positive or the times do not divide.
@@ -125,19 +100,19 @@ class WarpPhysics:
         check_count("a number of simulations", num_envs)
         if num_threads is not None:
             check_count("a number of threads", num_threads)
-        default_nconmax, default_njmax = default_room(model)
-        self.room = {_NUM_CONTACTS: nconmax or default_nconmax, _NUM_CONSTRAINTS: njmax or default_njmax}
         self.model = model
         self.num_envs = num_envs
+        self.room = room or Room.for_model(model)
+        self.losses = Losses(self.room, num_envs)
         self.num_threads = num_threads or os.cpu_count() or 1
         self.num_substeps = count_substeps(model, control_timestep)
         self.device = find_device(device)
         with wp.ScopedDevice(self.device):
             self.warp_model = mujoco_warp.put_model(_as_warp_takes_it(model))
-            self.warp_model.opt.warn_overflow = 0  # it would print; `_report` logs and counts
+            self.warp_model.opt.warn_overflow = 0  # it would print; `Losses` logs and counts
             if self.device.is_cuda:
                 self.warp_model.opt.graph_conditional = wp.is_conditional_graph_supported()
-            self.warp_data = mujoco_warp.make_data(model, nworld=num_envs, **self.room)
+            self.warp_data = mujoco_warp.make_data(model, nworld=num_envs, **dataclasses.asdict(self.room))
             self._control = wp.zeros((num_envs, model.nu), dtype=float, device="cpu", pinned=self.device.is_cuda)
         # The simulations' models on the host: it holds fields and derives constants, and runs no physics.
         self._models = Batch(model, nsim=num_envs, nthread=min(self.num_threads, num_envs))
@@ -146,8 +121,6 @@ class WarpPhysics:
         self._run_step = RecordedLaunches(self._launch_step, self.device)
         self._run_forward = RecordedLaunches(self._launch_forward, self.device)
         self.num_replaced = 0
-        self.num_overflows = 0
-        self.overflow = np.zeros(num_envs, bool)
         self._mirrors.read("overflow")
         self._forward()
 
@@ -163,6 +136,11 @@ class WarpPhysics:
     def state_size(self) -> int:
         """Numbers in one saved state: time, nq positions, nv velocities, nv warm-start accelerations, nu controls."""
         return 1 + self.model.nq + 2 * self.model.nv + self.model.nu
+
+    @property
+    def num_overflows(self) -> int:
+        """How often a simulation had more contacts or constraints than there was room for, and lost some."""
+        return self.losses.total
 
     def field(self, name: str) -> np.ndarray:
         """A model field with a value for each simulation, on the host, [env, ...]; `update_constants` sends it over.
@@ -245,7 +223,7 @@ class WarpPhysics:
         wp.copy(self.warp_data.ctrl, self._control)
         self._run_step()
         self._mirrors.refresh()
-        self._report()
+        self.losses.count(self._mirrors.read("overflow"))
         diverged = ~(_is_sane(self.qpos) & _is_sane(self.qvel))
         ids = np.flatnonzero(diverged)
         if len(ids):
@@ -282,22 +260,6 @@ class WarpPhysics:
         self._run_step.forget()
         self._run_forward.forget()
 
-    def _report(self) -> None:
-        """Count what was lost in the last step, and say it the first time."""
-        bits = self._mirrors.read("overflow")
-        self.overflow = (bits & _ANY_LOSS) != 0
-        if self.overflow.any() and not self.num_overflows:
-            lost = int(np.bitwise_or.reduce(bits))
-            short = sorted({name for bit, name in _LOSSES.items() if lost & bit})
-            _logger.warning(
-                "%d of %d simulations had more contacts or constraints than there was room for, and lost some; raise %s "
-                "of WarpPhysics. This is said once and counted from now on.",
-                self.overflow.sum(),
-                self.num_envs,
-                " and ".join(f"{name} ({self.room[name]} a simulation)" for name in short),
-            )
-        self.num_overflows += int(self.overflow.sum())
-
 
 def find_device(name: str) -> wp.Device:
     """Warp's device of a name.
@@ -314,17 +276,12 @@ def find_device(name: str) -> wp.Device:
         raise ConfigurationError(f"unknown device '{name}'; the choices here are: {choices}.") from error
 
 
-def default_room(model: mujoco.MjModel) -> tuple[int, int]:
-    """Room for contacts and for rows of constraints of one simulation (``nconmax``, ``njmax``); see `CONTACTS_PER_DOF`."""
-    return 32 + round(CONTACTS_PER_DOF * model.nv), 64 + round(CONSTRAINTS_PER_DOF * model.nv)
-
-
 def _as_warp_takes_it(model: mujoco.MjModel) -> mujoco.MjModel:
     """The model with flags that `mujoco_warp` knows, and by which it comes nearest to the CPU.
 
     It has no midphase and refuses the flag that switches it off. Of MuJoCo's colliders it has the native one, whose several
-    contacts between a finger's mesh and a block are not those that the older one finds: where the older one is asked for, one
-    contact a pair of meshes is ten times nearer (a block in the hand after five control steps: 0.13 mm instead of 1.2 mm).
+    contacts between a finger's mesh and a block are not those that the older one finds. Where the older one is asked for,
+    one contact a pair of meshes is ten times nearer: a block in the hand, after five control steps, 0.13 mm instead of 1.2.
     """
     model = copy.copy(model)
     if model.opt.disableflags & DisableBit.NATIVECCD:

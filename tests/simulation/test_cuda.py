@@ -1,3 +1,4 @@
+import dataclasses
 import logging
 
 import mujoco
@@ -12,7 +13,7 @@ from handful.tasks.lifting import BlockLifting
 from handful.tasks.task import compile_task
 
 TOLERANCE = {"cpu": 0.0, "cuda": 1e-4}
-"""Between two runs of the same: a GPU adds up in any order, which a few steps do not make more than this of [m, rad, ...]."""
+"""Between two runs of the same: a GPU adds up in any order, of which a few steps make no more than this (never measured)."""
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,9 @@ def make(model, device):
 def _home(model, num_envs: int) -> np.ndarray:
     qpos = np.tile(model.qpos0, (num_envs, 1))
     qpos[:, : len(jaco.JOINTS)] = jaco.HOME_QPOS
+    qpos[:, len(jaco.JOINTS) + 2] -= (
+        1e-4  # in the table, not at its surface, where float32 may or may not find a contact
+    )
     return qpos
 
 
@@ -118,15 +122,16 @@ def test_constants_are_those_of_the_cpu(make, model):
         np.testing.assert_allclose(on_device, expected, rtol=1e-6, atol=1e-7, err_msg=name)
 
 
-def test_heavier_blocks_fall_asleep_on_the_table_as_on_the_cpu(make, model):
+def test_what_differs_between_simulations_moves_them_as_on_the_cpu(make, model):
     cpu = BatchPhysics(model, num_envs=2, control_timestep=scene.CONTROL_TIMESTEP, num_threads=1)
     cpu.place(np.arange(2), _home(model, 2))
     physics = make(num_envs=2)
     for each in (cpu, physics):
-        each.field("body_mass")[1, model.body("block").id] *= 20.0
+        each.field("dof_armature")[1, : len(jaco.JOINTS)] *= 20.0
         each.update_constants(np.array([1]))
-        each.step(np.zeros((2, 9)))
+        each.step(np.full((2, 9), 0.3))
     np.testing.assert_allclose(physics.qpos, cpu.qpos, rtol=0, atol=1e-5)  # float32 rounds metres to 1e-7
+    assert np.abs(physics.qpos[0] - physics.qpos[1]).max() > 1e-3
 
 
 def test_the_jacobian_is_that_of_the_cpu(make, model):
@@ -141,11 +146,11 @@ def test_the_jacobian_is_that_of_the_cpu(make, model):
 
 @pytest.mark.parametrize(("room", "named"), [({"nconmax": 1}, "nconmax"), ({"njmax": 4}, "njmax")])
 def test_too_little_room_is_said_once_and_counted(make, caplog, room, named):
-    physics = make(**room)
+    physics = make(room=dataclasses.replace(make().room, **room))
     with caplog.at_level(logging.WARNING):
         physics.step(np.zeros((3, 9)))
         physics.step(np.zeros((3, 9)))
-    assert physics.overflow.all()
+    assert physics.losses.latest.all()
     assert physics.num_overflows == 6
     assert len(caplog.records) == 1
     assert named in caplog.text
@@ -155,7 +160,7 @@ def test_there_is_room_for_what_a_block_on_the_table_needs(make):
     physics = make()
     physics.step(np.zeros((3, 9)))
     assert physics.num_overflows == 0
-    assert not physics.overflow.any()
+    assert not physics.losses.latest.any()
 
 
 def test_physics_that_blows_up_is_reported_and_disturbs_no_other(make, model, device):
