@@ -96,6 +96,8 @@ def run(options: Options) -> None:
         "randomization": options.randomization,
         "camera_hz": camera_hz,
         "seed": options.seed,
+        "backend": options.backend,
+        "num_overflows": environment.physics.num_overflows,
         **result.to_json(),
         "demonstrations": training.get("demonstrations"),
     }
@@ -127,6 +129,8 @@ def _print_table(options: Options, report: dict[str, Any], result: EvaluationRes
         table.add_row("demonstrations' return", f"{demonstrations['mean_return']:.1f}", f"{low:.1f} to {high:.1f}")
     if report["num_diverged"]:
         table.add_row("episodes where the physics blew up", str(report["num_diverged"]), "")
+    if report["num_overflows"]:
+        table.add_row("steps of a simulation that lost contacts", f"{report['num_overflows']:,}", "")
     console = Console()
     console.print(title, style="bold", highlight=False, soft_wrap=True)
     console.print(table)

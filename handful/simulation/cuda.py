@@ -114,7 +114,8 @@ class WarpPhysics:
                 self.warp_model.opt.graph_conditional = wp.is_conditional_graph_supported()
             self.warp_data = mujoco_warp.make_data(model, nworld=num_envs, **dataclasses.asdict(self.room))
             self._control = wp.zeros((num_envs, model.nu), dtype=float, device="cpu", pinned=self.device.is_cuda)
-        # The simulations' models on the host: it holds fields and derives constants, and runs no physics.
+        self._state_widths = [getattr(self.warp_data, name).size // num_envs for name in STATE_FIELDS]
+        # The simulations' models on the host: a batch that holds fields and derives constants, and runs no physics.
         self._models = Batch(model, nsim=num_envs, nthread=min(self.num_threads, num_envs))
         self._fields: dict[str, np.ndarray] = {}
         self._mirrors = Mirrors(self.warp_data, self.device)
@@ -135,7 +136,7 @@ class WarpPhysics:
     @property
     def state_size(self) -> int:
         """Numbers in one saved state: time, nq positions, nv velocities, nv warm-start accelerations, nu controls."""
-        return 1 + self.model.nq + 2 * self.model.nv + self.model.nu
+        return sum(self._state_widths)
 
     @property
     def num_overflows(self) -> int:
@@ -187,8 +188,7 @@ class WarpPhysics:
         """
         ids = np.asarray(ids)
         state = checked_states(state, num_states=len(ids), state_size=self.state_size)
-        sizes = [1, self.model.nq, self.model.nv, self.model.nv]
-        parts = np.split(state, np.cumsum(sizes), axis=1)
+        parts = np.split(state, np.cumsum(self._state_widths)[:-1], axis=1)
         self._write_rows(self.warp_data, dict(zip(STATE_FIELDS, parts, strict=True)), ids)
         self._forward()
 
