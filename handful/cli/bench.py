@@ -209,7 +209,8 @@ def _print_table(options: Options, figures: list[Figure]) -> None:
     from rich.table import Table
 
     circumstances = _circumstances(options.backend)
-    title = f"{options.task}, {options.num_envs} simulations, {circumstances['machine']}, backend {options.backend}, {circumstances['date']}"
+    where = f"{circumstances['machine']}, backend {options.backend}, {circumstances['date']}"
+    title = f"{options.task}, {options.num_envs} simulations, {where}"
     table = Table("measured")
     table.add_column("figure", justify="right")
     table.add_column("unit")
