@@ -15,22 +15,18 @@ import os
 from functools import reduce
 
 import mujoco
+import mujoco_warp
 import numpy as np
+import warp as wp
 from mujoco.batch import Batch
+from mujoco_warp import DisableBit
 
 from handful.errors import ConfigurationError, check_count
+from handful.simulation.graph import RecordedLaunches
+from handful.simulation.mirror import Mirrors, is_writable, write_rows
 from handful.simulation.physics import DERIVED_FIELDS, STATE_FIELDS, checked_states, count_substeps, states_at_rest
+from handful.simulation.room import Losses, Room
 from handful.simulation.warp_runtime import initialize_warp
-
-initialize_warp()
-
-import mujoco_warp  # noqa: E402
-import warp as wp  # noqa: E402
-from mujoco_warp import DisableBit  # noqa: E402
-
-from handful.simulation.graph import RecordedLaunches  # noqa: E402
-from handful.simulation.mirror import Mirrors, is_writable, write_rows  # noqa: E402
-from handful.simulation.room import Losses, Room  # noqa: E402
 
 CONSTANTS = (
     "body_subtreemass",
@@ -267,6 +263,7 @@ def find_device(name: str) -> wp.Device:
     Raises:
         ConfigurationError: there is none.
     """
+    initialize_warp()
     if name.partition(":")[0] == "cuda" and not wp.is_cuda_available():
         raise ConfigurationError("no CUDA device was found, which the backend 'cuda' needs; the choices here are: cpu.")
     try:
