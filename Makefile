@@ -1,5 +1,6 @@
 # make train    learn block lifting from 30 demonstrations, evaluate it, draw it   (half an hour on two cores)
-# make test     all tests                    make lint     style, types and the arrows between packages
+# make test     all tests but the next two   make lint     style, types and the arrows between packages
+# make test-warp  the GPU's physics on the CPU (compiles for eight minutes, once)   make test-gpu  the same on a GPU
 # make bench    speed on this machine        make setup    only the environment, in .venv
 #
 # Every target sets up what it needs. To shorten or change the main job: make train MINUTES=5 RUN=runs/short
@@ -16,7 +17,7 @@ bin := $(VENV)/bin
 installed := $(VENV)/.installed
 demonstrations := $(RUN)/demonstrations.hdf5
 
-.PHONY: setup train test lint format bench clean
+.PHONY: setup train test test-warp test-gpu lint format bench clean
 
 setup: $(installed)
 
@@ -43,6 +44,12 @@ train: $(installed)
 
 test: $(installed)
 	$(bin)/python -m pytest -q
+
+test-warp: $(installed)
+	$(bin)/python -m pytest -q -m warp
+
+test-gpu: $(installed)
+	$(bin)/python -m pytest -q -m gpu
 
 lint: $(installed)
 	$(bin)/ruff check

@@ -31,6 +31,8 @@ class Options:
     """Time for each measurement [s]."""
     num_threads: int | None = None
     """Threads; by default one for every core."""
+    backend: str = "cpu"
+    """Where the physics runs, and with it camera and learner: cpu or cuda."""
     json: bool = False
     """Print a list of {"name", "value", "unit", ...} instead of the table, with machine and versions in each."""
 
@@ -46,6 +48,7 @@ class Figure:
 
 def run(options: Options) -> None:
     """Measure and print."""
+    from handful.simulation.physics import check_backend
     from handful.tasks.registry import make_task
 
     if options.num_envs < 1 or not options.seconds > 0:
@@ -53,12 +56,13 @@ def run(options: Options) -> None:
     if options.num_threads is not None and options.num_threads < 1:
         raise ConfigurationError(f"expected at least 1 thread, got {options.num_threads}.")
     make_task(options.task)
+    check_backend(options.backend)
     figures = _measure_simulation(options)
     for camera_hz in LEARNING_RATES:
         figures += _measure_learning(options, camera_hz)
     figures += _measure_memory(options)
     if options.json:
-        circumstances = {"task": options.task, "num_envs": options.num_envs, **_circumstances()}
+        circumstances = {"task": options.task, "num_envs": options.num_envs, **_circumstances(options.backend)}
         print(json.dumps([{**dataclasses.asdict(figure), **circumstances} for figure in figures]))
     else:
         _print_table(options, figures)
@@ -81,6 +85,7 @@ def _measure_simulation(options: Options) -> list[Figure]:
             num_envs=options.num_envs,
             randomization="full",
             num_threads=options.num_threads,
+            backend=options.backend,
             **settings,
         )
         made.reset()
@@ -92,8 +97,11 @@ def _measure_simulation(options: Options) -> list[Figure]:
 
     blind = environment(pixels=False)
     figures = [Figure("physics", stepping(blind), "control steps/s")]
+    if options.backend == "cuda":
+        figures.append(Figure("overflows", blind.physics.num_overflows, "steps that lost contacts"))
     ids = np.arange(options.num_envs)
-    for renderer in RENDERERS:
+    renderers = RENDERERS if options.backend == "cpu" else ("raycaster",)
+    for renderer in renderers:
         camera = make_camera(renderer, blind.physics, num_threads=options.num_threads)
         images = empty_images(camera)
 
@@ -104,7 +112,7 @@ def _measure_simulation(options: Options) -> list[Figure]:
         frames = options.num_envs * _rate(look, options.seconds)
         figures.append(Figure(f"camera/{renderer}", frames, "frames/s"))
         camera.close()
-    for renderer in RENDERERS:
+    for renderer in renderers:
         for rate in CAMERA_RATES:
             made = environment(camera_hz=rate, renderer=renderer)
             figures.append(Figure(f"physics_and_camera/{renderer}/{rate}hz", stepping(made), "control steps/s"))
@@ -117,11 +125,18 @@ def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
     from handful.cli.demonstrate import record
     from handful.cli.run_config import RunConfig
     from handful.cli.training_run import TrainingRun
+    from handful.learning.config import TrainerConfig
 
     with tempfile.TemporaryDirectory() as folder:
         demonstrations = Path(folder) / "demonstrations.hdf5"
         record(options.task, demonstrations, num_episodes=5, camera_hz=camera_hz, quiet=True)
-        config = RunConfig(num_envs=options.num_envs, num_threads=options.num_threads, camera_hz=camera_hz)
+        config = RunConfig(
+            num_envs=options.num_envs,
+            num_threads=options.num_threads,
+            camera_hz=camera_hz,
+            backend=options.backend,
+            trainer=TrainerConfig(device=options.backend),
+        )
         run_ = TrainingRun(Path(folder), task=options.task, config=config, demonstrations=demonstrations, resume=False)
         trainer = run_.trainer
         trainer.iterate()
@@ -142,27 +157,43 @@ def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
 
 
 def _measure_memory(options: Options) -> list[Figure]:
-    """The most memory that the process held while it measured the rest."""
+    """The most memory that the process held while it measured the rest, and what is in use on the GPU at the end."""
     import resource
     import sys
 
     # Bytes on macOS, KiB elsewhere.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**20
-    return [Figure("memory", peak, "MiB"), Figure("memory_per_simulation", peak / options.num_envs, "MiB")]
+    figures = {"memory": peak}
+    if options.backend == "cuda":
+        import torch
+
+        free, total = torch.cuda.mem_get_info()
+        figures["gpu_memory"] = (total - free) / 2**20
+    return [
+        Figure(f"{name}{suffix}", used / share, "MiB")
+        for name, used in figures.items()
+        for suffix, share in (("", 1), ("_per_simulation", options.num_envs))
+    ]
 
 
-def _circumstances() -> dict[str, object]:
-    """Machine, versions and date."""
+def _circumstances(backend: str) -> dict[str, object]:
+    """Machine, backend, versions and date."""
     import importlib.metadata
     import os
     import platform
 
     versions = {"python": platform.python_version()}
-    for package in ("handful", "mujoco", "mujoco-warp", "numba", "numpy", "torch"):
+    for package in ("handful", "mujoco", "mujoco-warp", "numba", "numpy", "torch", "warp-lang"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # handful, run from its folder
             versions[package] = importlib.metadata.version(package)
+    machine = f"{os.cpu_count()} cores of {platform.machine()}, {platform.system()}"
+    if backend == "cuda":
+        import torch
+
+        machine += f", {torch.cuda.get_device_name()}"
     return {
-        "machine": f"{os.cpu_count()} cores of {platform.machine()}, {platform.system()}",
+        "machine": machine,
+        "backend": backend,
         "versions": versions,
         "date": time.strftime("%Y-%m-%d"),
     }
@@ -183,8 +214,9 @@ def _print_table(options: Options, figures: list[Figure]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    circumstances = _circumstances()
-    title = f"{options.task}, {options.num_envs} simulations, {circumstances['machine']}, {circumstances['date']}"
+    circumstances = _circumstances(options.backend)
+    where = f"{circumstances['machine']}, backend {options.backend}, {circumstances['date']}"
+    title = f"{options.task}, {options.num_envs} simulations, {where}"
     table = Table("measured")
     table.add_column("figure", justify="right")
     table.add_column("unit")

@@ -42,6 +42,8 @@ class Options:
     """Rate of the camera [Hz]: 20, 10 or 5; by default the one that the policy was trained with."""
     renderer: str | None = None
     """Who draws the images: rasterizer or raycaster; by default the faster."""
+    backend: str = "cpu"
+    """Where the physics runs: cpu or cuda."""
     json: bool = False
     """Print one JSON object instead of the table."""
     video: pathlib.Path | None = None
@@ -75,6 +77,7 @@ def run(options: Options) -> None:
         randomization=options.randomization,
         camera_hz=camera_hz,
         renderer=options.renderer,
+        backend=options.backend,
         pixels=policy.network is not None or options.video is not None,
     )
     seed = EVALUATION_SEED + options.seed
@@ -93,6 +96,8 @@ def run(options: Options) -> None:
         "randomization": options.randomization,
         "camera_hz": camera_hz,
         "seed": options.seed,
+        "backend": options.backend,
+        "num_overflows": environment.physics.num_overflows,
         **result.to_json(),
         "demonstrations": training.get("demonstrations"),
     }
@@ -124,6 +129,8 @@ def _print_table(options: Options, report: dict[str, Any], result: EvaluationRes
         table.add_row("demonstrations' return", f"{demonstrations['mean_return']:.1f}", f"{low:.1f} to {high:.1f}")
     if report["num_diverged"]:
         table.add_row("episodes where the physics blew up", str(report["num_diverged"]), "")
+    if report["num_overflows"]:
+        table.add_row("steps of a simulation that lost contacts", f"{report['num_overflows']:,}", "")
     console = Console()
     console.print(title, style="bold", highlight=False, soft_wrap=True)
     console.print(table)

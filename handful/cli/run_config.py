@@ -79,6 +79,8 @@ class RunConfig:
     """Rate of the camera [Hz]: 20, 10 or 5."""
     renderer: str | None = None
     """Who draws the images: rasterizer or raycaster; by default the faster."""
+    backend: str = "cpu"
+    """Where the physics runs: cpu or cuda."""
     num_threads: int | None = None
     """Threads for physics, camera and the shares of a minibatch; by default one for every core. They do not change a bit of
     the run."""

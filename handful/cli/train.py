@@ -94,6 +94,9 @@ def run(options: Options) -> None:
         print(f"Interrupted and saved. To go on: {go_on}{_budget_words(options)}")
         raise KeyboardInterrupt
     print(f"Trained {training.trainer.steps:,} steps. The policy is {folder / POLICY}, the curves {folder / METRICS}.")
+    num_overflows = training.environment.physics.num_overflows
+    if num_overflows:
+        print(f"In {num_overflows:,} of these steps contacts or constraints were lost, for which there was no room.")
     print(f"To train it longer: {go_on} --minutes N (in all, {training.trainer.seconds / 60:.1f} so far)")
 
 

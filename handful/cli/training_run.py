@@ -39,6 +39,7 @@ from handful.learning.replay import replay, write_replay
 from handful.learning.trainer import Trainer
 from handful.profiling import span
 from handful.simulation.camera import RENDERERS
+from handful.simulation.physics import check_backend
 from handful.simulation.randomization import parse_level
 from handful.tasks.environment import CAMERA_RATES, TaskEnvironment
 from handful.tasks.registry import make_task
@@ -226,6 +227,7 @@ class TrainingRun:
             camera_hz=self.config.camera_hz,
             renderer=self.config.renderer,
             num_threads=self.config.num_threads,
+            backend=self.config.backend,
             **options,
         )
 
@@ -294,7 +296,7 @@ def check_settings(config: RunConfig) -> None:
     """Refuse settings of the environment that do not exist, before anything is made of them.
 
     Raises:
-        ConfigurationError: no such level of randomisation, camera rate or renderer; the choices are named.
+        ConfigurationError: no such level of randomisation, camera rate, renderer or backend; the choices are named.
     """
     parse_level(config.randomization)
     if config.camera_hz not in CAMERA_RATES:
@@ -302,6 +304,7 @@ def check_settings(config: RunConfig) -> None:
         raise ConfigurationError(f"unknown camera rate {config.camera_hz} Hz; the choices are: {choices}.")
     if config.renderer not in (None, *RENDERERS):
         raise unknown_name("renderer", str(config.renderer), RENDERERS)
+    check_backend(config.backend)
     if config.curriculum.clusters not in CLUSTERS:
         raise unknown_name("way to draw demonstration states", config.curriculum.clusters, CLUSTERS)
 

@@ -13,7 +13,7 @@ from mjviser import ViserMujocoScene
 
 from handful.cli.live_episode import Status
 from handful.simulation import scene
-from handful.simulation.cpu import BatchPhysics
+from handful.simulation.physics import Physics
 
 IMAGE_SCALE = 4
 """How many times a pixel of the policy's image is repeated in each direction."""
@@ -33,7 +33,7 @@ class ViewPage:
         requests: What the visitor asked for, in order.
     """
 
-    def __init__(self, physics: BatchPhysics, *, title: str, host: str, port: int) -> None:
+    def __init__(self, physics: Physics, *, title: str, host: str, port: int) -> None:
         """Serve an empty page with the scene of the first simulation; `add_controls` completes it."""
         with contextlib.redirect_stdout(io.StringIO()):  # viser's and its websocket's own banners
             self._server = viser.ViserServer(host=host, port=port, label=title, verbose=False)
@@ -119,12 +119,12 @@ class ViewPage:
         single.on_click(request(step))
         speed.on_update(request(set_speed))
 
-    def show_world(self, physics: BatchPhysics) -> None:
+    def show_world(self, physics: Physics) -> None:
         """Draw the first simulation anew, whose objects have other shapes and colours now."""
         self._scene.mj_model = physics.model_of(0)
         self._scene.rebuild_visual_handles()
 
-    def show(self, physics: BatchPhysics, pixels: np.ndarray, status: Status) -> None:
+    def show(self, physics: Physics, pixels: np.ndarray, status: Status) -> None:
         """Move the bodies of the first simulation, and tell how the episode stands."""
         with self._server.atomic():
             self._scene.update_from_arrays(

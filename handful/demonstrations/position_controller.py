@@ -7,7 +7,7 @@ import numpy as np
 from handful.demonstrations.operator import ToolCommand
 from handful.geometry import matrix_from_rotation_vector, rotation_error
 from handful.simulation import jaco
-from handful.simulation.cpu import BatchPhysics
+from handful.simulation.physics import Physics
 
 _NUM_ARM = len(jaco.ARM_JOINTS)
 
@@ -27,7 +27,7 @@ class PositionController:
 
     def __init__(
         self,
-        physics: BatchPhysics,
+        physics: Physics,
         *,
         control_timestep: float,
         gain: float = 6.0,

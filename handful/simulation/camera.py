@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import mujoco_warp
     import warp
 
-    from handful.simulation.cpu import BatchPhysics
+    from handful.simulation.physics import Physics
 
 RENDERERS = ("rasterizer", "raycaster")
 """The CPU's rasteriser, and `mujoco_warp`'s ray caster, to whose picture tests hold the rasteriser. Where the physics is on
@@ -80,7 +80,7 @@ def images_of(camera: Camera, array: np.ndarray) -> Images:
 
 def make_camera(
     renderer: str | None,
-    physics: BatchPhysics | DevicePhysics,
+    physics: Physics,
     *,
     camera: str = scene.CAMERA,
     width: int = 64,

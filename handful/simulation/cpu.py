@@ -8,22 +8,13 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from handful.errors import ConfigurationError, DataError, check_count
-
-STATE_FIELDS = ("time", "qpos", "qvel", "qacc_warmstart", "ctrl")
-"""Fields of a saved state, in order. The solver's warm start belongs to it: without it a replay differs in the last bits."""
-
-DERIVED_FIELDS = (
-    "xpos",
-    "xmat",
-    "site_xpos",
-    "site_xmat",
-    "geom_xpos",
-    "geom_xmat",
-    "cam_xpos",
-    "cam_xmat",
-    "light_xpos",
-    "light_xdir",
+from handful.errors import check_count
+from handful.simulation.physics import (
+    DERIVED_FIELDS,
+    STATE_FIELDS,
+    checked_states,
+    count_substeps,
+    states_at_rest,
 )
 
 _BAD_NUMBERS = [
@@ -35,6 +26,8 @@ _BAD_NUMBERS = [
         mujoco.mjtWarning.mjWARN_BADCTRL,
     )
 ]
+
+_OVERFLOWS = [int(mujoco.mjtWarning.mjWARN_CONTACTFULL), int(mujoco.mjtWarning.mjWARN_CNSTRFULL)]
 
 
 class BatchPhysics:
@@ -67,18 +60,13 @@ class BatchPhysics:
         check_count("a number of simulations", num_envs)
         if num_threads is not None:
             check_count("a number of threads", num_threads)
-        num_substeps = round(control_timestep / model.opt.timestep)
-        if num_substeps < 1 or abs(num_substeps * model.opt.timestep - control_timestep) > 1e-9:
-            raise ConfigurationError(
-                f"the control time step {control_timestep} s is not a multiple of the physics' {model.opt.timestep} s."
-            )
         # MuJoCo writes its warnings to stderr and to a file in the working folder; `step` counts and reports them.
         if mujoco.get_mju_user_warning() is None:
             mujoco.set_mju_user_warning(lambda message: None)
         self.model = model
         self.num_envs = num_envs
         self.num_threads = num_threads or os.cpu_count() or 1
-        self.num_substeps = num_substeps
+        self.num_substeps = count_substeps(model, control_timestep)
         self._batch = Batch(model, nsim=num_envs, nthread=min(self.num_threads, num_envs))
         self._state_fields = [self._batch.bind(name).reshape(num_envs, -1) for name in STATE_FIELDS]
         self._control = self._batch.bind("ctrl")
@@ -104,6 +92,11 @@ class BatchPhysics:
     def state_size(self) -> int:
         """Numbers in one saved state: time, nq positions, nv velocities, nv warm-start accelerations, nu controls."""
         return sum(field.shape[1] for field in self._state_fields)
+
+    @property
+    def num_overflows(self) -> int:
+        """How often a simulation had more contacts or constraints than MuJoCo's memory holds, and lost some."""
+        return int(self._batch.warning[:, _OVERFLOWS, 1].sum())
 
     def field(self, name: str) -> np.ndarray:
         """A model field with a value for each simulation, live, shape [env, ...]; see `mujoco.batch.MODEL_FIELDS`."""
@@ -131,22 +124,13 @@ class BatchPhysics:
         Raises:
             DataError: the states have another size or are not finite.
         """
-        state = np.asarray(state)
-        if state.dtype.kind not in "fiu":
-            raise DataError(f"expected states of numbers, got {state.dtype}.")
-        state = state.astype(np.float64)
-        if state.shape != (len(ids), self.state_size):
-            raise DataError(f"expected {len(ids)} states of {self.state_size} numbers, got shape {state.shape}.")
-        if not np.isfinite(state).all():
-            raise DataError("a physical state holds numbers that are not finite.")
+        state = checked_states(state, num_states=len(ids), state_size=self.state_size)
         self._write_state(ids, state)
         self.forward(ids)
 
     def place(self, ids: np.ndarray, qpos: np.ndarray) -> None:
         """Put the simulations ``ids`` at rest at positions ``qpos`` [len(ids), nq] and compute their derived fields."""
-        state = np.zeros((len(ids), self.state_size))
-        state[:, 1 : 1 + qpos.shape[1]] = qpos
-        self.set_state(ids, state)
+        self.set_state(ids, states_at_rest(qpos, state_size=self.state_size))
 
     def forward(self, ids: np.ndarray) -> None:
         """Compute derived fields of the simulations ``ids`` from their states."""

@@ -20,7 +20,7 @@ from handful.simulation.jaco import SHAPE_GROUP
 from handful.simulation.randomization import Parameter, World
 
 if TYPE_CHECKING:
-    from handful.simulation.cpu import BatchPhysics
+    from handful.simulation.physics import Physics
 
 BOX = mujoco.mjtGeom.mjGEOM_BOX
 CYLINDER = mujoco.mjtGeom.mjGEOM_CYLINDER
@@ -121,7 +121,7 @@ class Ensemble(abc.ABC):
                 mass=0.0,
             )
 
-    def apply(self, physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+    def apply(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
         """Write ``geom_*`` and ``body_*`` fields of shape, colour, friction and mass in the simulations ``ids``."""
         body = physics.model.body(self.name).id
         geoms = [physics.model.geom(f"{self.name}/{part.name}").id for part in self.parts]

@@ -7,8 +7,8 @@ import functools
 import mujoco
 import numpy as np
 
-from handful.simulation.cpu import BatchPhysics
 from handful.simulation.ensemble import hsv_colors
+from handful.simulation.physics import Physics
 from handful.simulation.randomization import Level, Parameter, World, stack_worlds
 from handful.simulation.vessels import Mug, let_touch
 
@@ -85,7 +85,7 @@ class Liquid:
                 solref=_CONTACT,
             )
 
-    def apply(self, physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+    def apply(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
         """Write size, colour, mass and drag of the balls: ``geom_*``, ``body_*`` and ``dof_damping``."""
         model = physics.model
         geoms = [model.geom(f"{self.name}/{k}").id for k in range(NUM_BALLS)]
@@ -115,12 +115,12 @@ class Liquid:
         first = self._first_qpos(model)
         qpos[:, first : first + 3 * NUM_BALLS] = (places + position[:, None]).reshape(len(qpos), -1)
 
-    def positions(self, physics: BatchPhysics) -> np.ndarray:
+    def positions(self, physics: Physics) -> np.ndarray:
         """Centres of the balls [m], world frame, [env, ball, 3]."""
         first = self._first_qpos(physics.model)
         return physics.qpos[:, first : first + 3 * NUM_BALLS].reshape(-1, NUM_BALLS, 3)
 
-    def velocities(self, physics: BatchPhysics) -> np.ndarray:
+    def velocities(self, physics: Physics) -> np.ndarray:
         """Velocities of the balls [m/s], world frame, [env, ball, 3]."""
         first = self._first_dof(physics.model)
         return physics.qvel[:, first : first + 3 * NUM_BALLS].reshape(-1, NUM_BALLS, 3)

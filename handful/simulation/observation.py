@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from handful.simulation import jaco
-from handful.simulation.cpu import BatchPhysics
+from handful.simulation.physics import Physics
 
 _NUM_ARM = len(jaco.ARM_JOINTS)
 _NUM_JOINTS = len(jaco.JOINTS)
@@ -20,7 +20,7 @@ PROPRIOCEPTION_NAMES = (
 """The 24 numbers of the group ``proprioception`` (paper, table A, recalled): joints turn without limit, hence sin, cos."""
 
 
-def proprioception(physics: BatchPhysics) -> np.ndarray:
+def proprioception(physics: Physics) -> np.ndarray:
     """Sines and cosines of the arm's joints, their velocities [rad/s], finger positions [rad] and velocities; [env, 24]."""
     joints = physics.qpos[:, :_NUM_ARM]
     return np.concatenate(
@@ -46,7 +46,7 @@ def arm_state_names() -> tuple[str, ...]:
     )
 
 
-def arm_state(physics: BatchPhysics) -> np.ndarray:
+def arm_state(physics: Physics) -> np.ndarray:
     """Proprioception, position of the tool [m] and its rotation to the world; [env, 36]."""
     tcp = physics.model.site(jaco.TCP_SITE).id
     return np.concatenate(

@@ -10,7 +10,7 @@ import numpy as np
 
 from handful.geometry import yaw_quaternion
 from handful.simulation import scene
-from handful.simulation.cpu import BatchPhysics
+from handful.simulation.physics import Physics
 from handful.simulation.randomization import Level, Parameter, World, box_inertia
 
 PLACE_SPREAD = (0.08, 0.12)
@@ -63,7 +63,7 @@ class Block:
             friction=(1.0, 0.005, 0.0001),
         )
 
-    def apply(self, physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+    def apply(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
         """Write ``geom_size``, ``geom_aabb``, ``geom_rgba``, ``geom_friction``, ``body_mass`` and ``body_inertia``.
 
         Args:

@@ -20,7 +20,7 @@ from handful.geometry import multiply_quaternions, quaternion_from_rotation_vect
 from handful.simulation import jaco, scene
 
 if TYPE_CHECKING:
-    from handful.simulation.cpu import BatchPhysics
+    from handful.simulation.physics import Physics
 
 MAX_DRAWS = 100
 """Draws after which a task's ranges are taken to hold no possible world: even where nine in ten are impossible, all of
@@ -188,13 +188,13 @@ def scene_parameters() -> tuple[Parameter, ...]:
     )
 
 
-def apply_scene(physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+def apply_scene(physics: Physics, ids: np.ndarray, worlds: World) -> None:
     """Write the scene's parameters, stacked over the simulations ``ids``, into their model fields."""
     apply_arm_dynamics(physics, ids, worlds)
     apply_looks(physics, ids, worlds)
 
 
-def apply_arm_dynamics(physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+def apply_arm_dynamics(physics: Physics, ids: np.ndarray, worlds: World) -> None:
     """Scale ``dof_frictionloss``, ``dof_armature``, ``dof_damping`` of the arm, and its servos' velocity gains.
 
     A servo's torque is kv (command - velocity): kv stands in ``actuator_gainprm[0]`` and, negative, in
@@ -212,7 +212,7 @@ def apply_arm_dynamics(physics: BatchPhysics, ids: np.ndarray, worlds: World) ->
     physics.field("actuator_biasprm")[ids, :, 2] = model.actuator_biasprm[:, 2] * worlds["arm.gain_scale"][:, None]
 
 
-def apply_looks(physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+def apply_looks(physics: Physics, ids: np.ndarray, worlds: World) -> None:
     """Write ``light_pos``, ``light_diffuse``, ``cam_pos``, ``cam_quat``, ``geom_rgba`` and ``mat_rgba``."""
     model = physics.model
     lamp, camera = model.light(scene.LIGHT).id, model.camera(scene.CAMERA).id

@@ -24,7 +24,7 @@ from handful.simulation.shapes import Shapes, visible_shapes
 from handful.simulation.surfaces import find_surfaces
 
 if TYPE_CHECKING:
-    from handful.simulation.cpu import BatchPhysics
+    from handful.simulation.physics import Physics
 
 _WORLDS_PER_CHUNK = 4
 """Worlds that a thread takes at a time."""
@@ -58,7 +58,7 @@ class Rasterizer:
 
     def __init__(
         self,
-        physics: BatchPhysics,
+        physics: Physics,
         *,
         camera: str = scene.CAMERA,
         width: int = 64,

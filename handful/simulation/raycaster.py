@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import mujoco
     from mujoco_warp import RenderContext
 
-    from handful.simulation.cpu import BatchPhysics
+    from handful.simulation.physics import Physics
 
 POSES = ("geom_xpos", "geom_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir")
 """Fields of `mujoco_warp`'s data that make a picture."""
@@ -63,7 +63,7 @@ class RayCaster:
 
     def __init__(
         self,
-        physics: BatchPhysics,
+        physics: Physics,
         *,
         camera: str = scene.CAMERA,
         width: int = 64,
@@ -117,7 +117,7 @@ class RayCaster:
 class _Context:
     """One thread's render context, with slots for a few worlds."""
 
-    def __init__(self, physics: BatchPhysics, camera: str, num_slots: int, width: int, height: int) -> None:
+    def __init__(self, physics: Physics, camera: str, num_slots: int, width: int, height: int) -> None:
         import warp as wp
 
         initialize_warp()
@@ -139,7 +139,7 @@ class _Context:
         self._slots |= {name: getattr(self._model, name).numpy() for name in LOOKS}
         self._packed = self._context.rgb_data.numpy().reshape(num_slots, height, width)
 
-    def render(self, physics: BatchPhysics, ids: np.ndarray, out: np.ndarray) -> None:
+    def render(self, physics: Physics, ids: np.ndarray, out: np.ndarray) -> None:
         count = len(ids)
         for name, slots in self._slots.items():
             source = physics.field(name) if name in LOOKS else getattr(physics, name)

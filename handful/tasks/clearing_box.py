@@ -7,7 +7,7 @@ import numpy as np
 
 from handful.geometry import yaw_quaternion
 from handful.simulation.containers import OpenBox
-from handful.simulation.cpu import BatchPhysics
+from handful.simulation.physics import Physics
 from handful.simulation.randomization import Level, Parameter, World
 from handful.simulation.toys import Car
 from handful.tasks.task import Snapshot, Task
@@ -90,7 +90,7 @@ class ClearingBox(Task):
         self.toy.add(spec)
         self.box.add(spec)
 
-    def apply_objects(self, physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+    def apply_objects(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
         self.toy.apply(physics, ids, worlds)
         self.box.apply(physics, ids, worlds)
 

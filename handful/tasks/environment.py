@@ -26,8 +26,8 @@ from handful.errors import ConfigurationError, DataError, check_count
 from handful.profiling import span
 from handful.simulation import jaco, scene
 from handful.simulation.camera import Camera, empty_images, images_of, make_camera
-from handful.simulation.cpu import BatchPhysics
 from handful.simulation.observation import PROPRIOCEPTION_NAMES, arm_state, arm_state_names, proprioception
+from handful.simulation.physics import make_physics
 from handful.simulation.randomization import (
     Level,
     World,
@@ -74,6 +74,8 @@ class TaskEnvironment:
         horizon: int | None = None,
         staggered: bool = False,
         num_threads: int | None = None,
+        backend: str = "cpu",
+        device: str | None = None,
     ) -> None:
         """Build the simulations; the first ``reset`` begins the episodes.
 
@@ -92,6 +94,8 @@ class TaskEnvironment:
                 after some simulations are at every moment of an episode. Without, all run in step, and a learner's
                 rollouts would hold beginnings alone, then ends alone. No summary tells of the shortened episodes.
             num_threads: Threads for physics and camera; None takes every core.
+            backend: Where the physics runs, one of `handful.simulation.physics.BACKENDS`.
+            device: Warp's name of the backend's device; None is the CPU or the first GPU, see `make_physics`.
 
         Raises:
             ConfigurationError: a name, rate or count that cannot be.
@@ -109,8 +113,13 @@ class TaskEnvironment:
         check_count("the size of an image in pixels", image_size)
         self.parameters = self.task.parameters()
         model = compile_task(self.task)
-        self.physics = BatchPhysics(
-            model, num_envs=num_envs, control_timestep=scene.CONTROL_TIMESTEP, num_threads=num_threads
+        self.physics = make_physics(
+            backend,
+            model,
+            num_envs=num_envs,
+            control_timestep=scene.CONTROL_TIMESTEP,
+            num_threads=num_threads,
+            device=device,
         )
         self._camera: Camera | None = None
         if pixels:

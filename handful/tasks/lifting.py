@@ -5,7 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from handful.simulation.cpu import BatchPhysics
+from handful.simulation.physics import Physics
 from handful.simulation.props import Block
 from handful.simulation.randomization import Parameter, World
 from handful.tasks.task import Snapshot, Task
@@ -55,7 +55,7 @@ class BlockLifting(Task):
     def add_props(self, spec: mujoco.MjSpec) -> None:
         self._block.add(spec)
 
-    def apply_objects(self, physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+    def apply_objects(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
         self._block.apply(physics, ids, worlds)
 
     def place_objects(self, model: mujoco.MjModel, worlds: World, qpos: np.ndarray) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from handful.errors import ConfigurationError
 from handful.geometry import yaw_quaternion
 from handful.simulation.containers import OpenBox
-from handful.simulation.cpu import BatchPhysics
+from handful.simulation.physics import Physics
 from handful.simulation.randomization import Level, Parameter, World, draw_world
 from handful.simulation.toys import Car, Plane, Toy
 from handful.tasks.task import Snapshot, Task
@@ -162,7 +162,7 @@ class OrderFulfillment(Task):
         for thing in (*self.toys, *self.boxes.values()):
             thing.add(spec)
 
-    def apply_objects(self, physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+    def apply_objects(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
         """Write the shapes, and for absent toys no colour in ``geom_rgba`` and no weight in ``body_gravcomp``."""
         there = present(worlds)
         for toy, here in zip(self.toys, there.T, strict=True):

@@ -8,8 +8,8 @@ import numpy as np
 from handful.geometry import yaw_quaternion
 from handful.simulation import scene
 from handful.simulation.containers import OpenBox
-from handful.simulation.cpu import BatchPhysics
 from handful.simulation.liquid import NUM_BALLS, Liquid
+from handful.simulation.physics import Physics
 from handful.simulation.randomization import Level, Parameter, World
 from handful.simulation.vessels import Mug
 from handful.tasks.task import Snapshot, Task
@@ -127,7 +127,7 @@ class Pouring(Task):
         self.mug.add(spec)
         self.liquid.add(spec)
 
-    def apply_objects(self, physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+    def apply_objects(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
         self.mug.apply(physics, ids, worlds)
         self.box.apply(physics, ids, worlds)
         self.liquid.apply(physics, ids, worlds)

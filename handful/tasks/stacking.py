@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 
 from handful.simulation import scene
-from handful.simulation.cpu import BatchPhysics
+from handful.simulation.physics import Physics
 from handful.simulation.props import Block, box_reach_up
 from handful.simulation.randomization import Parameter, World
 from handful.tasks.task import Snapshot, Task
@@ -115,7 +115,7 @@ class BlockStacking(Task):
         for block in self.blocks:
             block.add(spec)
 
-    def apply_objects(self, physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+    def apply_objects(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
         for block in self.blocks:
             block.apply(physics, ids, worlds)
 

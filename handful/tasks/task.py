@@ -15,7 +15,7 @@ import mujoco
 import numpy as np
 
 from handful.simulation import jaco, scene
-from handful.simulation.cpu import BatchPhysics
+from handful.simulation.physics import Physics
 from handful.simulation.randomization import Level, Parameter, World, draw_world, scene_parameters
 
 
@@ -23,7 +23,7 @@ from handful.simulation.randomization import Level, Parameter, World, draw_world
 class Snapshot:
     """The physical state of all simulations at one moment. World frame, SI units, simulations on the first axis."""
 
-    physics: BatchPhysics
+    physics: Physics
     worlds: Mapping[str, np.ndarray]
     """Each simulation's drawn parameters, [env, ...]."""
 
@@ -115,7 +115,7 @@ class Task(abc.ABC):
         """Add the task's objects to the scene."""
 
     @abc.abstractmethod
-    def apply_objects(self, physics: BatchPhysics, ids: np.ndarray, worlds: World) -> None:
+    def apply_objects(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
         """Write the objects' parameters, stacked over the simulations ``ids``, into their model fields."""
 
     @abc.abstractmethod

@@ -295,7 +295,7 @@ def test_every_ablation_reaches_the_learner_and_learns(words, tmp_path, demonstr
     "words",
     [
         *("--num-envs 0", "--num-threads 0", "--torch-threads 0", "--rollout-steps 0", "--seed -1", "--camera-hz 7"),
-        *("--randomization ful", "--renderer gl", "--imitation-weight 1.5", "--imitation-weight nan"),
+        *("--randomization ful", "--renderer gl", "--backend gpu", "--imitation-weight 1.5", "--imitation-weight nan"),
         *("--curriculum.random-start-probability -0.1", "--curriculum.cut-after-success -1"),
         *("--curriculum.max-seconds 0", "--curriculum.clusters stage", "--ppo.advantage-scale none"),
         *("--policy.hidden-size 0", "--policy.image-features 0", "--policy.auxiliary-sizes 0"),
