@@ -164,7 +164,8 @@ class TrainingRun:
     def _clones(self) -> bool:
         """Whether the run begins by cloning: reinforcement alone does not, nor what goes on with another run's policy."""
         trainer = self.config.trainer
-        return trainer.cloning.epochs > 0 and trainer.imitation_weight > 0 and self.config.start_from is None
+        epochs = trainer.cloning.epochs_of(make_task(self.task).horizon)
+        return epochs > 0 and trainer.imitation_weight > 0 and self.config.start_from is None
 
     def _clone(self, on_pass: Callable[[dict[str, float]], None]) -> bool:
         """Clone the demonstrations, and save; False if the user interrupted, and then nothing has changed on disk."""

@@ -139,6 +139,7 @@ def clone(
     data: ExpertTensors,
     *,
     config: CloningConfig,
+    num_epochs: int,
     generator: torch.Generator,
     workers: Workers,
     num_shares: int,
@@ -155,6 +156,7 @@ def clone(
         policy: Changed in place, statistics of its inputs too.
         data: The demonstrations.
         config: The options.
+        num_epochs: Passes over the demonstrations.
         generator: On the CPU; draws minibatches and shifts.
         workers: Who works on the shares of a minibatch. No bit depends on it.
         num_shares: Parts of a minibatch whose gradients are computed side by side.
@@ -187,9 +189,9 @@ def clone(
 
     reach = config.image_shift
     square = torch.zeros_like(policy.log_std)
-    for epoch in range(config.epochs):
+    for epoch in range(num_epochs):
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * (0.02 + 0.49 * (1.0 + math.cos(math.pi * epoch / config.epochs)))
+            group["lr"] = config.learning_rate * (0.02 + 0.49 * (1.0 + math.cos(math.pi * epoch / num_epochs)))
         square = torch.zeros_like(square)
         for episodes in torch.randperm(data.taken.shape[1], generator=generator).split(config.episodes_per_batch):
             episodes = episodes.to(data.taken.device)

@@ -113,6 +113,7 @@ class Trainer:
             self.policy,
             self._sequences,
             config=self.config.cloning,
+            num_epochs=self.config.cloning.epochs_of(self.environment.spec.horizon),
             generator=self.generator,
             workers=self._workers,
             num_shares=self.ppo.num_shares,

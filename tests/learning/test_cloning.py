@@ -16,7 +16,7 @@ from handful.learning.networks import Policy, PolicySizes
 from handful.learning.shares import Workers
 from handful.trajectory import ExpertSequences
 
-CONFIG = CloningConfig(epochs=60, episodes_per_batch=12, image_shift=0)
+CONFIG = CloningConfig(episodes_per_batch=12, image_shift=0)
 
 
 def new_policy(**options) -> Policy:
@@ -33,38 +33,45 @@ def final_distance(policy: Policy) -> float:
     return float(np.linalg.norm(step.observation["object_features"], axis=1).mean())
 
 
-def cloned(expert: ExpertSequences, *, config: CloningConfig = CONFIG, num_threads: int = 1, **options):
+def cloned(expert: ExpertSequences, *, config=CONFIG, num_epochs=60, num_threads=1, **options):
     policy = new_policy(**options)
-    generator = torch.Generator().manual_seed(0)
-    data = ExpertTensors(expert, "cpu")
-    passes = clone(policy, data, config=config, generator=generator, workers=Workers(num_threads), num_shares=2)
+    passes = clone(
+        policy,
+        ExpertTensors(expert, "cpu"),
+        config=config,
+        num_epochs=num_epochs,
+        generator=torch.Generator().manual_seed(0),
+        workers=Workers(num_threads),
+        num_shares=2,
+    )
     return policy, list(passes)
 
 
 def test_a_cloned_policy_does_as_the_expert_does():
     policy, passes = cloned(sequences())
     errors = [each["cloning_error"] for each in passes]
-    assert [each["cloning_epoch"] for each in passes] == list(range(1, CONFIG.epochs + 1))
+    assert [each["cloning_epoch"] for each in passes] == list(range(1, 61))
     assert errors[-1] < 0.7 * errors[0]
     assert final_distance(policy) < 0.7 * final_distance(new_policy())
 
 
 def test_deviations_are_what_is_left_of_the_error_within_their_bounds():
-    few = dataclasses.replace(CONFIG, epochs=12)
-    config = dataclasses.replace(few, minimum_log_std=-30.0)
-    policy, passes = cloned(sequences(), config=config)
+    config = dataclasses.replace(CONFIG, minimum_log_std=-30.0)
+    policy, passes = cloned(sequences(), config=config, num_epochs=12)
     deviations = policy.log_std.detach().exp()
     assert float(deviations.square().mean().sqrt()) == pytest.approx(passes[-1]["cloning_error"], rel=1e-5)
     assert float(deviations[2]) < 0.5 * float(deviations[0])  # the action that does nothing is always 0
-    assert float(cloned(sequences(), config=few)[0].log_std.detach().min()) == CONFIG.minimum_log_std
-    hurried, passes = cloned(sequences(), config=dataclasses.replace(config, epochs=1), initial_log_std=-2.0)
+    assert float(cloned(sequences(), num_epochs=12)[0].log_std.detach().min()) == CONFIG.minimum_log_std
+    hurried, passes = cloned(sequences(), config=config, num_epochs=1, initial_log_std=-2.0)
     assert passes[0]["cloning_error"] > math.exp(-2.0)
     assert float(hurried.log_std.detach().max()) == -2.0
 
 
 def test_no_bit_depends_on_the_number_of_threads():
-    config = dataclasses.replace(CONFIG, epochs=2, image_shift=2)
-    (one, passes), (two, same_passes) = (cloned(sequences(), config=config, num_threads=n) for n in (1, 2))
+    config = dataclasses.replace(CONFIG, image_shift=2)
+    (one, passes), (two, same_passes) = (
+        cloned(sequences(), config=config, num_epochs=2, num_threads=n) for n in (1, 2)
+    )
     assert passes == same_passes
     for left, right in zip(one.state_dict().values(), two.state_dict().values(), strict=True):
         assert torch.equal(left, right)
@@ -80,10 +87,9 @@ def test_steps_after_the_end_of_a_shorter_episode_do_not_count():
             for name in ("frame_index", "proprioception", "action", "taken")
         },
     )
-    config = dataclasses.replace(CONFIG, epochs=3)
     for left, right in zip(
-        cloned(expert, config=config)[0].state_dict().values(),
-        cloned(longer, config=config)[0].state_dict().values(),
+        cloned(expert, num_epochs=3)[0].state_dict().values(),
+        cloned(longer, num_epochs=3)[0].state_dict().values(),
         strict=True,
     ):
         assert torch.equal(left, right)
@@ -142,3 +148,9 @@ def test_the_negative_log_likelihood_is_that_of_the_gaussian_but_for_its_constan
     assert float(result.detach()) == pytest.approx(float(expected.detach()) - constant, rel=1e-5)
     result.backward()
     assert policy.log_std.grad is None and policy.mean_layer.bias.grad is not None
+
+
+def test_long_tasks_are_cloned_unless_told_otherwise():
+    assert [CloningConfig().epochs_of(horizon) for horizon in (100, 500)] == [0, 200]
+    assert [CloningConfig(epochs=7).epochs_of(horizon) for horizon in (100, 500)] == [7, 7]
+    assert CloningConfig(epochs=0).epochs_of(500) == 0
