@@ -125,7 +125,7 @@ def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
     from handful.cli.demonstrate import record
     from handful.cli.run_config import RunConfig
     from handful.cli.training_run import TrainingRun
-    from handful.learning.config import TrainerConfig
+    from handful.learning.config import CloningConfig, TrainerConfig
 
     with tempfile.TemporaryDirectory() as folder:
         demonstrations = Path(folder) / "demonstrations.hdf5"
@@ -135,10 +135,12 @@ def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
             num_threads=options.num_threads,
             camera_hz=camera_hz,
             backend=options.backend,
-            trainer=TrainerConfig(device=options.backend),
+            trainer=TrainerConfig(device=options.backend, cloning=CloningConfig(warmup_steps=0)),
         )
         run_ = TrainingRun(Path(folder), task=options.task, config=config, demonstrations=demonstrations, resume=False)
         trainer = run_.trainer
+        if run_.cloning_epochs:
+            list(trainer.clone(1))
         trainer.iterate()
         trainer.iterate()
         first = trainer.steps

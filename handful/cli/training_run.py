@@ -55,6 +55,9 @@ CONFIG, CHECKPOINT, POLICY, DEMONSTRATIONS, METRICS, REPLAY = (
 )
 """Names of a run's files."""
 
+CLONING_EPOCHS = 200
+"""Passes over the demonstrations of tasks that begin by cloning (ours)."""
+
 CLONING_ENVS = 32
 """Simulations in which the states of demonstrations are looked at."""
 
@@ -132,7 +135,7 @@ class TrainingRun:
         """
         if self.spent(minutes, num_steps):
             return True
-        if self._clones and not self.trainer.cloned and not self._clone(on_iteration):
+        if self.cloning_epochs and not self.trainer.cloned and not self._clone(on_iteration):
             return False
         names = metric_names(self.environment.spec)
         saved_at = time.monotonic()
@@ -161,16 +164,19 @@ class TrainingRun:
         return out_of_time or (num_steps is not None and self.trainer.steps >= num_steps)
 
     @property
-    def _clones(self) -> bool:
-        """Whether the run begins by cloning: reinforcement alone does not, nor what goes on with another run's policy."""
+    def cloning_epochs(self) -> int:
+        """Passes of cloning with which the run begins: none for reinforcement alone, nor for another run's policy."""
         trainer = self.config.trainer
-        epochs = trainer.cloning.epochs_of(make_task(self.task).horizon)
-        return epochs > 0 and trainer.imitation_weight > 0 and self.config.start_from is None
+        if trainer.imitation_weight == 0 or self.config.start_from is not None:
+            return 0
+        if trainer.cloning.epochs is not None:
+            return trainer.cloning.epochs
+        return CLONING_EPOCHS if make_task(self.task).begins_by_cloning else 0
 
     def _clone(self, on_pass: Callable[[dict[str, float]], None]) -> bool:
         """Clone the demonstrations, and save; False if the user interrupted, and then nothing has changed on disk."""
         with Interruption() as interruption, span("cloning"):
-            for metrics in self.trainer.clone():
+            for metrics in self.trainer.clone(self.cloning_epochs):
                 on_pass(metrics)
                 if interruption.requested:
                     return False
@@ -233,7 +239,7 @@ class TrainingRun:
         )
 
     def _sequences(self) -> ExpertSequences | None:
-        if not self._clones:
+        if not self.cloning_epochs:
             return None
         with contextlib.closing(self._environment(num_envs=CLONING_ENVS)) as environment:
             cut = self.config.curriculum.cut_after_success

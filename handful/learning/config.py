@@ -145,8 +145,8 @@ class CloningConfig:
     """
 
     epochs: int | None = None
-    """Passes over the demonstrations, less than a minute for 200; 0 begins with a policy that moves at random (paper). None
-    is `epochs_of`'s choice."""
+    """Passes over the demonstrations; 0 begins with a policy that moves at random (paper). None: 200, less than a minute,
+    for tasks that are not begun otherwise (pouring, order-fulfillment), and 0 for the others."""
     learning_rate: float = 1e-3
     """Adam step size at first; it falls along a cosine (ours)."""
     episodes_per_batch: int = 8
@@ -175,17 +175,6 @@ class CloningConfig:
     warmup_steps: int = 30_000
     """Control steps after cloning over which the value function and the discriminator learn and the policy stands still,
     so that it does not follow values that mean nothing yet (ours)."""
-
-    def epochs_of(self, horizon: int) -> int:
-        """Passes over the demonstrations of a task, by the length of its episodes [control steps].
-
-        A short task is learned sooner by the paper's own way, whose policy moves more and so finds out more: block lifting
-        (100 steps) got to a return of 60 within 20 minutes so, and cloned to 25 within the first 8 of them, as far as the
-        other had come by then, but slower from there on (ours).
-        """
-        if self.epochs is not None:
-            return self.epochs
-        return 200 if horizon > 100 else 0
 
 
 @dataclasses.dataclass(frozen=True)

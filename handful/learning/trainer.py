@@ -101,8 +101,11 @@ class Trainer:
         self.seconds = 0.0
         self._episodes = EpisodeWindow(spec.stages)
 
-    def clone(self) -> Iterator[dict[str, float]]:
+    def clone(self, num_epochs: int) -> Iterator[dict[str, float]]:
         """Clone the demonstrations before the first iteration; it is done once the iterator has come to its end.
+
+        Args:
+            num_epochs: Passes over them.
 
         Yields:
             After each pass what `cloning.clone` yields, and ``seconds``.
@@ -113,7 +116,7 @@ class Trainer:
             self.policy,
             self._sequences,
             config=self.config.cloning,
-            num_epochs=self.config.cloning.epochs_of(self.environment.spec.horizon),
+            num_epochs=num_epochs,
             generator=self.generator,
             workers=self._workers,
             num_shares=self.ppo.num_shares,

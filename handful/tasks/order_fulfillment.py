@@ -53,6 +53,7 @@ class OrderFulfillment(Task):
 
     name = "order-fulfillment"
     horizon = 1000
+    begins_by_cloning = True
     stages = ("start", "one", "two", "three", "fulfilled")
     stage_rewards = (0.0, 1.0, 2.0, 3.0, 4.0)
     object_feature_names = tuple(

@@ -55,6 +55,7 @@ class Pouring(Task):
 
     name = "pouring"
     horizon = 500
+    begins_by_cloning = True
     stages = ("start", "grasp", "first", "quarter", "half", "poured")
     stage_rewards = (0.0, GRASP_REWARD, *(BALL_REWARD * count for count in STAGE_COUNTS))
     object_feature_names = (

@@ -76,6 +76,9 @@ class Task(abc.ABC):
     """Name on the command line."""
     horizon: int
     """Length of an episode [control steps at 20 Hz]."""
+    begins_by_cloning: bool = False
+    """Whether training clones the demonstrations first unless told otherwise: where what is paid first lies so far off that
+    a policy which begins by moving at random does not come by it soon. It learns more slowly from there on."""
     stages: tuple[str, ...]
     """Stages in order; stage 0 is the start, the last one is success. They are also the clusters of the curriculum."""
     stage_rewards: tuple[float, ...]

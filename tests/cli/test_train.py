@@ -246,6 +246,36 @@ def test_a_nan_stops_the_run_and_is_replayed(tmp_path, demonstrations, handful, 
     assert handful("train", TASK, "--resume", run, "--num-steps", 5 * ITERATION)[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "cloned"),
+    [
+        ((), True),  # TINY asks for one pass
+        (("--cloning.epochs", "None"), False),  # the task does not ask for it
+        (("--cloning.epochs", "0"), False),
+        (("--imitation-weight", "0"), False),
+    ],
+)
+def test_a_run_clones_where_it_is_asked_to_and_imitates(words, cloned, tmp_path, demonstrations, handful):
+    run = tmp_path / "run"
+    base = ("train", TASK, *TINY, "--demonstrations", demonstrations, "--run", run, "--num-steps", 3 * ITERATION)
+    status, out, _ = handful(*base, *words)
+    assert status == 0
+    assert checkpoint(run)["cloned"] == cloned == ("copying the demonstrations pass 1" in out)
+    assert [bool(row["demonstration_loss"]) for row in rows(run)] == [False, False, cloned]
+    assert [bool(row["policy_loss"]) for row in rows(run)] == [not cloned, not cloned, True]
+
+
+def test_a_run_begun_with_another_runs_networks_does_not_clone(whole_run, tmp_path, demonstrations, handful):
+    run = tmp_path / "run"
+    words = ("train", TASK, *TINY, "--demonstrations", demonstrations, "--run", run, "--num-steps", ITERATION)
+    status, out, _ = handful(*words, "--start-from", whole_run)
+    assert status == 0 and "copying" not in out
+    begun, came_from = checkpoint(run), checkpoint(whole_run)
+    assert not begun["cloned"] and begun["steps"] == ITERATION
+    count = "proprioception_normalizer.count"
+    assert begun["ppo"]["policy"][count] == came_from["ppo"]["policy"][count] + ITERATION
+
+
 ABLATIONS = {
     "--imitation-weight 0": lambda config: config.trainer.imitation_weight == 0,
     "--imitation-weight 1": lambda config: config.trainer.imitation_weight == 1,

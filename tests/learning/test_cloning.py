@@ -148,9 +148,3 @@ def test_the_negative_log_likelihood_is_that_of_the_gaussian_but_for_its_constan
     assert float(result.detach()) == pytest.approx(float(expected.detach()) - constant, rel=1e-5)
     result.backward()
     assert policy.log_std.grad is None and policy.mean_layer.bias.grad is not None
-
-
-def test_long_tasks_are_cloned_unless_told_otherwise():
-    assert [CloningConfig().epochs_of(horizon) for horizon in (100, 500)] == [0, 200]
-    assert [CloningConfig(epochs=7).epochs_of(horizon) for horizon in (100, 500)] == [7, 7]
-    assert CloningConfig(epochs=0).epochs_of(500) == 0

@@ -59,7 +59,7 @@ def test_a_run_stopped_and_resumed_equals_one_never_stopped_to_the_bit(tmp_path,
 
 def test_a_cloned_run_stopped_and_resumed_equals_one_never_stopped_to_the_bit(tmp_path):
     whole, first = cloning_trainer(), cloning_trainer()
-    assert [without_times(each) for each in whole.clone()] == [without_times(each) for each in first.clone()]
+    assert [without_times(each) for each in whole.clone(2)] == [without_times(each) for each in first.clone(2)]
     save_checkpoint(tmp_path / "c", first.state_dict())
     for _ in range(3):
         second = cloning_trainer()
@@ -72,7 +72,7 @@ def test_a_cloned_run_stopped_and_resumed_equals_one_never_stopped_to_the_bit(tm
 
 def test_a_cloned_policy_stands_until_values_mean_something():
     trainer = cloning_trainer()
-    list(trainer.clone())
+    list(trainer.clone(2))
     average = trainer.average.policy.mean_layer.weight
     assert torch.equal(average, trainer.policy.mean_layer.weight)
     weights = [trainer.policy.mean_layer.weight.detach().clone()]
@@ -90,7 +90,7 @@ def test_a_cloned_policy_stands_until_values_mean_something():
 def test_a_cloned_policy_is_held_near_the_demonstrations_by_the_weight_of_their_likelihood():
     def loss_after(weight: float) -> float:
         trainer = cloning_trainer(weight=weight, half_life=None, step_scale=1.0)
-        list(trainer.clone())
+        list(trainer.clone(2))
         for _ in range(12):
             trainer.iterate()
         data = ExpertTensors(sequences((20, 7, 13), camera_period=3), "cpu")
@@ -99,7 +99,7 @@ def test_a_cloned_policy_is_held_near_the_demonstrations_by_the_weight_of_their_
 
     assert loss_after(10.0) < 0.9 * loss_after(0.0)
     trainer = cloning_trainer(weight=0.0)
-    list(trainer.clone())
+    list(trainer.clone(2))
     trainer.iterate()
     assert "demonstration_loss" not in trainer.iterate()
 
@@ -135,7 +135,7 @@ def test_global_generators_play_no_part_and_another_seed_is_another_run():
 
 
 def cloning_trainer(**options) -> Trainer:
-    config = dataclasses.replace(SMALL, cloning=CloningConfig(epochs=2, warmup_steps=28, num_pieces=3, **options))
+    config = dataclasses.replace(SMALL, cloning=CloningConfig(warmup_steps=28, num_pieces=3, **options))
     environment = ToyEnvironment(4, camera_period=3, divergence=0.03, demo_start=0.5, staggered=True)
     expert = sequences((20, 7, 13), camera_period=3)
     return Trainer(config, environment, EXPERT, sequences=expert)
@@ -143,7 +143,7 @@ def cloning_trainer(**options) -> Trainer:
 
 def test_every_reported_metric_is_defined():
     trainer = cloning_trainer()
-    list(trainer.clone())
+    list(trainer.clone(2))
     names = set(metric_names(trainer.environment.spec))
     for _ in range(6):
         metrics = trainer.iterate()
