@@ -1,7 +1,7 @@
 """The learning curves of the six tasks, kept in docs/training and drawn into one picture.
 
 python docs/draw_training.py --runs runs        takes the curves of runs/TASK, and measures the random agent
-python docs/draw_training.py                    draws docs/images/training.png from what is kept
+python docs/draw_training.py                    draws docs/images/training.png from what is kept, and before-and-after.png
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from handful.tasks.registry import TASKS
 
 KEPT = Path(__file__).parent / "training"
 PICTURE = Path(__file__).parent / "images" / "training.png"
+BEFORE_AND_AFTER = PICTURE.with_name("before-and-after.png")
 COLUMNS = ("steps", "seconds", "return_random_start", "return_demo_start", "success_rate_random_start")
 EVERY = 5
 """Rows of a run's metrics from one that is kept to the next."""
@@ -83,6 +84,23 @@ def draw() -> None:
     figure.savefig(PICTURE, dpi=90)
 
 
+def draw_before_and_after() -> None:
+    """Block lifting before and after what docs/performance.md tells of, by control steps and by minutes."""
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained", sharey=True)
+    for name, label in (("block-lifting.before", "before"), ("block-lifting", "after")):
+        with open(KEPT / f"{name}.csv", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["success_rate_random_start"]]
+        success = [float(row["success_rate_random_start"]) for row in rows]
+        for panel, column, unit in zip(panels, ("steps", "seconds"), (1e6, 60.0), strict=True):
+            panel.plot([float(row[column]) / unit for row in rows], success, label=label)
+    for panel, quantity in zip(panels, ("million control steps", "minutes"), strict=True):
+        panel.set_xlabel(quantity)
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("sustained success, random starts")
+    panels[0].legend()
+    figure.savefig(BEFORE_AND_AFTER, dpi=90)
+
+
 def main() -> None:
     """Keep if asked, and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -91,6 +109,7 @@ def main() -> None:
     if options.runs is not None:
         keep(options.runs)
     draw()
+    draw_before_and_after()
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def _measure_simulation(options: Options) -> list[Figure]:
     if options.backend == "cuda":
         figures.append(Figure("overflows", blind.physics.num_overflows, "steps that lost contacts"))
     ids = np.arange(options.num_envs)
-    renderers = RENDERERS if options.backend == "cpu" else ("raycaster",)
+    renderers = RENDERERS if options.backend == "cpu" else RENDERERS[1:]
     for renderer in renderers:
         camera = make_camera(renderer, blind.physics, num_threads=options.num_threads)
         images = empty_images(camera)
@@ -112,7 +112,7 @@ def _measure_simulation(options: Options) -> list[Figure]:
         frames = options.num_envs * _rate(look, options.seconds)
         figures.append(Figure(f"camera/{renderer}", frames, "frames/s"))
         camera.close()
-    for renderer in renderers:
+    for renderer in (name for name in renderers if name != "raycaster-shadows"):
         for rate in CAMERA_RATES:
             made = environment(camera_hz=rate, renderer=renderer)
             figures.append(Figure(f"physics_and_camera/{renderer}/{rate}hz", stepping(made), "control steps/s"))

@@ -41,7 +41,7 @@ class Options:
     camera_hz: int | None = None
     """Rate of the camera [Hz]: 20, 10 or 5; by default the one that the policy was trained with."""
     renderer: str | None = None
-    """Who draws the images: rasterizer or raycaster; by default the faster."""
+    """Who draws the images: rasterizer, raycaster or raycaster-shadows; by default the fastest."""
     backend: str = "cpu"
     """Where the physics runs: cpu or cuda."""
     json: bool = False

@@ -49,7 +49,7 @@ class Options:
     image_size: int = 64
     """Height and width of the policy's image [px]."""
     renderer: str | None = None
-    """Who draws the images: rasterizer or raycaster; by default the faster."""
+    """Who draws the images: rasterizer, raycaster or raycaster-shadows; by default the fastest."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -78,7 +78,7 @@ class RunConfig:
     camera_hz: int = 5
     """Rate of the camera [Hz]: 20, 10 or 5."""
     renderer: str | None = None
-    """Who draws the images: rasterizer or raycaster; by default the faster."""
+    """Who draws the images: rasterizer, raycaster or raycaster-shadows; by default the fastest."""
     backend: str = "cpu"
     """Where the physics runs: cpu or cuda."""
     num_threads: int | None = None

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from handful.simulation.physics import Physics
 
-RENDERERS = ("rasterizer", "raycaster")
-"""The CPU's rasteriser, and `mujoco_warp`'s ray caster, to whose picture tests hold the rasteriser. Where the physics is on
-a GPU, the ray caster is there too, and the only choice."""
+RENDERERS = ("rasterizer", "raycaster", "raycaster-shadows")
+"""The CPU's rasteriser; `mujoco_warp`'s ray caster, to whose picture tests hold the rasteriser; and the same with shadows,
+which no other has. Where the physics is on a GPU, the ray caster is there too, and the only choice."""
 
 
 class Camera(Protocol):
@@ -105,18 +105,20 @@ def make_camera(
     names = [physics.model.camera(i).name for i in range(physics.model.ncam)]
     if camera not in names:
         raise unknown_name("camera", camera, names)
+    shadows = renderer == "raycaster-shadows"
     if isinstance(physics, DevicePhysics):
         if renderer == "rasterizer":
             raise ConfigurationError(
-                f"the rasterizer draws on the CPU, and the physics is on {physics.device}: the choice there is: raycaster."
+                f"the rasterizer draws on the CPU, and the physics is on {physics.device}: the choices there are: "
+                "raycaster, raycaster-shadows."
             )
         from handful.simulation.device_raycaster import DeviceRayCaster
 
-        return DeviceRayCaster(physics, camera=camera, width=width, height=height)
-    if renderer == "raycaster":
+        return DeviceRayCaster(physics, camera=camera, width=width, height=height, shadows=shadows)
+    if renderer in ("raycaster", "raycaster-shadows"):
         from handful.simulation.raycaster import RayCaster
 
-        return RayCaster(physics, camera=camera, width=width, height=height, num_threads=num_threads)
+        return RayCaster(physics, camera=camera, width=width, height=height, shadows=shadows, num_threads=num_threads)
     from handful.simulation.rasterizer import Rasterizer
 
     return Rasterizer(physics, camera=camera, width=width, height=height, num_threads=num_threads)

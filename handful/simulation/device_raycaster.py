@@ -36,7 +36,13 @@ class DeviceRayCaster:
     """
 
     def __init__(
-        self, physics: DevicePhysics, *, camera: str = scene.CAMERA, width: int = 64, height: int = 64
+        self,
+        physics: DevicePhysics,
+        *,
+        camera: str = scene.CAMERA,
+        width: int = 64,
+        height: int = 64,
+        shadows: bool = False,
     ) -> None:
         """Build the context; the first time on a machine, Warp compiles its kernels (some seconds, then cached).
 
@@ -45,6 +51,7 @@ class DeviceRayCaster:
             camera: Name of the model's camera that looks.
             width: Image width [px].
             height: Image height [px].
+            shadows: Whether lights cast shadows, here and in every other picture of this physics that asks for some.
         """
         import mujoco_warp
 
@@ -55,8 +62,10 @@ class DeviceRayCaster:
         self._physics = physics
         with wp.ScopedDevice(physics.device):
             self._context = render_context(
-                physics.model, num_worlds=self.num_envs, camera=camera, width=width, height=height
+                physics.model, num_worlds=self.num_envs, camera=camera, width=width, height=height, shadows=shadows
             )
+            if shadows:
+                physics.warp_model.light_castshadow.fill_(True)
             self._everyone = wp.array(np.arange(self.num_envs), dtype=wp.int32)
         self._cast = RecordedLaunches(self._launch, physics.device)
         self._num_replaced = physics.num_replaced

@@ -33,10 +33,13 @@ _WORLDS_PER_CHUNK = 8
 """Worlds cast in one call; small, so that a few worlds at a reset cost little and threads share the work evenly."""
 
 
-def render_context(model: mujoco.MjModel, *, num_worlds: int, camera: str, width: int, height: int) -> RenderContext:
+def render_context(
+    model: mujoco.MjModel, *, num_worlds: int, camera: str, width: int, height: int, shadows: bool
+) -> RenderContext:
     """What one camera's rays of a number of worlds are cast with, on Warp's current device.
 
-    Materials are matt (no specular light, no emission, no shadows), which is what the scene asks of every renderer.
+    Materials are matt (no specular light, no emission), which is what the scene asks of every renderer, and so are shadows
+    left out unless asked for.
     """
     import mujoco_warp
 
@@ -49,7 +52,7 @@ def render_context(model: mujoco.MjModel, *, num_worlds: int, camera: str, width
         render_depth=False,
         render_seg=False,
         use_textures=False,
-        use_shadows=False,
+        use_shadows=shadows,
         enable_specular=False,
         enable_emission=False,
         enable_per_light_ambient=False,
@@ -68,6 +71,7 @@ class RayCaster:
         camera: str = scene.CAMERA,
         width: int = 64,
         height: int = 64,
+        shadows: bool = False,
         num_threads: int | None = None,
     ) -> None:
         """Build the contexts; the first time on a machine, Warp compiles its kernels (some seconds, then cached).
@@ -77,6 +81,7 @@ class RayCaster:
             camera: Name of the model's camera that looks.
             width: Image width [px].
             height: Image height [px].
+            shadows: Whether lights cast shadows: another ray for every pixel and light.
             num_threads: Threads that cast; None takes every core.
         """
         self.width, self.height = width, height
@@ -86,7 +91,7 @@ class RayCaster:
             physics.field(name)
         num_threads = min(num_threads or os.cpu_count() or 1, -(-physics.num_envs // _WORLDS_PER_CHUNK))
         size = min(_WORLDS_PER_CHUNK, physics.num_envs)
-        self._contexts = [_Context(physics, camera, size, width, height) for _ in range(num_threads)]
+        self._contexts = [_Context(physics, camera, size, width, height, shadows) for _ in range(num_threads)]
         for context in self._contexts:
             context.cast()  # one after the other, since Warp loads a kernel at its first launch
         self._threads = concurrent.futures.ThreadPoolExecutor(num_threads) if num_threads > 1 else None
@@ -117,7 +122,7 @@ class RayCaster:
 class _Context:
     """One thread's render context, with slots for a few worlds."""
 
-    def __init__(self, physics: Physics, camera: str, num_slots: int, width: int, height: int) -> None:
+    def __init__(self, physics: Physics, camera: str, num_slots: int, width: int, height: int, shadows: bool) -> None:
         import warp as wp
 
         initialize_warp()
@@ -126,10 +131,13 @@ class _Context:
         self._mujoco_warp = mujoco_warp
         model = copy.copy(physics.model)
         model.opt.disableflags = 0  # for physics, which Warp does not run here, and it refuses some of them
+        model.light_castshadow[:] = shadows
         with wp.ScopedDevice("cpu"):
             self._model = mujoco_warp.put_model(model)
             self._data = mujoco_warp.make_data(model, nworld=num_slots, nconmax=1, njmax=1)
-            self._context = render_context(model, num_worlds=num_slots, camera=camera, width=width, height=height)
+            self._context = render_context(
+                model, num_worlds=num_slots, camera=camera, width=width, height=height, shadows=shadows
+            )
             for name in LOOKS:
                 array = getattr(self._model, name)
                 values = np.repeat(array.numpy()[:1], num_slots, axis=0)

@@ -146,6 +146,14 @@ def test_both_renderers_draw_a_liquid_alike():
     assert difference.mean() < 0.5
 
 
+def test_shadows_darken_and_nothing_else(worlds):
+    lit = images_of(worlds.physics, "raycaster").astype(int)
+    shaded = images_of(worlds.physics, "raycaster-shadows").astype(int)
+    assert (shaded <= lit + 1).all()
+    share = ((lit - shaded).max(axis=-1) > 10).mean(axis=(1, 2))
+    assert (share > 0.005).all() and (share < 0.6).all()
+
+
 def test_an_absent_geom_is_not_drawn(worlds):
     geom = worlds.physics.model.geom("block").id
     rgba = worlds.physics.field("geom_rgba")

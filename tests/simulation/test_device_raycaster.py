@@ -89,7 +89,7 @@ def test_only_fitting_tensors_are_drawn_into(camera):
 def test_physics_on_a_device_is_drawn_there_or_not_at_all(worlds):
     twin = DeviceTwin(worlds.physics)
     assert isinstance(twin, DevicePhysics) and not isinstance(worlds.physics, DevicePhysics)
-    with pytest.raises(ConfigurationError, match="draws on the CPU.*the choice there is: raycaster"):
+    with pytest.raises(ConfigurationError, match="draws on the CPU.*the choices there are: raycaster"):
         make_camera("rasterizer", twin)
 
 
