@@ -84,12 +84,12 @@ class Policy(nn.Module):
             torch.manual_seed(seed)
             self.encoder = nn.Sequential(
                 nn.Conv2d(sizes.image[2], 16, kernel_size=8, stride=4),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
                 nn.Conv2d(16, 32, kernel_size=4, stride=2),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
                 nn.Flatten(),
                 nn.Linear(32 * height * width, config.image_features),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
             )
             # Measured on 2 cores, forward and backward: 8.4 ms instead of 9.0 for 208 frames, 16 instead of 27 for 400.
             self.encoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
