@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 
 from handful.environment import Images
 from handful.errors import ConfigurationError, unknown_name
 from handful.simulation import scene
-
-if TYPE_CHECKING:
-    import mujoco
-    import mujoco_warp
-    import warp
-
-    from handful.simulation.physics import Physics
+from handful.simulation.physics import DevicePhysics, Physics
 
 RENDERERS = ("rasterizer", "raycaster", "raycaster-shadows")
 """The CPU's rasteriser; `mujoco_warp`'s ray caster, to whose picture tests hold the rasteriser; and the same with shadows,
@@ -44,19 +38,6 @@ class Camera(Protocol):
     def close(self) -> None:
         """Stop the threads."""
         ...
-
-
-@runtime_checkable
-class DevicePhysics(Protocol):
-    """What a camera needs of physics that runs in `mujoco_warp`."""
-
-    model: mujoco.MjModel
-    num_envs: int
-    device: warp.Device
-    warp_model: mujoco_warp.Model
-    warp_data: mujoco_warp.Data
-    num_replaced: int
-    """Arrays of the model that others have taken the place of, ever; graphs of them are captured anew when it grows."""
 
 
 def empty_images(camera: Camera) -> Images:

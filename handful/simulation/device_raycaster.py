@@ -19,7 +19,7 @@ from handful.simulation.graph import RecordedLaunches
 from handful.simulation.raycaster import render_context
 
 if TYPE_CHECKING:
-    from handful.simulation.camera import DevicePhysics
+    from handful.simulation.physics import DevicePhysics
 
 
 class DeviceRayCaster:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import mujoco
 import numpy as np
 
 from handful.errors import ConfigurationError, DataError, unknown_name
+
+if TYPE_CHECKING:
+    import mujoco_warp
+    import warp
 
 BACKENDS = ("cpu", "cuda")
 """MuJoCo on a thread pool, and `mujoco_warp` on a GPU."""
@@ -150,6 +154,19 @@ class Physics(Protocol):
             Whether the physics of each simulation blew up, bool [env]; those are at the model's default state.
         """
         ...
+
+
+@runtime_checkable
+class DevicePhysics(Protocol):
+    """What a camera needs of physics that runs in `mujoco_warp`."""
+
+    model: mujoco.MjModel
+    num_envs: int
+    device: warp.Device
+    warp_model: mujoco_warp.Model
+    warp_data: mujoco_warp.Data
+    num_replaced: int
+    """Arrays of the model that others have taken the place of, ever; graphs of them are captured anew when it grows."""
 
 
 def make_physics(

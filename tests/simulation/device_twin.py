@@ -15,7 +15,7 @@ from handful.simulation.warp_runtime import initialize_warp
 
 
 class DeviceTwin:
-    """A `handful.simulation.camera.DevicePhysics` that shows what a `BatchPhysics` does."""
+    """A `handful.simulation.physics.DevicePhysics` that shows what a `BatchPhysics` does."""
 
     def __init__(self, physics: BatchPhysics, device: str = "cpu") -> None:
         initialize_warp()
