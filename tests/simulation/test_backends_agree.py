@@ -7,16 +7,21 @@ How near was measured on Warp's CPU device with two simulations of each task at 
   two colliders choose differently, and the fingers turn about them.
 """
 
+import pathlib
+
 import numpy as np
 import pytest
 
 from handful.demonstrations.scripted import ScriptedActor
 from handful.environment import PROPRIOCEPTION
+from handful.learning.evaluation import PolicyActor, evaluate_policy
+from handful.learning.policy_file import load_policy
 from handful.simulation.physics import Physics
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import TASKS
 
 NUM_ENVS, NUM_STEPS = 2, 5
+SHIPPED_POLICY = pathlib.Path(__file__).parents[2] / "policies" / "block-lifting" / "policy.safetensors"
 
 HOLDING = {
     "block-lifting": 49,
@@ -97,3 +102,20 @@ def test_new_episodes_in_one_simulation_leave_the_other_alone_to_the_bit(device)
     assert (after[0] != before[0]).any()
     for group, values in time_step.observation.items():
         np.testing.assert_array_equal(again.observation[group][1], values[1], err_msg=group)
+
+
+def test_a_policy_trained_on_one_backend_does_as_well_on_the_other(device):
+    """Measured on Warp's CPU device: 29 of 32 episodes on both, returns of 70.4."""
+    network, _ = load_policy(SHIPPED_POLICY)
+    results = [
+        evaluate_policy(
+            PolicyActor(network),
+            _environment("block-lifting", num_envs=16, pixels=True, **options),
+            num_episodes=16,
+            seed=1_000_000,
+        )
+        for options in ({}, {"backend": "cuda", "device": device})
+    ]
+    # Contacts fall out a little otherwise: an episode or two may.
+    assert abs(results[0].success_rate - results[1].success_rate) <= 2 / 16
+    assert results[1].success_rate >= 0.75
