@@ -143,7 +143,7 @@ def test_a_film_that_cannot_be_written_is_refused_before_the_evaluation(
         (("--seed", -1), "expected a seed of at least 0, got -1."),
         (("--camera-hz", 7), "unknown camera rate 7 Hz; the choices are: 20, 10, 5."),
         (("--randomization", "ful"), "did you mean 'full'? The choices are: full, "),
-        (("--renderer", "raytracer"), "did you mean 'raycaster'? The choices are: raycaster, rasterizer, raycaster-shadows."),
+        (("--renderer", "raytracer"), "did you mean 'raycaster'? The choices are: raycaster, rasterizer, "),
         (("--backend", "cud"), "unknown backend 'cud': did you mean 'cuda'? The choices are: cuda, cpu."),
         (("--policy", "scriptd"), "unknown policy 'scriptd': did you mean 'scripted'? The choices are: scripted, "),
         (("--policy", "a_ru"), "did you mean 'a_run'? The choices are: a_run, "),
