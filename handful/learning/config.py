@@ -169,9 +169,9 @@ class CloningConfig:
     learned to pour (ours)."""
     half_life: float | None = 300_000.0
     """Control steps after which that weight is halved, and halved again; None keeps it (ours)."""
-    num_pieces: int = 1
-    """Pieces of demonstrations, half as long as a rollout, for that term in each share of a minibatch (ours: 6% more steps
-    to go through)."""
+    num_pieces: int = 4
+    """Pieces of demonstrations, as long as a rollout, for that term in each share of a minibatch (ours: with 64 simulations,
+    half as many steps again to go through)."""
     warmup_steps: int = 30_000
     """Control steps after cloning over which the value function and the discriminator learn and the policy stands still,
     so that it does not follow values that mean nothing yet (ours)."""

@@ -200,7 +200,7 @@ class Trainer:
         term = None
         if weight > 0 and not stands:
             assert self._sequences is not None
-            pieces = ExpertPieces(self._sequences, self.policy, length=max(1, self.config.rollout_steps // 2))
+            pieces = ExpertPieces(self._sequences, self.policy, length=self.config.rollout_steps)
             term = DemonstrationTerm(pieces, count=cloning.num_pieces, weight=weight)
         return {"policy_stands": stands, "step_scale": cloning.step_scale, "demonstrations": term}
 
