@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from handful.errors import ConfigurationError, unknown_name
+from handful.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from handful.learning.evaluation import EvaluationResult
@@ -57,7 +57,7 @@ def run(options: Options) -> None:
     from handful.cli.actors import load_actor, read_policy
     from handful.cli.filming import FilmedEnvironment
     from handful.learning.evaluation import evaluate_policy
-    from handful.simulation.camera import RENDERERS
+    from handful.simulation.camera import check_renderer
     from handful.tasks.environment import TaskEnvironment
     from handful.tasks.registry import make_task
 
@@ -66,8 +66,7 @@ def run(options: Options) -> None:
         raise ConfigurationError(f"expected at least 1 episode, got {options.num_episodes}.")
     if options.seed < 0:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
-    if options.renderer not in (None, *RENDERERS):  # which nobody would notice where nobody looks at images
-        raise unknown_name("renderer", str(options.renderer), RENDERERS)
+    check_renderer(options.renderer)  # which nobody would notice where nobody looks at images
     task = make_task(options.task)
     policy = read_policy(options.task, options.policy)
     camera_hz = policy.camera_hz if options.camera_hz is None else options.camera_hz

@@ -38,7 +38,7 @@ from handful.learning.policy_file import PolicyManifest, save_policy
 from handful.learning.replay import replay, write_replay
 from handful.learning.trainer import Trainer
 from handful.profiling import span
-from handful.simulation.camera import RENDERERS
+from handful.simulation.camera import check_renderer
 from handful.simulation.physics import check_backend
 from handful.simulation.randomization import parse_level
 from handful.tasks.environment import CAMERA_RATES, TaskEnvironment
@@ -309,8 +309,7 @@ def check_settings(config: RunConfig) -> None:
     if config.camera_hz not in CAMERA_RATES:
         choices = ", ".join(map(str, CAMERA_RATES))
         raise ConfigurationError(f"unknown camera rate {config.camera_hz} Hz; the choices are: {choices}.")
-    if config.renderer not in (None, *RENDERERS):
-        raise unknown_name("renderer", str(config.renderer), RENDERERS)
+    check_renderer(config.renderer)
     check_backend(config.backend)
     if config.curriculum.clusters not in CLUSTERS:
         raise unknown_name("way to draw demonstration states", config.curriculum.clusters, CLUSTERS)

@@ -36,13 +36,9 @@ class ExpertTensors:
 
     def select(self, episodes: Tensor) -> ExpertTensors:
         """Some of the episodes, with their frames alone and no step longer than the longest of them."""
-        part = copy.copy(self)
         length = int(self.taken[:, episodes].sum(dim=0).max())
-        frames, part.frame_index = torch.unique(self.frame_index[:length, episodes], return_inverse=True)
-        part.frames, part.frame_positions = self.frames[frames], self.frame_positions[frames]
-        for name in ("proprioception", "action", "taken"):
-            setattr(part, name, getattr(self, name)[:length, episodes])
-        return part
+        time = torch.arange(length, device=self.taken.device)[:, None]
+        return self.at(time.expand(-1, len(episodes)), episodes.expand(length, -1))
 
     def at(self, time: Tensor, episode: Tensor) -> ExpertTensors:
         """Any steps of any episodes, int64 [time, sequence]; those past the end are not taken."""

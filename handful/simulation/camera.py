@@ -59,6 +59,16 @@ def images_of(camera: Camera, array: np.ndarray) -> Images:
     return torch.tensor(array, device=camera.device)
 
 
+def check_renderer(renderer: str | None) -> None:
+    """Refuse a renderer that does not exist; None, which leaves the choice open, is one that does.
+
+    Raises:
+        ConfigurationError: it does not; the message names those there are.
+    """
+    if renderer not in (None, *RENDERERS):
+        raise unknown_name("renderer", str(renderer), RENDERERS)
+
+
 def make_camera(
     renderer: str | None,
     physics: Physics,
@@ -81,8 +91,7 @@ def make_camera(
     Raises:
         ConfigurationError: no renderer or no camera of the model has that name, or the renderer cannot draw this physics.
     """
-    if renderer not in (None, *RENDERERS):
-        raise unknown_name("renderer", str(renderer), RENDERERS)
+    check_renderer(renderer)
     names = [physics.model.camera(i).name for i in range(physics.model.ncam)]
     if camera not in names:
         raise unknown_name("camera", camera, names)

@@ -110,8 +110,8 @@ def test_a_policy_trained_on_one_backend_does_as_well_on_the_other(device):
     results = [
         evaluate_policy(
             PolicyActor(network),
-            _environment("block-lifting", num_envs=16, pixels=True, **options),
-            num_episodes=16,
+            _environment("block-lifting", num_envs=32, pixels=True, **options),
+            num_episodes=32,
             seed=1_000_000,
         )
         for options in ({}, {"backend": "cuda", "device": device})
