@@ -102,7 +102,7 @@ class Start:
 
     state: np.ndarray
     """Physical state as the simulation saves it, float64, shape [state_size]."""
-    world: Mapping[str, np.ndarray]
+    parameters: Mapping[str, np.ndarray]
     """The draw that made this world: object sizes, masses, colours, looks, dynamics."""
     cluster: int
     """Stage of the state, which is the cluster of the curriculum it was drawn from."""

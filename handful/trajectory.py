@@ -28,7 +28,7 @@ class Trajectory:
     """Task reward of each transition, float32 [T]."""
     stages: np.ndarray
     """Stage of each state, int64 [T+1]."""
-    world: Mapping[str, np.ndarray]
+    parameters: Mapping[str, np.ndarray]
     """The draw that made this world."""
     success_step: int
     """Index of the state from which the top stage held without a break until the end."""
@@ -49,7 +49,7 @@ class Trajectory:
             if len(values) != expected:
                 raise DataError(f"{field}: expected {expected} rows for {length} actions, got {len(values)}.")
         numbers = {"actions": self.actions, **{field: values for field, (values, _) in rows.items()}}
-        numbers |= {f"world/{name}": values for name, values in self.world.items()}
+        numbers |= {f"world/{name}": values for name, values in self.parameters.items()}
         for field, values in numbers.items():
             if not np.isfinite(values).all():
                 raise DataError(f"{field}: holds a number that is not finite{_first_bad_row(values)}.")

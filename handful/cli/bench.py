@@ -48,7 +48,7 @@ class Figure:
 
 def run(options: Options) -> None:
     """Measure and print."""
-    from handful.simulation.physics import check_backend
+    from handful.simulation.physics.protocol import check_backend
     from handful.tasks.registry import make_task
 
     if options.num_envs < 1 or not options.seconds > 0:
@@ -73,7 +73,7 @@ def _measure_simulation(options: Options) -> list[Figure]:
     import numpy as np
 
     from handful.environment import on_host
-    from handful.simulation.camera import RENDERERS, empty_images, make_camera
+    from handful.simulation.rendering.camera import RENDERERS, empty_images, make_camera
     from handful.tasks.environment import CAMERA_RATES, TaskEnvironment
 
     generator = np.random.default_rng(0)
@@ -123,9 +123,9 @@ def _measure_simulation(options: Options) -> list[Figure]:
 def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
     """Whole iterations of the default learner from pixels, and of their time the policy's inference and the updates."""
     from handful.cli.demonstrate import record
-    from handful.cli.run_config import RunConfig
-    from handful.cli.training_run import TrainingRun
     from handful.learning.config import CloningConfig, TrainerConfig
+    from handful.runs.config import RunConfig
+    from handful.runs.training_run import TrainingRun
 
     with tempfile.TemporaryDirectory() as folder:
         demonstrations = Path(folder) / "demonstrations.hdf5"

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from handful.cli.run_config import RunConfig
 from handful.errors import ConfigurationError, DataError, unknown_name
+from handful.runs.config import RunConfig
 
 METHODS: dict[str, dict[str, float]] = {
     "full": {"imitation_weight": 0.5},
@@ -50,7 +50,7 @@ def run(options: Options) -> None:
     """Train what is missing, seed by seed, and draw."""
     from handful.cli.demonstrate import record
     from handful.cli.train import check_budget
-    from handful.cli.training_run import DEMONSTRATIONS, check_settings
+    from handful.runs.training_run import DEMONSTRATIONS, check_settings
     from handful.tasks.registry import make_task
 
     make_task(options.task)
@@ -99,7 +99,7 @@ def method_config(common: RunConfig, method: str, seed: int) -> RunConfig:
 
 def _train(options: Options, folder: pathlib.Path, method: str, seed: int, demonstrations: pathlib.Path) -> None:
     from handful.cli import train
-    from handful.cli.training_run import CHECKPOINT
+    from handful.runs.training_run import CHECKPOINT
 
     resume = (folder / CHECKPOINT).exists()
     print(f"{method}, seed {seed}: {'going on' if resume else 'new'} in {folder}")
@@ -117,8 +117,8 @@ def _train(options: Options, folder: pathlib.Path, method: str, seed: int, demon
 
 
 def _draw(folder: pathlib.Path) -> None:
-    from handful.cli.curves import draw_comparison, read_curve
-    from handful.cli.training_run import METRICS
+    from handful.runs.training_run import METRICS
+    from handful.viewing.curves import draw_comparison, read_curve
 
     path = folder / "comparison.png"
     try:

@@ -85,8 +85,8 @@ def record(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from handful.demonstrations.operators.scripted.script import make_scripted_operator
     from handful.demonstrations.recorder import RecordingProgress, record_demonstrations, recording_horizon
-    from handful.demonstrations.scripted import make_scripted_operator
     from handful.demonstrations.writer import DemonstrationWriter
     from handful.tasks.environment import TaskEnvironment
     from handful.tasks.registry import make_task

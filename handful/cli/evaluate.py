@@ -54,12 +54,12 @@ def run(options: Options) -> None:
     """Evaluate and print."""
     import torch
 
-    from handful.cli.actors import load_actor, read_policy
-    from handful.cli.filming import FilmedEnvironment
     from handful.learning.evaluation import evaluate_policy
-    from handful.simulation.camera import check_renderer
+    from handful.runs.actors import load_actor, read_policy
+    from handful.simulation.rendering.camera import check_renderer
     from handful.tasks.environment import TaskEnvironment
     from handful.tasks.registry import make_task
+    from handful.viewing.filming import FilmedEnvironment
 
     torch.set_num_threads(1)  # the bits of an action depend on it, and one is as fast for a small network
     if options.num_episodes < 1:

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import tyro
 
-from handful.cli.curves import Curve, draw_comparison, draw_run, read_curve
 from handful.errors import ConfigurationError
+from handful.viewing.curves import Curve, draw_comparison, draw_run, read_curve
 
 PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
 """By which the format is chosen."""

@@ -65,7 +65,7 @@ def run(options: Options) -> None:
     """Draw and write."""
     from PIL import Image
 
-    from handful.cli.output import written_when_complete
+    from handful.storage import written_when_complete
 
     output = options.output or pathlib.Path(f"{options.task}.png")
     _check(options, output)
@@ -128,16 +128,18 @@ def scripted_episode(task: str, *, randomization: str, seed: int, num_frames: in
     Returns:
         The moments, and whether it succeeded.
     """
-    from handful.cli.filming import VIEW_SIZE
-    from handful.demonstrations.scripted import ScriptedActor
-    from handful.simulation.camera import make_camera
+    from handful.demonstrations.operators.scripted.script import ScriptedActor
+    from handful.simulation.rendering.camera import make_camera
     from handful.tasks.environment import SUSTAINED_STEPS, TaskEnvironment
+    from handful.viewing.filming import VIEW_SIZE
 
     environment = TaskEnvironment(task, num_envs=CANDIDATES, randomization=randomization, pixels=False)
     actor = ScriptedActor(environment, seed=seed)
     actor.reset(None)
     time_step = environment.reset(seeds=[[seed, i] for i in range(CANDIDATES)])
-    worlds = [{name: values[i].copy() for name, values in environment.worlds.items()} for i in range(CANDIDATES)]
+    parameters = [
+        {name: values[i].copy() for name, values in environment.parameters.items()} for i in range(CANDIDATES)
+    ]
     states, stages = [environment.physics.get_state()], [time_step.stage]
     top = len(environment.spec.stages) - 1
     for _ in range(environment.spec.horizon - 1):  # the last step would begin new episodes
@@ -155,7 +157,7 @@ def scripted_episode(task: str, *, randomization: str, seed: int, num_frames: in
     camera = make_camera(None, environment.physics, width=VIEW_SIZE, height=VIEW_SIZE)
     frames = []
     for step in np.linspace(0, last, num_frames).round().astype(int):
-        environment.set_worlds(np.array([0]), [worlds[chosen]], states[step][[chosen]])
+        environment.restore(np.array([0]), [parameters[chosen]], states[step][[chosen]])
         seconds = step * environment.spec.control_timestep
         caption = f"{seconds:.1f} s  {environment.spec.stages[int(stages[step][chosen])]}"
         frames.append(Frame(environment.render(camera)[0], caption))

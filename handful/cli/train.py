@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from handful.cli.run_config import RunConfig, options_of
 from handful.errors import ConfigurationError, DataError, StorageError, TrainingError
 from handful.profiling import Profile, SpanTime
+from handful.runs.config import RunConfig, options_of
 
 if TYPE_CHECKING:
-    from handful.cli.training_run import TrainingRun
+    from handful.runs.training_run import TrainingRun
 
 DEFAULT_MINUTES = 20.0
 
@@ -58,7 +58,7 @@ def defaults(options: Options) -> Options | None:
     folder = options.resume or options.replay
     if folder is None:
         return None
-    from handful.cli.training_run import open_run
+    from handful.runs.training_run import open_run
 
     return dataclasses.replace(options, config=open_run(folder)[2])
 
@@ -66,7 +66,7 @@ def defaults(options: Options) -> Options | None:
 def run(options: Options) -> None:
     """Train, showing how it goes."""
     from handful.cli.live import LiveTable
-    from handful.cli.training_run import METRICS, POLICY
+    from handful.runs.training_run import METRICS, POLICY
 
     _check(options)
     if options.replay:
@@ -134,7 +134,7 @@ def _print_profile(profile: Profile, num_steps: int) -> None:
 
 
 def _new(options: Options):
-    from handful.cli.training_run import DEMONSTRATIONS, check_new, check_settings
+    from handful.runs.training_run import DEMONSTRATIONS, check_new, check_settings
     from handful.tasks.registry import make_task
 
     make_task(options.task)
@@ -147,8 +147,8 @@ def _new(options: Options):
 def _begun(options: Options, folder: pathlib.Path, demonstrations: pathlib.Path):
     """A run from its first step; the demonstrations are recorded first if they are to be the run's own."""
     from handful.cli.demonstrate import record
-    from handful.cli.training_run import DEMONSTRATIONS, TrainingRun, write_run_config
     from handful.demonstrations.dataset import load_demonstrations
+    from handful.runs.training_run import DEMONSTRATIONS, TrainingRun, write_run_config
 
     config = options.config
     own = demonstrations.absolute() == (folder / DEMONSTRATIONS).absolute()
@@ -167,7 +167,7 @@ def _begun(options: Options, folder: pathlib.Path, demonstrations: pathlib.Path)
 
 
 def _resumed(options: Options, folder: pathlib.Path):
-    from handful.cli.training_run import CHECKPOINT, TrainingRun, open_run
+    from handful.runs.training_run import CHECKPOINT, TrainingRun, open_run
 
     task, demonstrations, config = open_run(folder)
     if task != options.task:
@@ -180,7 +180,7 @@ def _resumed(options: Options, folder: pathlib.Path):
 
 
 def _replay(options: Options, folder: pathlib.Path) -> None:
-    from handful.cli.training_run import REPLAY
+    from handful.runs.training_run import REPLAY
 
     if not (folder / REPLAY).is_dir():
         raise DataError(f"{folder} holds no failure to replay: there is no folder {folder / REPLAY}.")

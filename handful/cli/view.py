@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from handful.cli.interruption import Interruption
 from handful.errors import ConfigurationError, HandfulError
+from handful.runs.interruption import Interruption
 
 LOOPBACK = "127.0.0.1"
 
@@ -40,9 +40,9 @@ class Options:
 
 def run(options: Options) -> None:
     """Serve the page until interrupted."""
-    from handful.cli.live_episode import LiveEpisode
-    from handful.cli.view_page import ViewPage
     from handful.tasks.registry import make_task
+    from handful.viewing.live_episode import LiveEpisode
+    from handful.viewing.page import ViewPage
 
     if options.seed < 0:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
@@ -70,7 +70,7 @@ def run(options: Options) -> None:
 
 def _actors(options: Options) -> tuple[dict[str, str | None], str]:
     """Who can act, as the page names them and as `find_policy` does, and who acts first."""
-    from handful.cli.actors import STAND_INS, find_policy
+    from handful.runs.actors import STAND_INS, find_policy
 
     actors: dict[str, str | None] = {name: name for name in STAND_INS}
     try:

@@ -30,7 +30,7 @@ import numpy as np
 from handful.demonstrations.model_signature import model_signature
 from handful.environment import PIXELS
 from handful.errors import ConfigurationError, DataError
-from handful.simulation.randomization import World, check_world
+from handful.simulation.randomization import Parameters, check_parameters
 from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
 from handful.trajectory import Demonstrations, Trajectory
 
@@ -119,7 +119,7 @@ def read_header(data: h5py.Group, path: pathlib.Path, environment: TaskEnvironme
         ) from error
     if recorded_task != environment.task.name:
         raise DataError(f"{path} holds demonstrations of the task '{recorded_task}', not of '{environment.task.name}'.")
-    expected = model_signature(environment.physics.model, environment.parameters)
+    expected = model_signature(environment.physics.model, environment.parameter_specs)
     signature = _text(data.attrs.get("model_signature", "none"))
     if signature != expected:
         raise DataError(
@@ -144,7 +144,7 @@ def describe_environment(environment: TaskEnvironment, seed: int) -> dict[str, A
     return {
         "env_args": np.bytes_(json.dumps(env_args)),
         "format_version": FORMAT_VERSION,
-        "model_signature": np.bytes_(model_signature(environment.physics.model, environment.parameters)),
+        "model_signature": np.bytes_(model_signature(environment.physics.model, environment.parameter_specs)),
         "stages": np.bytes_(json.dumps(environment.task.stages)),
     }
 
@@ -167,7 +167,7 @@ def write_episode(data: h5py.Group, name: str, trajectory: Trajectory) -> None:
     for group, values in trajectory.observations.items():
         _compress(episode, f"obs/{group}", values[:-1])
         episode[f"final_obs/{group}"] = values[-1]
-    for parameter, value in trajectory.world.items():
+    for parameter, value in trajectory.parameters.items():
         episode[f"world/{parameter}"] = value
     data.attrs["total"] = int(data.attrs.get("total", 0)) + length
 
@@ -206,7 +206,7 @@ def _read_episode(data: h5py.Group, name: str, environment: TaskEnvironment, pix
         states=_with_final(episode, "states", "final_state", (length, state_size), "float64"),
         rewards=_read(episode, "rewards", (length,), "float32"),
         stages=_read(episode, "stages", (length + 1,), "int64"),
-        world=_read_world(episode, environment),
+        parameters=_read_parameters(episode, environment),
         success_step=_attribute(episode, "success_step"),
         seed=tuple(int(part) for part in np.atleast_1d(episode.attrs.get("seed", ()))),
     )
@@ -218,20 +218,20 @@ def _read_episode(data: h5py.Group, name: str, environment: TaskEnvironment, pix
     return trajectory
 
 
-def _read_world(episode: h5py.Group, environment: TaskEnvironment) -> World:
+def _read_parameters(episode: h5py.Group, environment: TaskEnvironment) -> Parameters:
     """The recorded draw, with the task's parameters checked one by one."""
     group = episode.get("world")
     if not isinstance(group, h5py.Group):
         raise DataError("world: the group is missing.")
-    world: Mapping[str, np.ndarray] = {}
-    for parameter in environment.parameters:
-        world[parameter.name] = _read(episode, f"world/{parameter.name}", parameter.nominal.shape, "float64")
-    extra = {name: np.zeros(()) for name in map(str, group) if name not in world}
+    parameters: Mapping[str, np.ndarray] = {}
+    for parameter in environment.parameter_specs:
+        parameters[parameter.name] = _read(episode, f"world/{parameter.name}", parameter.nominal.shape, "float64")
+    extra = {name: np.zeros(()) for name in map(str, group) if name not in parameters}
     try:
-        check_world(environment.parameters, {**world, **extra})
+        check_parameters(environment.parameter_specs, {**parameters, **extra})
     except DataError as error:
         raise DataError(f"world: {error}") from error
-    return world
+    return parameters
 
 
 def _with_final(episode: h5py.Group, rows: str, final: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import mujoco
 import numpy as np
 
-from handful.simulation.cpu import STATE_FIELDS
-from handful.simulation.randomization import Parameter
+from handful.simulation.physics.cpu import STATE_FIELDS
+from handful.simulation.randomization import ParameterSpec
 
 _NUMBERS = (
     "jnt_type",
@@ -31,7 +31,7 @@ _SHAPE_NUMBERS = ("geom_type", "geom_size", "geom_friction", "geom_condim")
 """The same of geoms, for those that touch; geoms that are only seen do not count."""
 
 
-def model_signature(model: mujoco.MjModel, parameters: Iterable[Parameter]) -> str:
+def model_signature(model: mujoco.MjModel, parameter_specs: Iterable[ParameterSpec]) -> str:
     """Sixteen hexadecimal digits that change when states or worlds recorded with another model would not fit this one.
 
     Covers what a saved state holds, the names of joints, bodies and touching geoms, the numbers that rule the dynamics
@@ -44,7 +44,7 @@ def model_signature(model: mujoco.MjModel, parameters: Iterable[Parameter]) -> s
         *(f"{model.joint(i).name}:{model.jnt_qposadr[i]}" for i in range(model.njnt)),
         *(model.body(i).name for i in range(model.nbody)),
         *(model.geom(i).name for i in np.flatnonzero(touching)),
-        *(f"{parameter.name}{parameter.nominal.shape}" for parameter in parameters),
+        *(f"{parameter.name}{parameter.nominal.shape}" for parameter in parameter_specs),
         *STATE_FIELDS,
         f"nq={model.nq} nv={model.nv} nu={model.nu} timestep={model.opt.timestep:.6g}",
     ]

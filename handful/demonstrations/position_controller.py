@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from handful.demonstrations.operator import ToolCommand
+from handful.demonstrations.operators.operator import ToolCommand
 from handful.geometry import matrix_from_rotation_vector, rotation_error
 from handful.simulation import jaco
-from handful.simulation.physics import Physics
+from handful.simulation.physics.protocol import Physics
 
 _NUM_ARM = len(jaco.ARM_JOINTS)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from handful.demonstrations.operator import Operator
+from handful.demonstrations.operators.operator import Operator
 from handful.demonstrations.position_controller import PositionController
 from handful.demonstrations.writer import DemonstrationWriter
 from handful.environment import TimeStep, on_host
@@ -44,7 +44,7 @@ class _Episode:
     def __init__(self, number: int, environment: TaskEnvironment, env: int, time_step: TimeStep) -> None:
         self.number = number
         self.env = env
-        self.world = {name: values[env].copy() for name, values in environment.worlds.items()}
+        self.parameters = {name: values[env].copy() for name, values in environment.parameters.items()}
         self.observations = {group: [on_host(values[env])] for group, values in time_step.observation.items()}
         self.states = [environment.physics.get_state(np.array([env]))[0]]
         self.stages = [int(time_step.stage[env])]
@@ -73,7 +73,7 @@ class _Episode:
             states=np.stack(self.states),
             rewards=np.asarray(self.rewards, np.float32),
             stages=np.asarray(self.stages, np.int64),
-            world=self.world,
+            parameters=self.parameters,
             success_step=len(self.stages) - self.steps_held(top_stage),
             seed=(seed, self.number),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from handful.demonstrations.curriculum import cut_all
+from handful.demonstrations.starts import cut_all
 from handful.environment import OBJECT_POSITIONS, PROPRIOCEPTION
 from handful.tasks.environment import TaskEnvironment
 from handful.trajectory import Demonstrations, ExpertSequences
@@ -41,9 +41,9 @@ def expert_sequences(
     frames = []
     for begin in range(0, len(seen), environment.num_envs):
         part = seen[begin : begin + environment.num_envs]
-        worlds = [trajectories[number].world for number, _ in part]
+        parameters = [trajectories[number].parameters for number, _ in part]
         states = np.stack([trajectories[number].states[step] for number, step in part])
-        environment.set_worlds(np.arange(len(part)), worlds, states)
+        environment.restore(np.arange(len(part)), parameters, states)
         frames.append(environment.render()[: len(part)])
     positions = np.stack([trajectories[number].observations[OBJECT_POSITIONS][step] for number, step in seen])
     return ExpertSequences(

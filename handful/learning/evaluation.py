@@ -20,7 +20,7 @@ from handful.environment import (
     VectorEnvironment,
 )
 from handful.errors import ConfigurationError
-from handful.learning.networks import Policy
+from handful.learning.models.policy import Policy
 
 BLOCK = 16
 """Rows that a policy network works on at once. Matrix products of other sizes add up in another order, and an episode

@@ -12,18 +12,18 @@ from torch import Tensor
 
 from handful.environment import OBJECT_FEATURES, StateTree, VectorEnvironment
 from handful.errors import ConfigurationError, DataError, TrainingError
-from handful.learning.advantage import generalized_advantage
-from handful.learning.averaging import PolicyAverage
-from handful.learning.cloning import ExpertPieces, ExpertTensors, clone
+from handful.learning.algorithms.cloning import ExpertPieces, ExpertTensors, clone
+from handful.learning.algorithms.gail import Discriminator, ExpertData
+from handful.learning.algorithms.ppo import PPO, DemonstrationTerm
 from handful.learning.config import TrainerConfig
+from handful.learning.data.advantage import generalized_advantage
+from handful.learning.data.reward import hybrid_reward
+from handful.learning.data.rollout import Rollout, RolloutCollector
 from handful.learning.episodes import EpisodeWindow
-from handful.learning.gail import Discriminator, ExpertData
-from handful.learning.networks import Policy, PolicySizes, ValueFunction
-from handful.learning.ppo import PPO, DemonstrationTerm
-from handful.learning.reward import hybrid_reward
-from handful.learning.rollout import Rollout, RolloutCollector
-from handful.learning.shares import Workers
-from handful.learning.tensor_state import load_module, module_state
+from handful.learning.models.averaging import PolicyAverage
+from handful.learning.models.policy import Policy, PolicySizes, ValueFunction
+from handful.learning.parallel import Workers
+from handful.learning.persistence.tensor_state import load_module, module_state
 from handful.profiling import span
 from handful.trajectory import ExpertSequences
 

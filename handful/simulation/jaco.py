@@ -57,7 +57,7 @@ plane that the camera looks along (solved by inverse kinematics, checked in a te
 TCP_SITE = "jaco/hand/pinchsite"
 """The tool point: between the finger tips, where a pinch grasp holds an object."""
 
-LOOK_GROUP, SHAPE_GROUP = 2, 3
+VISUAL_GROUP, COLLISION_GROUP = 2, 3
 """Geom groups of what is seen and of what touches; MuJoCo's renderer shows groups 0 to 2."""
 
 GRAY_MATERIALS = ("jaco/dark_gray", "jaco/light_gray", "jaco/hand/dark_gray", "jaco/hand/light_gray")
@@ -125,9 +125,9 @@ def _separate_looks_from_shapes(arm: mujoco.MjSpec) -> None:
                 contype=0,
                 conaffinity=0,
                 mass=0.0,
-                group=LOOK_GROUP,
+                group=VISUAL_GROUP,
             )
-            geom.group = SHAPE_GROUP
+            geom.group = COLLISION_GROUP
 
 
 def _model_folder() -> pathlib.Path:

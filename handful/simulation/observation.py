@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from handful.simulation import jaco
-from handful.simulation.physics import Physics
+from handful.simulation.physics.protocol import Physics
 
 _NUM_ARM = len(jaco.ARM_JOINTS)
 _NUM_JOINTS = len(jaco.JOINTS)

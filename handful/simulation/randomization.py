@@ -20,7 +20,7 @@ from handful.geometry import multiply_quaternions, quaternion_from_rotation_vect
 from handful.simulation import jaco, scene
 
 if TYPE_CHECKING:
-    from handful.simulation.physics import Physics
+    from handful.simulation.physics.protocol import Physics
 
 MAX_DRAWS = 100
 """Draws after which a task's ranges are taken to hold no possible world: even where nine in ten are impossible, all of
@@ -28,7 +28,7 @@ that many are with a probability of 3e-5."""
 
 _logger = logging.getLogger(__name__)
 
-World = Mapping[str, np.ndarray]
+Parameters = Mapping[str, np.ndarray]
 """Drawn values by parameter name: of one episode, or of several with the episodes on the first axis."""
 
 
@@ -73,7 +73,7 @@ def seeded_generator(seed: int | Sequence[int]) -> np.random.Generator:
 
 
 @dataclasses.dataclass(frozen=True)
-class Parameter:
+class ParameterSpec:
     """One quantity of a world, uniform between ``low`` and ``high`` where its level is on, else ``nominal``."""
 
     name: str
@@ -83,7 +83,7 @@ class Parameter:
     level: Level
 
     @classmethod
-    def around(cls, name: str, nominal: ArrayLike, spread: ArrayLike, *, level: Level) -> Parameter:
+    def around(cls, name: str, nominal: ArrayLike, spread: ArrayLike, *, level: Level) -> ParameterSpec:
         """A parameter within ``spread`` on either side of its nominal value."""
         nominal = np.asarray(nominal, np.float64)
         spread = np.broadcast_to(np.asarray(spread, np.float64), nominal.shape)
@@ -98,26 +98,26 @@ class Parameter:
         *,
         level: Level,
         nominal: ArrayLike | None = None,
-    ) -> Parameter:
+    ) -> ParameterSpec:
         """A parameter between two values; nominally in the middle, if not told otherwise."""
         low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
         middle = 0.5 * (low + high) if nominal is None else np.asarray(nominal, np.float64)
         return cls(name, middle, low, high, level)
 
 
-def draw_world(
-    parameters: Sequence[Parameter],
+def draw_parameters(
+    specs: Sequence[ParameterSpec],
     level: Level,
     generator: np.random.Generator,
-    why_impossible: Callable[[World], str | None] = lambda world: None,
+    why_impossible: Callable[[Parameters], str | None] = lambda parameters: None,
 ) -> dict[str, np.ndarray]:
-    """Draw one episode's world, again and again until it is possible.
+    """Draw the parameters of one episode, again until they are possible.
 
     A parameter takes its numbers from the generator whether it varies at this level or not, so that what two levels
     share is the same under the same seed.
 
     Args:
-        parameters: What to draw.
+        specs: What to draw.
         level: How much varies.
         generator: Where the numbers come from.
         why_impossible: Says what is wrong with a draw, or None where nothing is.
@@ -127,74 +127,74 @@ def draw_world(
     """
     reason = None
     for _ in range(MAX_DRAWS):
-        world = {}
-        for parameter in parameters:
-            drawn = generator.uniform(parameter.low, parameter.high)
-            world[parameter.name] = np.asarray(drawn if level >= parameter.level else parameter.nominal, np.float64)
-        reason = why_impossible(world)
+        parameters = {}
+        for spec in specs:
+            drawn = generator.uniform(spec.low, spec.high)
+            parameters[spec.name] = np.asarray(drawn if level >= spec.level else spec.nominal, np.float64)
+        reason = why_impossible(parameters)
         if reason is None:
-            return world
+            return parameters
         _logger.debug("an impossible draw: %s; drawing again.", reason)
     raise ConfigurationError(f"{MAX_DRAWS} draws of a world were all impossible; the last: {reason}.")
 
 
-def check_world(parameters: Iterable[Parameter], world: World) -> None:
+def check_parameters(specs: Iterable[ParameterSpec], parameters: Parameters) -> None:
     """Check that a recorded world says every parameter in its shape, finite.
 
     Raises:
         DataError: naming the first parameter that is missing, unknown, of another shape or not finite.
     """
-    if not isinstance(world, Mapping):
-        raise DataError(f"expected a world, names of parameters with their values, got {type(world).__name__}.")
-    expected = {parameter.name: parameter.nominal.shape for parameter in parameters}
+    if not isinstance(parameters, Mapping):
+        raise DataError(f"expected a world, names of parameters with their values, got {type(parameters).__name__}.")
+    expected = {parameter.name: parameter.nominal.shape for parameter in specs}
     for name, shape in expected.items():
-        if name not in world:
+        if name not in parameters:
             raise DataError(f"the world lacks the parameter '{name}'.")
-        if np.shape(world[name]) != shape:
-            raise DataError(f"the world's '{name}' has shape {np.shape(world[name])}, expected {shape}.")
-        if not np.isfinite(world[name]).all():
+        if np.shape(parameters[name]) != shape:
+            raise DataError(f"the world's '{name}' has shape {np.shape(parameters[name])}, expected {shape}.")
+        if not np.isfinite(parameters[name]).all():
             raise DataError(f"the world's '{name}' is not finite.")
-    for name in world:
+    for name in parameters:
         if name not in expected:
             raise DataError(f"the world has a parameter '{name}' that this task does not know.")
 
 
-def stack_worlds(worlds: Sequence[World]) -> dict[str, np.ndarray]:
-    """Worlds of several episodes as one, with the episodes on the first axis."""
-    return {name: np.stack([world[name] for world in worlds]) for name in worlds[0]}
+def stack_parameters(episodes: Sequence[Parameters]) -> dict[str, np.ndarray]:
+    """Parameters of several episodes as one mapping, with the episodes on the first axis."""
+    return {name: np.stack([parameters[name] for parameters in episodes]) for name in episodes[0]}
 
 
-def scene_parameters() -> tuple[Parameter, ...]:
+def scene_parameter_specs() -> tuple[ParameterSpec, ...]:
     """All that does not depend on the task: the arm's start and dynamics, the looks. Ranges are ours.
 
     Which quantities vary is the paper's choice (sections III-B3 and IV-B): arm friction and armature, lighting, camera
     pose, backgrounds.
     """
     return (
-        Parameter.around("arm.start", jaco.HOME_QPOS[:6], 0.12, level=Level.TASK),
-        Parameter.between("arm.start_fingers", 0.15, 0.45, level=Level.TASK, nominal=0.15),
-        Parameter.between("arm.friction_scale", 0.5, 1.5, level=Level.FULL),
-        Parameter.between("arm.armature_scale", 0.75, 1.25, level=Level.FULL),
-        Parameter.between("arm.damping_scale", 0.5, 1.5, level=Level.FULL),
-        Parameter.between("arm.gain_scale", 0.75, 1.25, level=Level.FULL),
-        Parameter.between("arm.gray", (0.05, 0.6), (0.2, 0.8), level=Level.FULL, nominal=(0.1, 0.7)),
-        Parameter.around("light.position", scene.LIGHT_POSITION, (0.5, 0.6, 0.3), level=Level.FULL),
-        Parameter.around("light.color", (0.6, 0.6, 0.6), 0.15, level=Level.FULL),
-        Parameter.around("camera.offset", (0.0, 0.0, 0.0), 0.03, level=Level.FULL),
-        Parameter.around("camera.rotation", (0.0, 0.0, 0.0), np.deg2rad(2.5), level=Level.FULL),
-        Parameter.around("table.color", scene.TABLE_COLOR, 0.15, level=Level.FULL),
-        Parameter.around("floor.color", scene.BACKDROP_COLOR, 0.25, level=Level.FULL),
-        Parameter.around("wall.color", scene.BACKDROP_COLOR, 0.25, level=Level.FULL),
+        ParameterSpec.around("arm.start", jaco.HOME_QPOS[:6], 0.12, level=Level.TASK),
+        ParameterSpec.between("arm.start_fingers", 0.15, 0.45, level=Level.TASK, nominal=0.15),
+        ParameterSpec.between("arm.friction_scale", 0.5, 1.5, level=Level.FULL),
+        ParameterSpec.between("arm.armature_scale", 0.75, 1.25, level=Level.FULL),
+        ParameterSpec.between("arm.damping_scale", 0.5, 1.5, level=Level.FULL),
+        ParameterSpec.between("arm.gain_scale", 0.75, 1.25, level=Level.FULL),
+        ParameterSpec.between("arm.gray", (0.05, 0.6), (0.2, 0.8), level=Level.FULL, nominal=(0.1, 0.7)),
+        ParameterSpec.around("light.position", scene.LIGHT_POSITION, (0.5, 0.6, 0.3), level=Level.FULL),
+        ParameterSpec.around("light.color", (0.6, 0.6, 0.6), 0.15, level=Level.FULL),
+        ParameterSpec.around("camera.offset", (0.0, 0.0, 0.0), 0.03, level=Level.FULL),
+        ParameterSpec.around("camera.rotation", (0.0, 0.0, 0.0), np.deg2rad(2.5), level=Level.FULL),
+        ParameterSpec.around("table.color", scene.TABLE_COLOR, 0.15, level=Level.FULL),
+        ParameterSpec.around("floor.color", scene.BACKDROP_COLOR, 0.25, level=Level.FULL),
+        ParameterSpec.around("wall.color", scene.BACKDROP_COLOR, 0.25, level=Level.FULL),
     )
 
 
-def apply_scene(physics: Physics, ids: np.ndarray, worlds: World) -> None:
+def apply_scene(physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
     """Write the scene's parameters, stacked over the simulations ``ids``, into their model fields."""
-    apply_arm_dynamics(physics, ids, worlds)
-    apply_looks(physics, ids, worlds)
+    apply_arm_dynamics(physics, ids, parameters)
+    apply_looks(physics, ids, parameters)
 
 
-def apply_arm_dynamics(physics: Physics, ids: np.ndarray, worlds: World) -> None:
+def apply_arm_dynamics(physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
     """Scale ``dof_frictionloss``, ``dof_armature``, ``dof_damping`` of the arm, and its servos' velocity gains.
 
     A servo's torque is kv (command - velocity): kv stands in ``actuator_gainprm[0]`` and, negative, in
@@ -207,25 +207,25 @@ def apply_arm_dynamics(physics: Physics, ids: np.ndarray, worlds: World) -> None
         ("dof_armature", "arm.armature_scale"),
         ("dof_damping", "arm.damping_scale"),
     ):
-        physics.field(field)[ids, dofs] = getattr(model, field)[dofs] * worlds[name][:, None]
-    physics.field("actuator_gainprm")[ids, :, 0] = model.actuator_gainprm[:, 0] * worlds["arm.gain_scale"][:, None]
-    physics.field("actuator_biasprm")[ids, :, 2] = model.actuator_biasprm[:, 2] * worlds["arm.gain_scale"][:, None]
+        physics.field(field)[ids, dofs] = getattr(model, field)[dofs] * parameters[name][:, None]
+    physics.field("actuator_gainprm")[ids, :, 0] = model.actuator_gainprm[:, 0] * parameters["arm.gain_scale"][:, None]
+    physics.field("actuator_biasprm")[ids, :, 2] = model.actuator_biasprm[:, 2] * parameters["arm.gain_scale"][:, None]
 
 
-def apply_looks(physics: Physics, ids: np.ndarray, worlds: World) -> None:
+def apply_looks(physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
     """Write ``light_pos``, ``light_diffuse``, ``cam_pos``, ``cam_quat``, ``geom_rgba`` and ``mat_rgba``."""
     model = physics.model
     lamp, camera = model.light(scene.LIGHT).id, model.camera(scene.CAMERA).id
-    physics.field("light_pos")[ids, lamp] = worlds["light.position"]
-    physics.field("light_diffuse")[ids, lamp] = worlds["light.color"]
-    physics.field("cam_pos")[ids, camera] = model.cam_pos[camera] + worlds["camera.offset"]
-    turn = quaternion_from_rotation_vector(worlds["camera.rotation"])
+    physics.field("light_pos")[ids, lamp] = parameters["light.position"]
+    physics.field("light_diffuse")[ids, lamp] = parameters["light.color"]
+    physics.field("cam_pos")[ids, camera] = model.cam_pos[camera] + parameters["camera.offset"]
+    turn = quaternion_from_rotation_vector(parameters["camera.rotation"])
     physics.field("cam_quat")[ids, camera] = multiply_quaternions(model.cam_quat[camera], turn)
     for geom in (scene.TABLE, scene.FLOOR, scene.WALL):
-        physics.field("geom_rgba")[ids, model.geom(geom).id, :3] = worlds[f"{geom}.color"]
+        physics.field("geom_rgba")[ids, model.geom(geom).id, :3] = parameters[f"{geom}.color"]
     for material in jaco.GRAY_MATERIALS:
         shade = 0 if material.endswith("dark_gray") else 1
-        physics.field("mat_rgba")[ids, model.material(material).id, :3] = worlds["arm.gray"][:, shade, None]
+        physics.field("mat_rgba")[ids, model.material(material).id, :3] = parameters["arm.gray"][:, shade, None]
 
 
 def box_inertia(mass: np.ndarray, half_size: np.ndarray) -> np.ndarray:

@@ -36,9 +36,9 @@ BACKDROP_COLOR = (0.35, 0.42, 0.50)
 WORKSPACE_CENTER = (0.42, 0.0)
 """Middle of the area where objects begin [m]."""
 
-KNOWN_REGION = np.array([(-0.3, -0.7, -0.1), (1.0, 0.7, 1.2)])
+OBSERVED_REGION = np.array([(-0.3, -0.7, -0.1), (1.0, 0.7, 1.2)])
 """Lowest and highest positions that are told of objects [m]: the table, ten centimetres around it, and what the arm can
-reach above. Whatever fell off the table is told at this region's edge, see `handful.tasks.task.Snapshot.known_position`."""
+reach above. Whatever fell off the table is told at this region's edge (`Snapshot.observed_position`)."""
 
 PHYSICS_TIMESTEP = 0.01
 """MuJoCo's time step [s]: the largest at which grasps hold as well as at half of it (docs/decisions/0007). A task whose

@@ -6,10 +6,10 @@ import mujoco
 import numpy as np
 
 from handful.geometry import yaw_quaternion
-from handful.simulation.containers import OpenBox
-from handful.simulation.physics import Physics
-from handful.simulation.randomization import Level, Parameter, World
-from handful.simulation.toys import Car
+from handful.simulation.physics.protocol import Physics
+from handful.simulation.props.open_box import OpenBox
+from handful.simulation.props.toys import Car
+from handful.simulation.randomization import Level, Parameters, ParameterSpec
 from handful.tasks.task import Snapshot, Task
 
 TOY = "toy"
@@ -73,41 +73,41 @@ class ClearingBox(Task):
         self.toy = Car(TOY)
         self.box = OpenBox(BOX)
 
-    def object_parameters(self) -> tuple[Parameter, ...]:
+    def object_parameter_specs(self) -> tuple[ParameterSpec, ...]:
         """Ranges are ours: both within the arm's reach and the camera's view, at least a centimetre apart."""
         return (
-            *self.toy.parameters(),
-            *self.box.parameters(),
-            Parameter.between("box.side", -1.0, 1.0, level=Level.TASK, nominal=1.0),  # its sign: left or right
+            *self.toy.parameter_specs(),
+            *self.box.parameter_specs(),
+            ParameterSpec.between("box.side", -1.0, 1.0, level=Level.TASK, nominal=1.0),  # its sign: left or right
             # Outwards on the side's half of the table; the toy's side is the other one.
-            Parameter.between("box.place", (0.40, 0.110), (0.46, 0.135), level=Level.TASK),
-            Parameter.around("box.yaw", 0.0, 0.3, level=Level.TASK),
-            Parameter.between("toy.place", (0.38, 0.060), (0.48, 0.140), level=Level.TASK),
-            Parameter.around("toy.yaw", 0.0, np.pi, level=Level.TASK),
+            ParameterSpec.between("box.place", (0.40, 0.110), (0.46, 0.135), level=Level.TASK),
+            ParameterSpec.around("box.yaw", 0.0, 0.3, level=Level.TASK),
+            ParameterSpec.between("toy.place", (0.38, 0.060), (0.48, 0.140), level=Level.TASK),
+            ParameterSpec.around("toy.yaw", 0.0, np.pi, level=Level.TASK),
         )
 
     def add_props(self, spec: mujoco.MjSpec) -> None:
         self.toy.add(spec)
         self.box.add(spec)
 
-    def apply_objects(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
-        self.toy.apply(physics, ids, worlds)
-        self.box.apply(physics, ids, worlds)
+    def apply_objects(self, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
+        self.toy.apply(physics, ids, parameters)
+        self.box.apply(physics, ids, parameters)
 
-    def place_objects(self, model: mujoco.MjModel, worlds: World, qpos: np.ndarray) -> None:
-        side = np.where(worlds["box.side"] < 0.0, -1.0, 1.0)
+    def place_objects(self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray) -> None:
+        side = np.where(parameters["box.side"] < 0.0, -1.0, 1.0)
         for thing, direction in ((self.box, side), (self.toy, -side)):
             address = model.joint(thing.name).qposadr[0]
-            qpos[:, address] = worlds[f"{thing.name}.place"][:, 0]
-            qpos[:, address + 1] = direction * worlds[f"{thing.name}.place"][:, 1]
-            qpos[:, address + 2] = thing.half_height(worlds)
-            qpos[:, address + 3 : address + 7] = yaw_quaternion(worlds[f"{thing.name}.yaw"])
+            qpos[:, address] = parameters[f"{thing.name}.place"][:, 0]
+            qpos[:, address + 1] = direction * parameters[f"{thing.name}.place"][:, 1]
+            qpos[:, address + 2] = thing.half_height(parameters)
+            qpos[:, address + 3 : address + 7] = yaw_quaternion(parameters[f"{thing.name}.yaw"])
 
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         toy, box = snapshot.position(TOY), snapshot.position(BOX)
         distance = np.linalg.norm(toy - snapshot.tcp_position, axis=1)
-        toy_height = toy[:, 2] - self.toy.half_height(snapshot.worlds)
-        box_height = box[:, 2] - self.box.half_height(snapshot.worlds)
+        toy_height = toy[:, 2] - self.toy.half_height(snapshot.parameters)
+        box_height = box[:, 2] - self.box.half_height(snapshot.parameters)
         grasped = (toy_height > GRASP_HEIGHT) & (distance < GRASP_DISTANCE)
         in_box = self.toy_in_box(snapshot)
         return np.select(
@@ -118,17 +118,17 @@ class ClearingBox(Task):
         """Whether the toy lies in the box, however the box is held, bool [env]."""
         offset = snapshot.position(TOY) - snapshot.position(BOX)
         in_box_frame = np.einsum("eji,ej->ei", snapshot.rotation(BOX), offset)
-        return self.box.holds(snapshot.worlds, in_box_frame, above=IN_BOX_HEIGHT)
+        return self.box.holds(snapshot.parameters, in_box_frame, above=IN_BOX_HEIGHT)
 
     def object_features(self, snapshot: Snapshot) -> np.ndarray:
-        toy, box, tcp = snapshot.known_position(TOY), snapshot.known_position(BOX), snapshot.tcp_position
+        toy, box, tcp = snapshot.observed_position(TOY), snapshot.observed_position(BOX), snapshot.tcp_position
         return np.concatenate([toy, box, toy - tcp, box - tcp, box - toy], axis=1)
 
     def object_positions(self, snapshot: Snapshot) -> np.ndarray:
-        return np.concatenate([snapshot.known_position(TOY), snapshot.known_position(BOX)], axis=1)
+        return np.concatenate([snapshot.observed_position(TOY), snapshot.observed_position(BOX)], axis=1)
 
     def object_state(self, snapshot: Snapshot) -> np.ndarray:
-        worlds = snapshot.worlds
+        parameters = snapshot.parameters
         return np.concatenate(
             [
                 self.object_features(snapshot),
@@ -138,13 +138,13 @@ class ClearingBox(Task):
                 snapshot.velocity(BOX),
                 np.column_stack(
                     [
-                        worlds["toy.length"],
-                        worlds["toy.width"],
-                        self.toy.half_height(worlds),
-                        worlds["toy.mass"],
-                        worlds["box.inner_half_size"],
-                        worlds["box.height"],
-                        worlds["box.mass"],
+                        parameters["toy.length"],
+                        parameters["toy.width"],
+                        self.toy.half_height(parameters),
+                        parameters["toy.mass"],
+                        parameters["box.inner_half_size"],
+                        parameters["box.height"],
+                        parameters["box.mass"],
                     ]
                 ),
             ],

@@ -25,18 +25,18 @@ from handful.environment import (
 from handful.errors import ConfigurationError, DataError, check_count
 from handful.profiling import span
 from handful.simulation import jaco, scene
-from handful.simulation.camera import Camera, empty_images, images_of, make_camera
 from handful.simulation.observation import PROPRIOCEPTION_NAMES, arm_state, arm_state_names, proprioception
-from handful.simulation.physics import make_physics
+from handful.simulation.physics.protocol import make_physics
 from handful.simulation.randomization import (
     Level,
-    World,
+    Parameters,
     apply_scene,
-    check_world,
+    check_parameters,
     parse_level,
     seeded_generator,
-    stack_worlds,
+    stack_parameters,
 )
+from handful.simulation.rendering.camera import Camera, empty_images, images_of, make_camera
 from handful.tasks.episodes import EpisodeCounters
 from handful.tasks.registry import make_task
 from handful.tasks.task import Snapshot, Task, compile_task
@@ -87,14 +87,14 @@ class TaskEnvironment:
             camera_hz: Rate of the camera [Hz], one of `CAMERA_RATES`; control runs at 20 Hz.
             image_size: Height and width of the image [px].
             pixels: Whether to cast images at all; without, the group ``pixels`` does not exist.
-            renderer: Who draws the images, one of `handful.simulation.camera.RENDERERS`; None takes the faster.
+            renderer: Who draws the images, one of `handful.simulation.rendering.camera.RENDERERS`; None takes the faster.
             starts: Where episodes begin; None begins all of them in random starts.
             horizon: Length of an episode [control steps]; None is the task's own. A recording may run longer.
             staggered: Whether the first episodes after a reset end early, spread over the horizon, so that ever
                 after some simulations are at every moment of an episode. Without, all run in step, and a learner's
                 rollouts would hold beginnings alone, then ends alone. No summary tells of the shortened episodes.
             num_threads: Threads for physics and camera; None takes every core.
-            backend: Where the physics runs, one of `handful.simulation.physics.BACKENDS`.
+            backend: Where the physics runs, one of `handful.simulation.physics.protocol.BACKENDS`.
             device: Warp's name of the backend's device; None is the CPU or the first GPU, see `make_physics`.
 
         Raises:
@@ -111,7 +111,7 @@ class TaskEnvironment:
         check_count("a seed", seed, at_least=0)
         check_count("the length of an episode in control steps", self.horizon)
         check_count("the size of an image in pixels", image_size)
-        self.parameters = self.task.parameters()
+        self.parameter_specs = self.task.parameter_specs()
         model = compile_task(self.task)
         self.physics = make_physics(
             backend,
@@ -127,8 +127,8 @@ class TaskEnvironment:
             self._camera = make_camera(renderer, self.physics, width=size, height=size, num_threads=threads)
         self._spec = self._make_spec(camera_hz, image_size)
         self._generators = [seeded_generator([seed, i]) for i in range(num_envs)]
-        nominal = {parameter.name: parameter.nominal for parameter in self.parameters}
-        self.worlds = stack_worlds([nominal] * num_envs)
+        nominal = {parameter.name: parameter.nominal for parameter in self.parameter_specs}
+        self.parameters = stack_parameters([nominal] * num_envs)
         blank = np.zeros((num_envs, image_size, image_size, 3), np.uint8)
         self._pixels: Images = blank if self._camera is None else images_of(self._camera, blank)
         self._episodes = EpisodeCounters(
@@ -150,7 +150,7 @@ class TaskEnvironment:
     @property
     def snapshot(self) -> Snapshot:
         """The physical state of all simulations now."""
-        return Snapshot(self.physics, self.worlds)
+        return Snapshot(self.physics, self.parameters)
 
     def reset(self, *, seeds: Sequence[int | Sequence[int]] | None = None) -> TimeStep:
         """Begin a new episode in every simulation; see the contract."""
@@ -216,28 +216,28 @@ class TaskEnvironment:
             episodes=episodes,
         )
 
-    def set_worlds(self, ids: np.ndarray, worlds: Sequence[World], states: np.ndarray) -> None:
-        """Put the simulations ``ids`` into recorded worlds and states [len(ids), state_size], to the bit.
+    def restore(self, ids: np.ndarray, parameters: Sequence[Parameters], states: np.ndarray) -> None:
+        """Put the simulations ``ids`` into recorded states [len(ids), state_size] and parameters, to the bit.
 
         Raises:
-            DataError: a world or a state does not fit this task.
+            DataError: parameters or a state do not fit this task.
         """
         ids = np.asarray(ids)
-        if ids.dtype.kind not in "iu" or len(ids) != len(worlds) or not ((ids >= 0) & (ids < self.num_envs)).all():
+        if ids.dtype.kind not in "iu" or len(ids) != len(parameters) or not ((ids >= 0) & (ids < self.num_envs)).all():
             raise DataError(
                 f"expected as many simulations from 0 to {self.num_envs - 1} as worlds, got the simulations "
-                f"{ids.tolist()} and {len(worlds)} worlds."
+                f"{ids.tolist()} and {len(parameters)} worlds."
             )
-        for world in worlds:
-            check_world(self.parameters, world)
-        self._apply_worlds(ids, worlds)
+        for each in parameters:
+            check_parameters(self.parameter_specs, each)
+        self._apply_parameters(ids, parameters)
         self.physics.set_state(ids, states)
 
     def state_dict(self) -> StateTree:
         """Everything needed to go on to the bit."""
         return {
             "physics": self.physics.get_state(),
-            "worlds": {name: values.copy() for name, values in self.worlds.items()},
+            "worlds": {name: values.copy() for name, values in self.parameters.items()},
             "generators": json.dumps([generator.bit_generator.state for generator in self._generators]),
             "pixels": on_host(self._pixels).copy(),
             "episodes": dict(self._episodes.state_dict()),
@@ -257,8 +257,8 @@ class TaskEnvironment:
                 f"this one {(self.num_envs, self.physics.state_size)}."
             )
         ids = np.arange(self.num_envs)
-        worlds = [{name: values[i] for name, values in tree["worlds"].items()} for i in ids]
-        self.set_worlds(ids, worlds, tree["physics"])
+        parameters = [{name: values[i] for name, values in tree["worlds"].items()} for i in ids]
+        self.restore(ids, parameters, tree["physics"])
         for generator, saved in zip(self._generators, json.loads(tree["generators"]), strict=True):
             generator.bit_generator.state = saved
         self._pixels = tree["pixels"].copy() if self._camera is None else images_of(self._camera, tree["pixels"])
@@ -320,11 +320,11 @@ class TaskEnvironment:
     def _begin_episodes(self, ids: np.ndarray) -> None:
         """Begin new episodes in the simulations ``ids``."""
         begins = [self.starts.sample(self._generators[i]) if self.starts else None for i in ids]
-        worlds: list[World] = [
-            self.task.draw(self._generators[i], self.level) if start is None else start.world
+        parameters: list[Parameters] = [
+            self.task.draw(self._generators[i], self.level) if start is None else start.parameters
             for i, start in zip(ids, begins, strict=True)
         ]
-        self._apply_worlds(ids, worlds)
+        self._apply_parameters(ids, parameters)
         drawn = np.array([start is None for start in begins])
         if drawn.any():
             self._place(ids[drawn])
@@ -334,21 +334,21 @@ class TaskEnvironment:
         max_lengths = [start.max_length if start is not None else None for start in begins]
         self._episodes.begin(ids, random_start=drawn, max_lengths=max_lengths)
 
-    def _apply_worlds(self, ids: np.ndarray, worlds: Sequence[World]) -> None:
-        stacked = stack_worlds(worlds)
+    def _apply_parameters(self, ids: np.ndarray, parameters: Sequence[Parameters]) -> None:
+        stacked = stack_parameters(parameters)
         for name, values in stacked.items():
-            self.worlds[name][ids] = values
+            self.parameters[name][ids] = values
         apply_scene(self.physics, ids, stacked)
         self.task.apply_objects(self.physics, ids, stacked)
         self.physics.update_constants(ids)
 
     def _place(self, ids: np.ndarray) -> None:
         """Put arm and objects of the simulations ``ids`` where their worlds say an episode begins."""
-        worlds = {name: values[ids] for name, values in self.worlds.items()}
+        parameters = {name: values[ids] for name, values in self.parameters.items()}
         qpos = np.tile(self.physics.model.qpos0, (len(ids), 1))
-        qpos[:, : len(jaco.ARM_JOINTS)] = worlds["arm.start"]
-        qpos[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)] = worlds["arm.start_fingers"][:, None]
-        self.task.place_objects(self.physics.model, worlds, qpos)
+        qpos[:, : len(jaco.ARM_JOINTS)] = parameters["arm.start"]
+        qpos[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)] = parameters["arm.start_fingers"][:, None]
+        self.task.place_objects(self.physics.model, parameters, qpos)
         self.physics.place(ids, qpos)
 
     @property

@@ -5,9 +5,9 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from handful.simulation.physics import Physics
-from handful.simulation.props import Block
-from handful.simulation.randomization import Parameter, World
+from handful.simulation.physics.protocol import Physics
+from handful.simulation.props.block import Block
+from handful.simulation.randomization import Parameters, ParameterSpec
 from handful.tasks.task import Snapshot, Task
 
 BLOCK = "block"
@@ -49,17 +49,17 @@ class BlockLifting(Task):
 
     _block = Block(BLOCK)
 
-    def object_parameters(self) -> tuple[Parameter, ...]:
-        return self._block.parameters()
+    def object_parameter_specs(self) -> tuple[ParameterSpec, ...]:
+        return self._block.parameter_specs()
 
     def add_props(self, spec: mujoco.MjSpec) -> None:
         self._block.add(spec)
 
-    def apply_objects(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
-        self._block.apply(physics, ids, worlds)
+    def apply_objects(self, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
+        self._block.apply(physics, ids, parameters)
 
-    def place_objects(self, model: mujoco.MjModel, worlds: World, qpos: np.ndarray) -> None:
-        self._block.put(model, worlds, qpos)
+    def place_objects(self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray) -> None:
+        self._block.put(model, parameters, qpos)
 
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         distance = np.linalg.norm(self._tcp_to_block(snapshot), axis=1)
@@ -70,25 +70,25 @@ class BlockLifting(Task):
         return np.concatenate([self._tcp_to_block(snapshot), self._block_height(snapshot)[:, None]], axis=1)
 
     def object_positions(self, snapshot: Snapshot) -> np.ndarray:
-        return snapshot.known_position(BLOCK)
+        return snapshot.observed_position(BLOCK)
 
     def object_state(self, snapshot: Snapshot) -> np.ndarray:
         return np.concatenate(
             [
-                snapshot.known_position(BLOCK),
+                snapshot.observed_position(BLOCK),
                 snapshot.rotation(BLOCK).reshape(-1, 9),
                 snapshot.velocity(BLOCK),
                 self._tcp_to_block(snapshot),
-                snapshot.worlds["block.half_size"],
-                snapshot.worlds["block.mass"][:, None],
+                snapshot.parameters["block.half_size"],
+                snapshot.parameters["block.mass"][:, None],
             ],
             axis=1,
         )
 
     def _tcp_to_block(self, snapshot: Snapshot) -> np.ndarray:
         """From the tool to where the block's centre is known to be [m], world frame, [env, 3]."""
-        return snapshot.known_position(BLOCK) - snapshot.tcp_position
+        return snapshot.observed_position(BLOCK) - snapshot.tcp_position
 
     def _block_height(self, snapshot: Snapshot) -> np.ndarray:
         """How far the block's centre is above where it rested [m], [env]."""
-        return snapshot.known_position(BLOCK)[:, 2] - snapshot.worlds["block.half_size"][:, 2]
+        return snapshot.observed_position(BLOCK)[:, 2] - snapshot.parameters["block.half_size"][:, 2]

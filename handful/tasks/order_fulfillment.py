@@ -7,10 +7,10 @@ import numpy as np
 
 from handful.errors import ConfigurationError
 from handful.geometry import yaw_quaternion
-from handful.simulation.containers import OpenBox
-from handful.simulation.physics import Physics
-from handful.simulation.randomization import Level, Parameter, World, draw_world
-from handful.simulation.toys import Car, Plane, Toy
+from handful.simulation.physics.protocol import Physics
+from handful.simulation.props.open_box import OpenBox
+from handful.simulation.props.toys import Car, Plane, Toy
+from handful.simulation.randomization import Level, Parameters, ParameterSpec, draw_parameters
 from handful.tasks.task import Snapshot, Task
 
 GREEN, RED = "green_box", "red_box"
@@ -95,30 +95,34 @@ class OrderFulfillment(Task):
             RED: OpenBox(RED, inner_half_size=size, color_hsv=red, height=height, mass=mass),
         }
 
-    def object_parameters(self) -> tuple[Parameter, ...]:
+    def object_parameter_specs(self) -> tuple[ParameterSpec, ...]:
         """Ranges are ours: toys in the middle, a box on either side, all within the arm's reach and the camera's view."""
-        parameters = [parameter for thing in (*self.toys, *self.boxes.values()) for parameter in thing.parameters()]
+        parameter_specs = [
+            parameter for thing in (*self.toys, *self.boxes.values()) for parameter in thing.parameter_specs()
+        ]
         return (
-            *parameters,
-            Parameter.between("order.size", 1.0, 5.0, level=Level.TASK, nominal=4.0),  # rounded down
-            Parameter.between("order.priority", (0.0,) * 4, (1.0,) * 4, level=Level.TASK),  # the lowest are there
-            Parameter.between("green_box.side", -1.0, 1.0, level=Level.TASK, nominal=1.0),  # its sign: left or right
+            *parameter_specs,
+            ParameterSpec.between("order.size", 1.0, 5.0, level=Level.TASK, nominal=4.0),  # rounded down
+            ParameterSpec.between("order.priority", (0.0,) * 4, (1.0,) * 4, level=Level.TASK),  # the lowest are there
+            ParameterSpec.between(
+                "green_box.side", -1.0, 1.0, level=Level.TASK, nominal=1.0
+            ),  # its sign: left or right
             *(
                 parameter
                 for box in (GREEN, RED)
                 for parameter in (
-                    Parameter.between(f"{box}.place", (0.34, 0.200), (0.41, 0.208), level=Level.TASK),
-                    Parameter.around(f"{box}.yaw", 0.0, 0.15, level=Level.TASK),
+                    ParameterSpec.between(f"{box}.place", (0.34, 0.200), (0.41, 0.208), level=Level.TASK),
+                    ParameterSpec.around(f"{box}.yaw", 0.0, 0.15, level=Level.TASK),
                 )
             ),
-            Parameter.between(
+            ParameterSpec.between(
                 "toys.place",
                 ((0.31, -0.080),) * 4,
                 ((0.55, 0.080),) * 4,
                 level=Level.TASK,
                 nominal=((0.37, -0.053), (0.49, 0.053), (0.37, 0.053), (0.49, -0.053)),
             ),
-            Parameter.around("toys.yaw", np.zeros(4), np.pi, level=Level.TASK),
+            ParameterSpec.around("toys.yaw", np.zeros(4), np.pi, level=Level.TASK),
         )
 
     def draw(self, generator: np.random.Generator, level: Level) -> dict[str, np.ndarray]:
@@ -127,71 +131,71 @@ class OrderFulfillment(Task):
         Raises:
             ConfigurationError: they did not in `MAX_DRAWS` draws.
         """
-        world = draw_world(self.parameters(), level, generator)
-        stacked = {name: value[None] for name, value in world.items()}
+        parameters = draw_parameters(self.parameter_specs(), level, generator)
+        stacked = {name: value[None] for name, value in parameters.items()}
         there = np.flatnonzero(present(stacked)[0])
-        place = next(parameter for parameter in self.object_parameters() if parameter.name == "toys.place")
+        place = next(parameter for parameter in self.object_parameter_specs() if parameter.name == "toys.place")
         candidates, at_once = stacked["toys.place"], 64
         for _ in range(1 + MAX_DRAWS // at_once):
             fits = np.flatnonzero(self._apart(stacked, candidates[:, there]))
             if len(fits):
-                return {**world, "toys.place": candidates[fits[0]]}
+                return {**parameters, "toys.place": candidates[fits[0]]}
             candidates = generator.uniform(place.low, place.high, (at_once, *place.low.shape))
         raise ConfigurationError(f"found no room for {len(there)} toys in {MAX_DRAWS} draws.")
 
-    def _apart(self, world: World, places: np.ndarray) -> np.ndarray:
+    def _apart(self, parameters: Parameters, places: np.ndarray) -> np.ndarray:
         """Whether toys at candidate places [m], [candidate, toy, 2], stand clear of each other and the boxes of a world."""
         first, second = np.triu_indices(places.shape[1], 1)
         apart = (np.linalg.norm(places[:, first] - places[:, second], axis=-1) > APART).all(axis=1)
-        for name, (position, yaw) in self._box_poses(world).items():
+        for name, (position, yaw) in self._box_poses(parameters).items():
             turn = np.array([[np.cos(yaw[0]), -np.sin(yaw[0])], [np.sin(yaw[0]), np.cos(yaw[0])]])
-            outer = world[f"{name}.inner_half_size"][0] + world[f"{name}.thickness"][0]
+            outer = parameters[f"{name}.inner_half_size"][0] + parameters[f"{name}.thickness"][0]
             outside = np.maximum(np.abs((places - position[0]) @ turn) - outer, 0.0)
             apart &= (np.linalg.norm(outside, axis=-1) > FROM_BOX).all(axis=1)
         return apart
 
-    def _box_poses(self, worlds: World) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Place [m], [world, 2], and yaw [rad], [world], of each box."""
-        side = np.where(worlds["green_box.side"] < 0.0, -1.0, 1.0)
+    def _box_poses(self, parameters: Parameters) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Place [m], [env, 2], and yaw [rad], [env], of each box."""
+        side = np.where(parameters["green_box.side"] < 0.0, -1.0, 1.0)
         poses = {}
         for name, direction in ((GREEN, side), (RED, -side)):
-            x, y = worlds[f"{name}.place"].T
-            poses[name] = np.stack([x, direction * y], axis=1), worlds[f"{name}.yaw"]
+            x, y = parameters[f"{name}.place"].T
+            poses[name] = np.stack([x, direction * y], axis=1), parameters[f"{name}.yaw"]
         return poses
 
     def add_props(self, spec: mujoco.MjSpec) -> None:
         for thing in (*self.toys, *self.boxes.values()):
             thing.add(spec)
 
-    def apply_objects(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
+    def apply_objects(self, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
         """Write the shapes, and for absent toys no colour in ``geom_rgba`` and no weight in ``body_gravcomp``."""
-        there = present(worlds)
+        there = present(parameters)
         for toy, here in zip(self.toys, there.T, strict=True):
-            toy.apply(physics, ids, worlds)
+            toy.apply(physics, ids, parameters)
             geoms = [physics.model.geom(f"{toy.name}/{part.name}").id for part in toy.parts]
             physics.field("geom_rgba")[(*np.ix_(ids, geoms), 3)] = here[:, None]
             physics.field("body_gravcomp")[ids, physics.model.body(toy.name).id] = ~here
         for box in self.boxes.values():
-            box.apply(physics, ids, worlds)
+            box.apply(physics, ids, parameters)
 
-    def place_objects(self, model: mujoco.MjModel, worlds: World, qpos: np.ndarray) -> None:
-        there = present(worlds)
+    def place_objects(self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray) -> None:
+        there = present(parameters)
         for k, toy in enumerate(self.toys):
             address = model.joint(toy.name).qposadr[0]
             here = there[:, k]
-            qpos[:, address : address + 2] = np.where(here[:, None], worlds["toys.place"][:, k], (float(k), 0.0))
-            qpos[:, address + 2] = np.where(here, toy.half_height(worlds), PARKED)
-            qpos[:, address + 3 : address + 7] = yaw_quaternion(worlds["toys.yaw"][:, k])
-        for name, (position, yaw) in self._box_poses(worlds).items():
+            qpos[:, address : address + 2] = np.where(here[:, None], parameters["toys.place"][:, k], (float(k), 0.0))
+            qpos[:, address + 2] = np.where(here, toy.half_height(parameters), PARKED)
+            qpos[:, address + 3 : address + 7] = yaw_quaternion(parameters["toys.yaw"][:, k])
+        for name, (position, yaw) in self._box_poses(parameters).items():
             address = model.joint(name).qposadr[0]
             qpos[:, address : address + 2] = position
-            qpos[:, address + 2] = self.boxes[name].half_height(worlds)
+            qpos[:, address + 2] = self.boxes[name].half_height(parameters)
             qpos[:, address + 3 : address + 7] = yaw_quaternion(yaw)
 
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         delivered = self.delivered(snapshot)
         count = delivered.sum(axis=1)
-        return np.where(count == present(snapshot.worlds).sum(axis=1), len(self.stages) - 1, count)
+        return np.where(count == present(snapshot.parameters).sum(axis=1), len(self.stages) - 1, count)
 
     def reward(self, snapshot: Snapshot, stage: np.ndarray) -> np.ndarray:
         """The number of toys in their right boxes."""
@@ -203,8 +207,8 @@ class OrderFulfillment(Task):
         for toy, name in zip(self.toys, BOX_OF, strict=True):
             offset = snapshot.position(toy.name) - snapshot.position(name)
             in_box_frame = np.einsum("eji,ej->ei", snapshot.rotation(name), offset)
-            inside.append(self.boxes[name].holds(snapshot.worlds, in_box_frame, above=IN_BOX_HEIGHT))
-        return np.stack(inside, axis=1) & present(snapshot.worlds)
+            inside.append(self.boxes[name].holds(snapshot.parameters, in_box_frame, above=IN_BOX_HEIGHT))
+        return np.stack(inside, axis=1) & present(snapshot.parameters)
 
     def nearest(self, snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray]:
         """The plane and the car to deliver next: of those there, not delivered if any is left, the nearest to the tool.
@@ -212,7 +216,7 @@ class OrderFulfillment(Task):
         Returns:
             Their indices in `TOYS`, int64 [env, 2], and whether there is one at all, bool [env, 2].
         """
-        there, delivered = present(snapshot.worlds), self.delivered(snapshot)
+        there, delivered = present(snapshot.parameters), self.delivered(snapshot)
         position = self._positions(snapshot)
         distance = np.linalg.norm(position - snapshot.tcp_position[:, None], axis=2)
         distance = np.where(there, distance + 10.0 * delivered, np.inf).reshape(-1, 2, 2)
@@ -220,7 +224,7 @@ class OrderFulfillment(Task):
 
     def object_features(self, snapshot: Snapshot) -> np.ndarray:
         toys = self._nearest_positions(snapshot)  # [env, kind, 3]
-        boxes = np.stack([snapshot.known_position(GREEN), snapshot.known_position(RED)], axis=1)
+        boxes = np.stack([snapshot.observed_position(GREEN), snapshot.observed_position(RED)], axis=1)
         there = self.nearest(snapshot)[1][:, :, None, None]
         features = np.stack([toys - snapshot.tcp_position[:, None], boxes - toys], axis=2)  # [env, kind, feature, 3]
         return np.where(there, features, 0.0).reshape(len(toys), -1)
@@ -231,16 +235,18 @@ class OrderFulfillment(Task):
         return np.where(there, self._nearest_positions(snapshot), 0.0).reshape(len(there), -1)
 
     def object_state(self, snapshot: Snapshot) -> np.ndarray:
-        there, worlds = present(snapshot.worlds), snapshot.worlds
+        there, parameters = present(snapshot.parameters), snapshot.parameters
         position = self._positions(snapshot)
         of_toys = [
             position,
-            np.stack([snapshot.known_position(box) for box in BOX_OF], axis=1) - position,
+            np.stack([snapshot.observed_position(box) for box in BOX_OF], axis=1) - position,
             np.stack([snapshot.rotation(toy).reshape(-1, 9) for toy in TOYS], axis=1),
             np.stack([snapshot.velocity(toy) for toy in TOYS], axis=1),
             np.stack(
                 [
-                    np.column_stack([worlds[f"{toy.name}.length"], toy.half_height(worlds), worlds[f"{toy.name}.mass"]])
+                    np.column_stack(
+                        [parameters[f"{toy.name}.length"], toy.half_height(parameters), parameters[f"{toy.name}.mass"]]
+                    )
                     for toy in self.toys
                 ],
                 axis=1,
@@ -252,17 +258,20 @@ class OrderFulfillment(Task):
                 self.object_features(snapshot),
                 there,
                 *(np.where(there[:, :, None], values, 0.0).reshape(len(there), -1) for values in of_toys),
-                *(snapshot.known_position(box) for box in boxes),
+                *(snapshot.observed_position(box) for box in boxes),
                 *(snapshot.rotation(box).reshape(-1, 9) for box in boxes),
                 *(snapshot.velocity(box) for box in boxes),
-                *(np.column_stack([worlds[f"{box}.inner_half_size"], worlds[f"{box}.height"]]) for box in boxes),
+                *(
+                    np.column_stack([parameters[f"{box}.inner_half_size"], parameters[f"{box}.height"]])
+                    for box in boxes
+                ),
             ],
             axis=1,
         )
 
     def _positions(self, snapshot: Snapshot) -> np.ndarray:
         """Known centres of all toys [m], [env, toy, 3]."""
-        return np.stack([snapshot.known_position(toy) for toy in TOYS], axis=1)
+        return np.stack([snapshot.observed_position(toy) for toy in TOYS], axis=1)
 
     def _nearest_positions(self, snapshot: Snapshot) -> np.ndarray:
         """Centres of the nearest plane and car [m], [env, 2, 3]."""
@@ -270,7 +279,7 @@ class OrderFulfillment(Task):
         return np.take_along_axis(self._positions(snapshot), index[:, :, None], axis=1)
 
 
-def present(worlds: World) -> np.ndarray:
-    """Which toys are there in each of the stacked worlds, bool [world, toy]: as many as the order's size says."""
-    rank = worlds["order.priority"].argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-    return rank < np.clip(np.floor(worlds["order.size"]), 1, len(TOYS))[:, None]
+def present(parameters: Parameters) -> np.ndarray:
+    """Which toys are there in each of the stacked worlds, bool [env, toy]: as many as the order's size says."""
+    rank = parameters["order.priority"].argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+    return rank < np.clip(np.floor(parameters["order.size"]), 1, len(TOYS))[:, None]

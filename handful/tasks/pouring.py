@@ -7,11 +7,11 @@ import numpy as np
 
 from handful.geometry import yaw_quaternion
 from handful.simulation import scene
-from handful.simulation.containers import OpenBox
-from handful.simulation.liquid import NUM_BALLS, Liquid
-from handful.simulation.physics import Physics
-from handful.simulation.randomization import Level, Parameter, World
-from handful.simulation.vessels import Mug
+from handful.simulation.physics.protocol import Physics
+from handful.simulation.props.liquid import NUM_BALLS, Liquid
+from handful.simulation.props.mug import Mug
+from handful.simulation.props.open_box import OpenBox
+from handful.simulation.randomization import Level, Parameters, ParameterSpec
 from handful.tasks.task import Snapshot, Task
 
 MUG = "mug"
@@ -92,23 +92,23 @@ class Pouring(Task):
         )
         self.liquid = Liquid(LIQUID, self.mug)
 
-    def object_parameters(self) -> tuple[Parameter, ...]:
+    def object_parameter_specs(self) -> tuple[ParameterSpec, ...]:
         """Ranges are ours: both within the arm's reach and the camera's view, the mug's handle away from the robot."""
         return (
-            *self.mug.parameters(),
-            *self.box.parameters(),
-            *self.liquid.parameters(),
-            Parameter.between("mug.side", -1.0, 1.0, level=Level.TASK, nominal=1.0),  # its sign: left or right
+            *self.mug.parameter_specs(),
+            *self.box.parameter_specs(),
+            *self.liquid.parameter_specs(),
+            ParameterSpec.between("mug.side", -1.0, 1.0, level=Level.TASK, nominal=1.0),  # its sign: left or right
             # Outwards on the side's half of the table; the box's side is the other one.
-            Parameter.between("mug.place", (0.38, 0.090), (0.46, 0.140), level=Level.TASK),
-            Parameter.between("mug.yaw", -0.2, 0.9, level=Level.TASK),  # counted inwards from straight ahead
-            Parameter.between("box.place", (0.40, 0.100), (0.46, 0.140), level=Level.TASK),
-            Parameter.around("box.yaw", 0.0, 0.4, level=Level.TASK),
+            ParameterSpec.between("mug.place", (0.38, 0.090), (0.46, 0.140), level=Level.TASK),
+            ParameterSpec.between("mug.yaw", -0.2, 0.9, level=Level.TASK),  # counted inwards from straight ahead
+            ParameterSpec.between("box.place", (0.40, 0.100), (0.46, 0.140), level=Level.TASK),
+            ParameterSpec.around("box.yaw", 0.0, 0.4, level=Level.TASK),
         )
 
-    def why_impossible(self, world: World) -> str | None:
+    def why_impossible(self, parameters: Parameters) -> str | None:
         """A mug too near the box, or too small for its balls."""
-        stacked = {name: np.asarray(value)[None] for name, value in world.items()}
+        stacked = {name: np.asarray(value)[None] for name, value in parameters.items()}
         room = stacked["mug.height"] - stacked["mug.floor"]
         surface = self.liquid.surface(stacked)
         if surface[0] > room[0]:
@@ -128,29 +128,29 @@ class Pouring(Task):
         self.mug.add(spec)
         self.liquid.add(spec)
 
-    def apply_objects(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
-        self.mug.apply(physics, ids, worlds)
-        self.box.apply(physics, ids, worlds)
-        self.liquid.apply(physics, ids, worlds)
+    def apply_objects(self, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
+        self.mug.apply(physics, ids, parameters)
+        self.box.apply(physics, ids, parameters)
+        self.liquid.apply(physics, ids, parameters)
 
-    def place_objects(self, model: mujoco.MjModel, worlds: World, qpos: np.ndarray) -> None:
-        places, yaws = self._places(worlds)
+    def place_objects(self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray) -> None:
+        places, yaws = self._places(parameters)
         for thing in (self.mug, self.box):
             address = model.joint(thing.name).qposadr[0]
             qpos[:, address : address + 2] = places[thing.name]
-            qpos[:, address + 2] = thing.half_height(worlds)
+            qpos[:, address + 2] = thing.half_height(parameters)
             qpos[:, address + 3 : address + 7] = yaw_quaternion(yaws[thing.name])
         mug = model.joint(MUG).qposadr[0]
-        self.liquid.place(model, worlds, qpos, position=qpos[:, mug : mug + 3], yaw=yaws[MUG])
+        self.liquid.place(model, parameters, qpos, position=qpos[:, mug : mug + 3], yaw=yaws[MUG])
 
-    def _places(self, worlds: World) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Places on the table [m], [world, 2], and yaws [rad], [world], of mug and box."""
-        side = np.where(worlds["mug.side"] < 0.0, -1.0, 1.0)
+    def _places(self, parameters: Parameters) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Places on the table [m], [env, 2], and yaws [rad], [env], of mug and box."""
+        side = np.where(parameters["mug.side"] < 0.0, -1.0, 1.0)
         places = {
-            name: worlds[f"{name}.place"] * np.stack([np.ones_like(side), direction], axis=1)
+            name: parameters[f"{name}.place"] * np.stack([np.ones_like(side), direction], axis=1)
             for name, direction in ((MUG, side), (BOX, -side))
         }
-        return places, {MUG: -side * worlds["mug.yaw"], BOX: worlds["box.yaw"]}
+        return places, {MUG: -side * parameters["mug.yaw"], BOX: parameters["box.yaw"]}
 
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         count = self.balls_in_box(snapshot).sum(axis=1)
@@ -165,19 +165,19 @@ class Pouring(Task):
     def grasped(self, snapshot: Snapshot) -> np.ndarray:
         """Whether the mug hangs in the hand, bool [env]."""
         mug = snapshot.position(MUG)
-        height = mug[:, 2] - self.mug.half_height(snapshot.worlds)
+        height = mug[:, 2] - self.mug.half_height(snapshot.parameters)
         distance = np.linalg.norm(mug - snapshot.tcp_position, axis=1)
         return (height > GRASP_HEIGHT) & (distance < GRASP_DISTANCE)
 
     def balls_in_mug(self, snapshot: Snapshot) -> np.ndarray:
         """Whether each ball is in the mug, however it is held, bool [env, ball]."""
-        return self.mug.holds(snapshot.worlds, self._balls_from(snapshot, MUG))
+        return self.mug.holds(snapshot.parameters, self._balls_from(snapshot, MUG))
 
     def balls_in_box(self, snapshot: Snapshot) -> np.ndarray:
         """Whether each ball is in the box and not in the mug, bool [env, ball]."""
         points = self._balls_from(snapshot, BOX)
-        inside = (np.abs(points[..., :2]) < snapshot.worlds["box.inner_half_size"][:, None]).all(axis=2)
-        half_height = self.box.half_height(snapshot.worlds)[:, None]
+        inside = (np.abs(points[..., :2]) < snapshot.parameters["box.inner_half_size"][:, None]).all(axis=2)
+        half_height = self.box.half_height(snapshot.parameters)[:, None]
         inside &= (points[..., 2] > -half_height) & (points[..., 2] < half_height + OVER_RIM)
         return inside & ~self.balls_in_mug(snapshot)
 
@@ -188,17 +188,17 @@ class Pouring(Task):
 
     def object_features(self, snapshot: Snapshot) -> np.ndarray:
         """Mug, hand to mug, mug to box; the hand with where its fingers point, as a mug is held from the side."""
-        mug, up = snapshot.known_position(MUG), snapshot.rotation(MUG)[:, :, 2]
+        mug, up = snapshot.observed_position(MUG), snapshot.rotation(MUG)[:, :, 2]
         forward = snapshot.tcp_rotation[:, :, 2]
-        to_box = snapshot.known_position(BOX) - mug
+        to_box = snapshot.observed_position(BOX) - mug
         return np.concatenate([mug, up, mug - snapshot.tcp_position, forward, to_box], axis=1)
 
     def object_positions(self, snapshot: Snapshot) -> np.ndarray:
-        return snapshot.known_position(MUG)
+        return snapshot.observed_position(MUG)
 
     def object_state(self, snapshot: Snapshot) -> np.ndarray:
-        worlds, box = snapshot.worlds, snapshot.known_position(BOX)
-        balls = self.liquid.positions(snapshot.physics).clip(*scene.KNOWN_REGION)
+        parameters, box = snapshot.parameters, snapshot.observed_position(BOX)
+        balls = self.liquid.positions(snapshot.physics).clip(*scene.OBSERVED_REGION)
         return np.concatenate(
             [
                 self.object_features(snapshot),
@@ -214,13 +214,13 @@ class Pouring(Task):
                 self.liquid.velocities(snapshot.physics).mean(axis=1),
                 np.column_stack(
                     [
-                        self.liquid.ball_radius(worlds),
-                        worlds["liquid.ball_mass"],
-                        worlds["mug.inner_radius"],
-                        worlds["mug.height"],
-                        worlds["mug.mass"],
-                        worlds["box.inner_half_size"],
-                        worlds["box.height"],
+                        self.liquid.ball_radius(parameters),
+                        parameters["liquid.ball_mass"],
+                        parameters["mug.inner_radius"],
+                        parameters["mug.height"],
+                        parameters["mug.mass"],
+                        parameters["box.inner_half_size"],
+                        parameters["box.height"],
                     ]
                 ),
             ],

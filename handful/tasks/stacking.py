@@ -6,9 +6,9 @@ import mujoco
 import numpy as np
 
 from handful.simulation import scene
-from handful.simulation.physics import Physics
-from handful.simulation.props import Block, box_reach_up
-from handful.simulation.randomization import Parameter, World
+from handful.simulation.physics.protocol import Physics
+from handful.simulation.props.block import Block, box_reach_up
+from handful.simulation.randomization import Parameters, ParameterSpec
 from handful.tasks.task import Snapshot, Task
 
 RED = "red_block"
@@ -102,11 +102,11 @@ class BlockStacking(Task):
         ),
     )
 
-    def object_parameters(self) -> tuple[Parameter, ...]:
-        return tuple(parameter for block in self.blocks for parameter in block.parameters())
+    def object_parameter_specs(self) -> tuple[ParameterSpec, ...]:
+        return tuple(parameter for block in self.blocks for parameter in block.parameter_specs())
 
-    def why_impossible(self, world: World) -> str | None:
-        distance = float(np.linalg.norm(world[f"{RED}.place"] - world[f"{BLUE}.place"]))
+    def why_impossible(self, parameters: Parameters) -> str | None:
+        distance = float(np.linalg.norm(parameters[f"{RED}.place"] - parameters[f"{BLUE}.place"]))
         if distance < APART:
             return f"the blocks are {distance:.3f} m apart, expected at least {APART} m"
         return None
@@ -115,13 +115,13 @@ class BlockStacking(Task):
         for block in self.blocks:
             block.add(spec)
 
-    def apply_objects(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
+    def apply_objects(self, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
         for block in self.blocks:
-            block.apply(physics, ids, worlds)
+            block.apply(physics, ids, parameters)
 
-    def place_objects(self, model: mujoco.MjModel, worlds: World, qpos: np.ndarray) -> None:
+    def place_objects(self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray) -> None:
         for block in self.blocks:
-            block.put(model, worlds, qpos)
+            block.put(model, parameters, qpos)
 
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         distance = np.linalg.norm(snapshot.position(RED) - snapshot.tcp_position, axis=1)
@@ -132,20 +132,20 @@ class BlockStacking(Task):
         return np.where(rests_on(snapshot, RED, BLUE) & released, 3, stage)
 
     def object_features(self, snapshot: Snapshot) -> np.ndarray:
-        red, blue = snapshot.known_position(RED), snapshot.known_position(BLUE)
+        red, blue = snapshot.observed_position(RED), snapshot.observed_position(BLUE)
         return np.concatenate([red - snapshot.tcp_position, blue - snapshot.tcp_position, blue - red], axis=1)
 
     def object_positions(self, snapshot: Snapshot) -> np.ndarray:
-        return np.concatenate([snapshot.known_position(RED), snapshot.known_position(BLUE)], axis=1)
+        return np.concatenate([snapshot.observed_position(RED), snapshot.observed_position(BLUE)], axis=1)
 
     def object_state(self, snapshot: Snapshot) -> np.ndarray:
         blocks = [
             (
-                snapshot.known_position(block),
+                snapshot.observed_position(block),
                 snapshot.rotation(block).reshape(-1, 9),
                 snapshot.velocity(block),
-                snapshot.worlds[f"{block}.half_size"],
-                snapshot.worlds[f"{block}.mass"][:, None],
+                snapshot.parameters[f"{block}.half_size"],
+                snapshot.parameters[f"{block}.mass"][:, None],
             )
             for block in (RED, BLUE)
         ]
@@ -167,7 +167,7 @@ def rests_on(snapshot: Snapshot, upper: str, lower: str) -> np.ndarray:
     """Whether one block lies on top of another and neither moves, bool [env]."""
     offset = snapshot.position(upper) - snapshot.position(lower)
     gap = lowest_point(snapshot, upper) - highest_point(snapshot, lower)
-    half_width = snapshot.worlds[f"{lower}.half_size"].min(axis=1)
+    half_width = snapshot.parameters[f"{lower}.half_size"].min(axis=1)
     centred = np.linalg.norm(offset[:, :2], axis=1) < half_width
     speeds = [np.linalg.norm(snapshot.velocity(block)[:, :3], axis=1) for block in (upper, lower)]
     return centred & (np.abs(gap) < CONTACT_GAP) & (np.maximum(*speeds) < REST_SPEED)
@@ -175,4 +175,4 @@ def rests_on(snapshot: Snapshot, upper: str, lower: str) -> np.ndarray:
 
 def _reach_up(snapshot: Snapshot, block: str) -> np.ndarray:
     """How far a block reaches above and below its centre [m], [env]."""
-    return box_reach_up(snapshot.rotation(block), snapshot.worlds[f"{block}.half_size"])
+    return box_reach_up(snapshot.rotation(block), snapshot.parameters[f"{block}.half_size"])

@@ -15,8 +15,8 @@ import mujoco
 import numpy as np
 
 from handful.simulation import jaco, scene
-from handful.simulation.physics import Physics
-from handful.simulation.randomization import Level, Parameter, World, draw_world, scene_parameters
+from handful.simulation.physics.protocol import Physics
+from handful.simulation.randomization import Level, Parameters, ParameterSpec, draw_parameters, scene_parameter_specs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Snapshot:
     """The physical state of all simulations at one moment. World frame, SI units, simulations on the first axis."""
 
     physics: Physics
-    worlds: Mapping[str, np.ndarray]
+    parameters: Mapping[str, np.ndarray]
     """Each simulation's drawn parameters, [env, ...]."""
 
     @property
@@ -51,13 +51,13 @@ class Snapshot:
         """Origin of a body [m], [env, 3]: for stages."""
         return self.physics.xpos[:, self.physics.model.body(body).id]
 
-    def known_position(self, body: str) -> np.ndarray:
-        """Origin of a body [m] clipped to `scene.KNOWN_REGION`, [env, 3]: for all that is observed.
+    def observed_position(self, body: str) -> np.ndarray:
+        """Origin of a body [m] clipped to `scene.OBSERVED_REGION`, [env, 3]: for all that is observed.
 
         An object on the floor is lost wherever it lies, and whoever learns scales what it sees by mean and deviation,
         which shall be those of objects on the table.
         """
-        return self.position(body).clip(*scene.KNOWN_REGION)
+        return self.position(body).clip(*scene.OBSERVED_REGION)
 
     def rotation(self, body: str) -> np.ndarray:
         """Rotation of a body to the world, [env, 3, 3]."""
@@ -90,23 +90,23 @@ class Task(abc.ABC):
     object_state_names: tuple[str, ...]
     """What the value function sees of the objects, besides the arm."""
 
-    def parameters(self) -> tuple[Parameter, ...]:
+    def parameter_specs(self) -> tuple[ParameterSpec, ...]:
         """All that an episode draws."""
-        return self._parameters
+        return self._parameter_specs
 
     @functools.cached_property
-    def _parameters(self) -> tuple[Parameter, ...]:
-        return (*scene_parameters(), *self.object_parameters())
+    def _parameter_specs(self) -> tuple[ParameterSpec, ...]:
+        return (*scene_parameter_specs(), *self.object_parameter_specs())
 
     def draw(self, generator: np.random.Generator, level: Level) -> dict[str, np.ndarray]:
         """Draw one episode's world; a draw for which `why_impossible` has a reason is drawn again."""
-        return draw_world(self.parameters(), level, generator, self.why_impossible)
+        return draw_parameters(self.parameter_specs(), level, generator, self.why_impossible)
 
     @abc.abstractmethod
-    def object_parameters(self) -> tuple[Parameter, ...]:
+    def object_parameter_specs(self) -> tuple[ParameterSpec, ...]:
         """What an episode draws for the task's own objects."""
 
-    def why_impossible(self, world: World) -> str | None:
+    def why_impossible(self, parameters: Parameters) -> str | None:
         """What keeps an episode from beginning in one drawn world, such as objects that overlap; None where nothing does.
 
         It may judge what varies at level ``task`` alone, so that the levels go on to share their draws.
@@ -118,12 +118,12 @@ class Task(abc.ABC):
         """Add the task's objects to the scene."""
 
     @abc.abstractmethod
-    def apply_objects(self, physics: Physics, ids: np.ndarray, worlds: World) -> None:
+    def apply_objects(self, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
         """Write the objects' parameters, stacked over the simulations ``ids``, into their model fields."""
 
     @abc.abstractmethod
-    def place_objects(self, model: mujoco.MjModel, worlds: World, qpos: np.ndarray) -> None:
-        """Write where the objects begin into ``qpos`` [world, nq], for stacked worlds."""
+    def place_objects(self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray) -> None:
+        """Write where the objects begin into ``qpos`` [env, nq], for stacked worlds."""
 
     @abc.abstractmethod
     def stage(self, snapshot: Snapshot) -> np.ndarray:

@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 import safetensors
 
-from handful.learning.checkpoint import load_checkpoint
+from handful.learning.persistence.checkpoint import load_checkpoint
 
 TASK = "block-lifting"
 NUM_ENVS, ROLLOUT_STEPS = 4, 10

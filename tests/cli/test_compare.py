@@ -9,9 +9,9 @@ from command_line import NUM_STEPS, TASK, TINY, assert_same_runs, rows
 from PIL import Image
 
 from handful.cli.compare import METHODS
-from handful.cli.config_file import read_config
-from handful.cli.run_config import RunConfig
 from handful.learning.trainer import Trainer
+from handful.runs.config import RunConfig
+from handful.runs.config_file import read_config
 
 
 def finished(folder) -> dict[str, bytes]:

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handful.cli.curves import (
+from handful.cli.plot import Options, methods_of, run
+from handful.errors import ConfigurationError, DataError, StorageError
+from handful.learning.metrics import METRICS
+from handful.viewing.curves import (
     PANELS,
     Curve,
     draw_comparison,
@@ -13,9 +16,6 @@ from handful.cli.curves import (
     read_curve,
     student_t_975,
 )
-from handful.cli.plot import Options, methods_of, run
-from handful.errors import ConfigurationError, DataError, StorageError
-from handful.learning.metrics import METRICS
 
 
 @pytest.fixture

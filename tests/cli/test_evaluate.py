@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from command_line import TASK
 
-from handful.cli import actors, evaluate
+from handful.cli import evaluate
 from handful.learning import evaluation
-from handful.learning.policy_file import load_policy, save_policy
+from handful.learning.persistence.policy_file import load_policy, save_policy
+from handful.runs import actors
 from handful.tasks.environment import TaskEnvironment
 
 KEYS = {

@@ -12,12 +12,12 @@ import pytest
 from command_line import NUM_ENVS, NUM_STEPS, ROLLOUT_STEPS, TASK, TINY, assert_same_runs, checkpoint, rows
 
 from handful.cli import demonstrate
-from handful.cli.config_file import read_config
 from handful.cli.main import parse_options
-from handful.cli.run_config import RunConfig
 from handful.cli.train import Options
 from handful.learning.config import TrainerConfig
 from handful.learning.trainer import Trainer
+from handful.runs.config import RunConfig
+from handful.runs.config_file import read_config
 
 ITERATION = NUM_ENVS * ROLLOUT_STEPS
 
@@ -104,7 +104,7 @@ def test_a_run_killed_before_its_first_checkpoint_goes_on_from_the_start(
     shutil.copy(demonstrations, run / "demonstrations.hdf5")
     monkeypatch.setattr(demonstrate.record, "__kwdefaults__", {**demonstrate.record.__kwdefaults__, "num_episodes": 2})
     with monkeypatch.context() as killed:
-        killed.setattr("handful.cli.training_run.TrainingRun.save", _kill)
+        killed.setattr("handful.runs.training_run.TrainingRun.save", _kill)
         assert handful("train", TASK, "--resume", run)[0] == 130
     assert handful("train", TASK, "--resume", run, "--num-steps", NUM_STEPS)[0] == 0
     assert_same_runs(run, whole_run)

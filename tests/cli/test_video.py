@@ -2,7 +2,8 @@ import av
 import numpy as np
 import pytest
 
-from handful.cli.video import (
+from handful.errors import ConfigurationError, DataError, StorageError
+from handful.viewing.video import (
     BACKGROUND,
     BAR_HEIGHT,
     BORDER,
@@ -13,7 +14,6 @@ from handful.cli.video import (
     draw_cell,
     grid_shape,
 )
-from handful.errors import ConfigurationError, DataError, StorageError
 
 
 def a_cell(generator, *, size=97, episode=1, outcome=Outcome.RUNNING):

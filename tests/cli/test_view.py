@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handful.cli.live_episode import LiveEpisode
 from handful.cli.view import Options, _add_controls, _serve
 from handful.errors import ConfigurationError
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import make_task
+from handful.viewing.live_episode import LiveEpisode
 
 
 def _live(**settings) -> LiveEpisode:
@@ -65,9 +65,9 @@ def test_another_actor_begins_the_episode_anew_in_the_same_world():
 
 def test_another_level_of_randomisation_draws_another_world():
     live = _live()
-    full = live.environment.worlds["table.color"].copy()
+    full = live.environment.parameters["table.color"].copy()
     live.restart(randomization="none")
-    assert (live.environment.worlds["table.color"] != full).any()
+    assert (live.environment.parameters["table.color"] != full).any()
 
 
 class _Page:
@@ -76,13 +76,13 @@ class _Page:
     def __init__(self, visits: dict[int, str], frames: int) -> None:
         self.paused, self.speed, self.requests = False, 1000.0, queue.SimpleQueue()
         self.requested = False
-        self.visits, self.frames, self.shown, self.worlds, self.complaints = visits, frames, [], 0, []
+        self.visits, self.frames, self.shown, self.parameters, self.complaints = visits, frames, [], 0, []
 
     def add_controls(self, **controls) -> None:
         self.controls = controls
 
     def show_world(self, physics) -> None:
-        self.worlds += 1
+        self.parameters += 1
 
     def show(self, physics, pixels, status) -> None:
         self.shown.append(status)
@@ -130,7 +130,7 @@ def test_what_the_visitor_asks_for_is_done_between_two_steps():
     assert steps[13:15] == [(9, 5), (9, 6)]
     assert steps[15:17] == [(9, 1), (9, 2)]
     assert steps[17:] == [(9, 3), (9, 4)]
-    assert page.worlds == 2 and len(page.complaints) == 1 and "unknown policy 'gone'" in page.complaints[0]
+    assert page.parameters == 2 and len(page.complaints) == 1 and "unknown policy 'gone'" in page.complaints[0]
 
 
 def test_the_next_seed_follows_when_an_episode_has_ended(monkeypatch):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from handful.demonstrations.operators.scripted.script import make_scripted_operator
 from handful.demonstrations.recorder import record_demonstrations
-from handful.demonstrations.scripted import make_scripted_operator
 from handful.demonstrations.writer import DemonstrationWriter
 from handful.tasks.environment import TaskEnvironment
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from recording import make_environment
 
-from handful.demonstrations.curriculum import (
+from handful.demonstrations.starts import (
     DemonstrationStarts,
     cut_after_success,
     demonstration_returns,
@@ -31,7 +31,7 @@ def _trajectory(stages=STAGES, offset=0.0, **changes):
         "states": count[:, None],
         "rewards": np.float32([0.0, 0.125, 1.0])[stages[1:]],
         "stages": stages,
-        "world": {"offset": np.asarray(offset)},
+        "parameters": {"offset": np.asarray(offset)},
         "success_step": int(np.argmax(stages == 2)),
     }
     return Trajectory(**{**fields, **changes})
@@ -73,7 +73,7 @@ def test_within_a_cluster_every_state_is_as_likely_and_keeps_its_world():
     assert set(count) == {float(step) for step in [*range(30), *range(1000, 1010)]}
     assert max(count.values()) < 2.0 * min(count.values())  # about 100 each
     for start in _draw(starts, 200):
-        assert (start.state[0] >= 1000) == (start.world["offset"] == 1000.0)
+        assert (start.state[0] >= 1000) == (start.parameters["offset"] == 1000.0)
 
 
 def test_states_are_drawn_uniformly_whatever_their_stage():
@@ -169,7 +169,7 @@ def test_an_episode_begins_in_the_state_and_the_world_of_its_demonstration(demon
     for env in range(4):
         matches = [each for each in demonstrations.trajectories if (each.states == states[env]).all(axis=1).any()]
         assert len(matches) == 1
-        assert all((environment.worlds[name][env] == value).all() for name, value in matches[0].world.items())
+        assert all((environment.parameters[name][env] == value).all() for name, value in matches[0].parameters.items())
         row = int(np.argmax((matches[0].states == states[env]).all(axis=1)))
         assert step.stage[env] == matches[0].stages[row] < demonstrations.top_stage
         np.testing.assert_array_equal(

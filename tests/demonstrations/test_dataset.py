@@ -10,7 +10,7 @@ from recording import TASK, make_environment
 from handful.demonstrations.dataset import load_demonstrations
 from handful.demonstrations.model_signature import model_signature
 from handful.errors import ConfigurationError, DataError, HandfulError
-from handful.simulation.randomization import Level, Parameter
+from handful.simulation.randomization import Level, ParameterSpec
 
 
 def _replace(episode, name, change):
@@ -151,11 +151,11 @@ def test_the_images_can_be_left_out(recorded_path):
 
 def test_the_signature_changes_with_dynamics_and_parameters_but_not_with_looks():
     environment = make_environment(num_envs=1)
-    model, parameters = environment.physics.model, environment.parameters
-    before = model_signature(model, parameters)
+    model, parameter_specs = environment.physics.model, environment.parameter_specs
+    before = model_signature(model, parameter_specs)
     model.geom_rgba[:] = 0.5
-    assert model_signature(model, parameters) == before
-    more = (*parameters, Parameter.between("new", 0.0, 1.0, level=Level.TASK))
+    assert model_signature(model, parameter_specs) == before
+    more = (*parameter_specs, ParameterSpec.between("new", 0.0, 1.0, level=Level.TASK))
     assert model_signature(model, more) != before
     model.dof_armature[0] *= 1.1
-    assert model_signature(model, parameters) != before
+    assert model_signature(model, parameter_specs) != before

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from handful.demonstrations.operator import ToolCommand
+from handful.demonstrations.operators.operator import ToolCommand
 from handful.demonstrations.position_controller import PositionController
 from handful.geometry import rotation_error
 from handful.tasks.environment import TaskEnvironment

@@ -14,7 +14,7 @@ from recording import SEED, TASK, make_environment, record
 
 from handful.demonstrations import writer as writer_module
 from handful.demonstrations.dataset import load_demonstrations
-from handful.demonstrations.operator import ToolCommand
+from handful.demonstrations.operators.operator import ToolCommand
 from handful.demonstrations.recorder import record_demonstrations
 from handful.demonstrations.writer import DemonstrationWriter
 from handful.environment import GROUPS, PIXELS
@@ -34,7 +34,7 @@ def test_replaying_the_actions_from_the_first_state_reproduces_every_state(demon
     environment = make_environment(num_envs=1)
     for trajectory in demonstrations.trajectories:
         environment.reset()
-        environment.set_worlds(np.arange(1), [trajectory.world], trajectory.states[:1])
+        environment.restore(np.arange(1), [trajectory.parameters], trajectory.states[:1])
         states = [environment.physics.get_state()[0]]
         for action in trajectory.actions:
             environment.step(action[None])

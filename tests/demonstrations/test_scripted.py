@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from handful.demonstrations.grasping import box_heading, heading, pointing_down
-from handful.demonstrations.personality import Personality
+from handful.demonstrations.operators.scripted.grasping import box_heading, heading, pointing_down
+from handful.demonstrations.operators.scripted.personality import Personality
+from handful.demonstrations.operators.scripted.script import ScriptedActor, make_scripted_operator
 from handful.demonstrations.position_controller import PositionController
-from handful.demonstrations.scripted import ScriptedActor, make_scripted_operator
 from handful.errors import ConfigurationError
 from handful.geometry import matrix_from_rotation_vector
 from handful.learning.evaluation import evaluate_policy

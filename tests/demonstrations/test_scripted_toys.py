@@ -1,6 +1,6 @@
 import pytest
 
-from handful.demonstrations.scripted import ScriptedActor
+from handful.demonstrations.operators.scripted.script import ScriptedActor
 from handful.learning.evaluation import evaluate_policy
 from handful.tasks.environment import TaskEnvironment
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from handful.learning.advantage import generalized_advantage, standardized
+from handful.learning.data.advantage import generalized_advantage, standardized
 
 
 def column(*values, dtype=torch.float64):

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from handful.learning.averaging import PolicyAverage
 from handful.learning.config import PolicyConfig
-from handful.learning.networks import Policy, PolicySizes
+from handful.learning.models.averaging import PolicyAverage
+from handful.learning.models.policy import Policy, PolicySizes
 
 SIZES = PolicySizes(image=(20, 20, 3), proprioception=4, action=2, object_positions=3)
 

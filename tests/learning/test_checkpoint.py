@@ -11,7 +11,7 @@ from tree import assert_same
 
 import handful.learning
 from handful.errors import DataError, StorageError
-from handful.learning.checkpoint import load_checkpoint, save_checkpoint
+from handful.learning.persistence.checkpoint import load_checkpoint, save_checkpoint
 
 TREE = {
     "scalars": {"one": 1, "big": 2**127 + 1, "pi": 0.1 + 0.2, "text": "käse", "yes": True, "none": None},

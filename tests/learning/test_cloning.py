@@ -9,11 +9,11 @@ import torch
 from toy import SIZE, ToyEnvironment, sequences
 
 from handful.errors import TrainingError
-from handful.learning.cloning import ExpertPieces, ExpertTensors, clone, negative_log_likelihood, shifted
+from handful.learning.algorithms.cloning import ExpertPieces, ExpertTensors, clone, negative_log_likelihood, shifted
 from handful.learning.config import CloningConfig, PolicyConfig
 from handful.learning.evaluation import PolicyActor
-from handful.learning.networks import Policy, PolicySizes
-from handful.learning.shares import Workers
+from handful.learning.models.policy import Policy, PolicySizes
+from handful.learning.parallel import Workers
 from handful.trajectory import ExpertSequences
 
 CONFIG = CloningConfig(episodes_per_batch=12, image_shift=0)

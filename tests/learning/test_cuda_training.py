@@ -8,9 +8,9 @@ import torch
 from test_trainer import EXPERT, SMALL, everything, small_trainer
 from toy import ToyEnvironment
 
-from handful.learning.checkpoint import load_checkpoint, save_checkpoint
 from handful.learning.config import PolicyConfig
 from handful.learning.evaluation import PolicyActor, evaluate_policy
+from handful.learning.persistence.checkpoint import load_checkpoint, save_checkpoint
 from handful.learning.trainer import Trainer
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]

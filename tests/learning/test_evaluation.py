@@ -15,7 +15,7 @@ from handful.learning.evaluation import (
     evaluate_policy,
     wilson_interval,
 )
-from handful.learning.networks import Policy, PolicySizes
+from handful.learning.models.policy import Policy, PolicySizes
 
 
 @pytest.mark.parametrize(

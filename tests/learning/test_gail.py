@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from handful.errors import ConfigurationError
+from handful.learning.algorithms.gail import Discriminator
 from handful.learning.config import DiscriminatorConfig, TrainerConfig
-from handful.learning.gail import Discriminator
-from handful.learning.reward import hybrid_reward
+from handful.learning.data.reward import hybrid_reward
 
 
 def discriminator(**options) -> Discriminator:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from handful.learning import gaussian
+from handful.learning.models import gaussian
 
 
 def test_log_prob_kl_and_entropy_equal_torchs_own():

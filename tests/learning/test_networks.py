@@ -5,7 +5,7 @@ import torch
 
 from handful.errors import ConfigurationError
 from handful.learning.config import PolicyConfig
-from handful.learning.networks import Policy, PolicySizes, ValueFunction
+from handful.learning.models.policy import Policy, PolicySizes, ValueFunction
 
 SIZES = PolicySizes(image=(24, 24, 3), proprioception=5, action=3, object_positions=4)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from handful.learning.normalization import RunningNormalizer
+from handful.learning.models.normalization import RunningNormalizer
 
 
 def test_batches_of_any_size_give_numpys_mean_and_variance():

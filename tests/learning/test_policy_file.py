@@ -8,10 +8,10 @@ from toy import ToyEnvironment
 
 from handful.environment import ArraySpec
 from handful.errors import DataError
-from handful.learning.checkpoint import save_checkpoint
 from handful.learning.config import PolicyConfig
-from handful.learning.networks import Policy, PolicySizes
-from handful.learning.policy_file import PolicyManifest, check_policy_fits, load_policy, save_policy
+from handful.learning.models.policy import Policy, PolicySizes
+from handful.learning.persistence.checkpoint import save_checkpoint
+from handful.learning.persistence.policy_file import PolicyManifest, check_policy_fits, load_policy, save_policy
 
 SPEC = ToyEnvironment(1).spec
 

@@ -8,10 +8,10 @@ import torch
 from toy import ToyEnvironment
 
 from handful.errors import ConfigurationError, TrainingError
+from handful.learning.algorithms.ppo import PPO, adapted_kl_weight, decay_after, policy_loss
 from handful.learning.config import PolicyConfig, PPOConfig
-from handful.learning.networks import Policy, PolicySizes, ValueFunction
-from handful.learning.ppo import PPO, adapted_kl_weight, decay_after, policy_loss
-from handful.learning.rollout import Rollout, RolloutCollector
+from handful.learning.data.rollout import Rollout, RolloutCollector
+from handful.learning.models.policy import Policy, PolicySizes, ValueFunction
 
 
 def collect(*, num_rollouts: int = 1, recurrent: bool = True) -> tuple[Policy, Rollout, ToyEnvironment]:

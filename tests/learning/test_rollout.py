@@ -7,8 +7,8 @@ from toy import ToyEnvironment
 
 from handful.errors import TrainingError
 from handful.learning.config import PolicyConfig
-from handful.learning.networks import Policy, PolicySizes
-from handful.learning.rollout import RolloutCollector
+from handful.learning.data.rollout import RolloutCollector
+from handful.learning.models.policy import Policy, PolicySizes
 
 
 class Recording:

@@ -3,9 +3,9 @@ import threading
 import pytest
 import torch
 
-from handful.learning.networks import mlp
-from handful.learning.normalization import RunningNormalizer
-from handful.learning.shares import SharedGradient, Workers
+from handful.learning.models.normalization import RunningNormalizer
+from handful.learning.models.policy import mlp
+from handful.learning.parallel import SharedGradient, Workers
 
 
 class _Network(torch.nn.Module):

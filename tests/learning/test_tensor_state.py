@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from handful.errors import DataError
-from handful.learning.tensor_state import load_module, load_optimizer, module_state, optimizer_state
+from handful.learning.persistence.tensor_state import load_module, load_optimizer, module_state, optimizer_state
 
 
 def stepped(network: nn.Module, optimizer: torch.optim.Optimizer, num_steps: int) -> None:

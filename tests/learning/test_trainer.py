@@ -9,13 +9,13 @@ from toy import ToyEnvironment, expert_features, sequences
 from tree import assert_same
 
 from handful.errors import ConfigurationError, DataError, TrainingError
-from handful.learning.checkpoint import load_checkpoint, save_checkpoint
-from handful.learning.cloning import ExpertTensors
+from handful.learning.algorithms.cloning import ExpertTensors
+from handful.learning.algorithms.gail import ExpertData
 from handful.learning.config import CloningConfig, DiscriminatorConfig, PolicyConfig, PPOConfig, TrainerConfig
 from handful.learning.evaluation import PolicyActor, RandomActor, evaluate_policy
-from handful.learning.gail import ExpertData
 from handful.learning.metrics import metric_names
-from handful.learning.replay import replay, write_replay
+from handful.learning.persistence.checkpoint import load_checkpoint, save_checkpoint
+from handful.learning.persistence.failure import replay, write_replay
 from handful.learning.trainer import Trainer
 
 FEATURES, ACTIONS = expert_features(num_episodes=5, seed=0)

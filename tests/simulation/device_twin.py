@@ -8,14 +8,14 @@ import mujoco_warp
 import numpy as np
 import warp as wp
 
-from handful.simulation.cpu import BatchPhysics
-from handful.simulation.device_raycaster import DeviceRayCaster
-from handful.simulation.raycaster import LOOKS, POSES
-from handful.simulation.warp_runtime import initialize_warp
+from handful.simulation.physics.cpu import BatchPhysics
+from handful.simulation.physics.warp_runtime import initialize_warp
+from handful.simulation.rendering.device_raycaster import DeviceRayCaster
+from handful.simulation.rendering.raycaster import LOOKS, POSES
 
 
 class DeviceTwin:
-    """A `handful.simulation.physics.DevicePhysics` that shows what a `BatchPhysics` does."""
+    """A `handful.simulation.physics.protocol.DevicePhysics` that shows what a `BatchPhysics` does."""
 
     def __init__(self, physics: BatchPhysics, device: str = "cpu") -> None:
         initialize_warp()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from handful.environment import on_host
-from handful.simulation.camera import Camera, empty_images, make_camera
+from handful.simulation.rendering.camera import Camera, empty_images, make_camera
 from handful.tasks.environment import TaskEnvironment
 
 

@@ -12,11 +12,11 @@ import pathlib
 import numpy as np
 import pytest
 
-from handful.demonstrations.scripted import ScriptedActor
+from handful.demonstrations.operators.scripted.script import ScriptedActor
 from handful.environment import PROPRIOCEPTION
 from handful.learning.evaluation import PolicyActor, evaluate_policy
-from handful.learning.policy_file import load_policy
-from handful.simulation.physics import Physics
+from handful.learning.persistence.policy_file import load_policy
+from handful.simulation.physics.protocol import Physics
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import TASKS
 
@@ -46,8 +46,8 @@ def _differences(task: str, device: str, *, num_steps_before: int) -> dict[str, 
     gpu.reset()
     for _ in range(num_steps_before):
         time_step = cpu.step(actor.act(time_step))
-    worlds = [{name: values[i] for name, values in cpu.worlds.items()} for i in range(NUM_ENVS)]
-    gpu.set_worlds(np.arange(NUM_ENVS), worlds, cpu.physics.get_state())
+    parameters = [{name: values[i] for name, values in cpu.parameters.items()} for i in range(NUM_ENVS)]
+    gpu.restore(np.arange(NUM_ENVS), parameters, cpu.physics.get_state())
     for _ in range(NUM_STEPS):
         action = actor.act(time_step)
         time_step = cpu.step(action)

@@ -11,8 +11,8 @@ from pictures import differences, images_of, random_worlds
 
 from handful.errors import ConfigurationError
 from handful.simulation import jaco, scene
-from handful.simulation.camera import RENDERERS, make_camera
-from handful.simulation.cpu import BatchPhysics
+from handful.simulation.physics.cpu import BatchPhysics
+from handful.simulation.rendering.camera import RENDERERS, make_camera
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import TASKS
 

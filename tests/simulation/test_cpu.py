@@ -3,7 +3,7 @@ import pytest
 
 from handful.errors import ConfigurationError, DataError
 from handful.simulation import jaco, scene
-from handful.simulation.cpu import BatchPhysics
+from handful.simulation.physics.cpu import BatchPhysics
 from handful.tasks.lifting import BlockLifting
 from handful.tasks.task import compile_task
 

@@ -7,7 +7,7 @@ import pytest
 
 from handful.errors import ConfigurationError, DataError
 from handful.simulation import jaco, scene
-from handful.simulation.cpu import BatchPhysics
+from handful.simulation.physics.cpu import BatchPhysics
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.lifting import BlockLifting
 from handful.tasks.task import compile_task
@@ -24,7 +24,7 @@ def model() -> mujoco.MjModel:
 @pytest.fixture(scope="module")
 def make(model, device):
     """Makes physics with the arm at home and the block on the table."""
-    from handful.simulation.cuda import WarpPhysics
+    from handful.simulation.physics.cuda import WarpPhysics
 
     def make_physics(num_envs: int = 3, **options) -> WarpPhysics:
         options = {"control_timestep": scene.CONTROL_TIMESTEP, "num_threads": 1, "device": device, **options}
@@ -108,7 +108,7 @@ def test_fields_of_one_simulation_do_not_leak_to_the_others(make, model):
 
 
 def test_constants_are_those_of_the_cpu(make, model):
-    from handful.simulation.cuda import CONSTANTS
+    from handful.simulation.physics.cuda import CONSTANTS
 
     cpu = BatchPhysics(model, num_envs=3, control_timestep=scene.CONTROL_TIMESTEP, num_threads=1)
     physics = make()
@@ -221,7 +221,7 @@ def test_a_graph_is_captured_again_when_an_array_is_replaced(make, model, device
 
 
 def test_without_a_gpu_the_choices_are_named(monkeypatch):
-    from handful.simulation import cuda
+    from handful.simulation.physics import cuda
 
     monkeypatch.setattr(cuda.wp, "is_cuda_available", lambda: False)
     with pytest.raises(ConfigurationError, match="no CUDA device .* the choices here are: cpu"):

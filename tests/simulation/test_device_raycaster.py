@@ -9,7 +9,7 @@ from pictures import differences, images_by, images_of, random_worlds
 
 from handful.environment import PIXELS, on_host
 from handful.errors import ConfigurationError
-from handful.simulation.camera import DevicePhysics, empty_images, make_camera
+from handful.simulation.rendering.camera import DevicePhysics, empty_images, make_camera
 from handful.tasks import environment as task_environment
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import TASKS

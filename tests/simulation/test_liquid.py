@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from handful.simulation.liquid import BALL_SHARES, NUM_BALLS, settled_heap
+from handful.simulation.props.liquid import BALL_SHARES, NUM_BALLS, settled_heap
+from handful.simulation.props.mug import NORMALS
 from handful.simulation.scene import TABLE
-from handful.simulation.vessels import NORMALS
 from handful.tasks.environment import TaskEnvironment
 
 

@@ -10,7 +10,7 @@ import gymnasium
 import pytest
 
 from handful.cli.main import run_command_line
-from handful.demonstrations.scripted import OPERATORS
+from handful.demonstrations.operators.scripted.script import OPERATORS
 from handful.tasks.gym_registration import gymnasium_id, register_with_gymnasium
 from handful.tasks.registry import TASKS
 

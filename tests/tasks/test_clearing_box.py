@@ -27,7 +27,7 @@ def _stage(environment):
 def test_the_stages_follow_one_another(environment):
     tool = environment.snapshot.tcp_position.copy()
     toy, box = _pose(environment, TOY), _pose(environment, BOX)
-    worlds = environment.worlds
+    parameters = environment.parameters
     rest = toy[:, 2].copy()
     assert _stage(environment) == [0] * 4
     toy[:, :2] = tool[:, :2]
@@ -35,9 +35,9 @@ def test_the_stages_follow_one_another(environment):
     assert _stage(environment) == [0] * 4
     toy[:, :3] = tool + np.array([0.0, 0.0, 0.01])
     assert _stage(environment) == [2] * 4
-    floor = box[:, 2] - worlds["box.height"] / 2 + worlds["box.thickness"]
+    floor = box[:, 2] - parameters["box.height"] / 2 + parameters["box.thickness"]
     toy[:, :2] = box[:, :2]
-    toy[:, 2] = floor + environment.task.toy.half_height(worlds)
+    toy[:, 2] = floor + environment.task.toy.half_height(parameters)
     assert _stage(environment) == [3] * 4
     toy[:, 2] += 0.049
     box[:, 2] += 0.049
@@ -48,12 +48,12 @@ def test_the_stages_follow_one_another(environment):
 
 
 def test_a_toy_held_over_the_box_or_behind_its_wall_is_not_in_it(environment):
-    toy, box, worlds = _pose(environment, TOY), _pose(environment, BOX), environment.worlds
+    toy, box, parameters = _pose(environment, TOY), _pose(environment, BOX), environment.parameters
     toy[:, :2] = box[:, :2]
-    toy[:, 2] = worlds["box.height"] + environment.task.toy.half_height(worlds)
+    toy[:, 2] = parameters["box.height"] + environment.task.toy.half_height(parameters)
     assert not environment.task.toy_in_box(_forward(environment)).any()
     toy[:, :3] = box[:, :3]
-    toy[:, 1] += worlds["box.inner_half_size"].max(axis=1) + 0.08
+    toy[:, 1] += parameters["box.inner_half_size"].max(axis=1) + 0.08
     assert not environment.task.toy_in_box(_forward(environment)).any()
 
 

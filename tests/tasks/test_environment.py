@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from handful.demonstrations.scripted import ScriptedActor
+from handful.demonstrations.operators.scripted.script import ScriptedActor
 from handful.environment import GROUPS, PHYSICAL_STATE, PIXELS, PROPRIOCEPTION, Start
 from handful.errors import ConfigurationError, DataError
 from handful.simulation.randomization import Level
@@ -134,13 +134,13 @@ def test_the_camera_has_a_rate_of_its_own(task, rate, period):
 def test_a_recorded_state_and_world_are_that_world_again(task):
     environment = _environment(task)
     _run(environment, _actions(6, 3), None)
-    worlds = [{name: values[i].copy() for name, values in environment.worlds.items()} for i in range(3)]
+    parameters = [{name: values[i].copy() for name, values in environment.parameters.items()} for i in range(3)]
     states, image = environment.physics.get_state(), environment.render()
     actions = _actions(5, 3, seed=1)
     expected = [environment.step(action) for action in actions]
     other = _environment(task, seed=77)
     other.reset()
-    other.set_worlds(np.arange(3), worlds, states)
+    other.restore(np.arange(3), parameters, states)
     assert (other.render() == image).all()
     for action, step in zip(actions, expected, strict=True):
         again = other.step(action)
@@ -168,7 +168,7 @@ def test_episodes_begin_where_the_start_distribution_says(task):
     _run(source, _actions(10, 1), None)
     start = Start(
         state=source.physics.get_state()[0],
-        world={name: values[0].copy() for name, values in source.worlds.items()},
+        parameters={name: values[0].copy() for name, values in source.parameters.items()},
         cluster=0,
     )
 
@@ -221,9 +221,9 @@ def test_nothing_varies_at_level_none_and_looks_only_at_full(task):
         environment = _environment(task, num_envs=4, randomization=level, pixels=False)
         environment.reset()
         for name in moving:
-            assert np.ptp(environment.worlds[name], axis=0).min() > 0, (level, name)
+            assert np.ptp(environment.parameters[name], axis=0).min() > 0, (level, name)
         for name in still:
-            assert np.ptp(environment.worlds[name], axis=0).max() == 0, (level, name)
+            assert np.ptp(environment.parameters[name], axis=0).max() == 0, (level, name)
 
 
 def test_objects_begin_at_rest_and_the_arm_touches_nothing(task):
@@ -260,18 +260,18 @@ def test_bad_input_gets_one_clear_sentence(task):
         _environment(task, camera_hz=7)
     with pytest.raises(ConfigurationError, match="did you mean 'full'"):
         _environment(task, randomization="ful")
-    world = {name: values[0] for name, values in environment.worlds.items()}
-    del world["arm.start"]
+    parameters = {name: values[0] for name, values in environment.parameters.items()}
+    del parameters["arm.start"]
     with pytest.raises(DataError, match=r"lacks the parameter 'arm\.start'"):
-        environment.set_worlds(np.arange(1), [world], environment.physics.get_state()[:1])
+        environment.restore(np.arange(1), [parameters], environment.physics.get_state()[:1])
     states = environment.physics.get_state()
-    for ids, worlds, state, sentence in (
-        ([7], [world], states[:1], "simulations from 0 to 2"),
-        ([0, 1], [world], states[:2], "as many simulations"),
+    for ids, episodes, state, sentence in (
+        ([7], [parameters], states[:1], "simulations from 0 to 2"),
+        ([0, 1], [parameters], states[:2], "as many simulations"),
         ([0], [3], states[:1], "expected a world"),
     ):
         with pytest.raises(DataError, match=sentence):
-            environment.set_worlds(np.array(ids), worlds, state)
+            environment.restore(np.array(ids), episodes, state)
     with pytest.raises(DataError, match="expected states of numbers"):
         environment.physics.set_state(np.arange(1), np.full((1, 4), "state"))
     with pytest.raises(ConfigurationError, match="before the first step"):

@@ -28,15 +28,15 @@ def _snapshot(environment):
 
 def test_orders_are_of_one_to_four_toys_of_either_kind():
     task, generator = OrderFulfillment(), np.random.default_rng(0)
-    worlds = [task.draw(generator, Level.TASK) for _ in range(200)]
-    there = present({name: np.stack([world[name] for world in worlds]) for name in ("order.size", "order.priority")})
+    draws = [task.draw(generator, Level.TASK) for _ in range(200)]
+    there = present({name: np.stack([draw[name] for draw in draws]) for name in ("order.size", "order.priority")})
     assert set(there.sum(axis=1)) == {1, 2, 3, 4}
     assert (there.mean(axis=0) > 0.5).all()
     assert present({name: value[None] for name, value in task.draw(generator, Level.NONE).items()}).all()
 
 
 def test_toys_that_are_there_begin_apart(environment):
-    there, places = present(environment.worlds), environment.worlds["toys.place"]
+    there, places = present(environment.parameters), environment.parameters["toys.place"]
     for mask, place in zip(there, places, strict=True):
         between = np.linalg.norm(place[mask][:, None] - place[mask][None], axis=-1)
         assert (between[np.triu_indices(mask.sum(), 1)] > order_fulfillment.APART).all()
@@ -52,7 +52,7 @@ def test_an_order_for_which_there_is_no_room_is_refused(monkeypatch):
 def test_absent_toys_stay_where_they_are_and_touch_nothing():
     environment = TaskEnvironment(OrderFulfillment(), num_envs=16, randomization="full", seed=5, pixels=False)
     environment.reset()
-    absent = ~present(environment.worlds)
+    absent = ~present(environment.parameters)
     for _ in range(20):
         environment.step(np.zeros((16, 9)))
     for k, toy in enumerate(TOYS):
@@ -62,7 +62,7 @@ def test_absent_toys_stay_where_they_are_and_touch_nothing():
 def test_absent_toys_leave_no_pixel(environment):
     image = environment.render()
     for k, toy in enumerate(TOYS):
-        absent = ~present(environment.worlds)[:, k]
+        absent = ~present(environment.parameters)[:, k]
         pose, model = _pose(environment, toy), environment.physics.model
         before = pose.copy()
         pose[absent, :3] = (0.45, 0.0, 0.1)  # even in full view
@@ -76,7 +76,7 @@ def test_absent_toys_leave_no_pixel(environment):
 
 def test_absent_toys_count_as_zeros(environment):
     step = environment._observe()
-    there = present(environment.worlds)
+    there = present(environment.parameters)
     for group in ("physical_state", "object_features", "object_positions"):
         names = environment.spec.observations[group].names
         for k, toy in enumerate(TOYS):
@@ -88,7 +88,7 @@ def test_absent_toys_count_as_zeros(environment):
 
 
 def test_stage_and_reward_count_the_toys_in_their_right_boxes(environment):
-    task, there = environment.task, present(environment.worlds)
+    task, there = environment.task, present(environment.parameters)
     rows, expected = np.arange(environment.num_envs), np.zeros(environment.num_envs)
     before = environment.physics.get_state()
     for k, (toy, box) in enumerate(zip(TOYS, BOX_OF, strict=True)):
@@ -110,7 +110,7 @@ def test_stage_and_reward_count_the_toys_in_their_right_boxes(environment):
 
 def test_the_nearest_toy_to_deliver_is_one_that_is_there_and_not_delivered(environment):
     before = environment.physics.get_state()
-    two = present(environment.worlds)[:, :2].all(axis=1)
+    two = present(environment.parameters)[:, :2].all(axis=1)
     assert two.any()
     first = environment.task.nearest(_snapshot(environment))[0][:, 0]
     for k, toy in enumerate(TOYS[:2]):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from handful.geometry import multiply_quaternions, quaternion_from_rotation_vector
-from handful.simulation.liquid import NUM_BALLS
+from handful.simulation.props.liquid import NUM_BALLS
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.pouring import BALL_REWARD, BOX, GRASP_REWARD, MUG, STAGE_COUNTS, Pouring
 
@@ -75,10 +75,10 @@ def test_balls_in_a_mug_that_stands_in_the_box_do_not_count(environment):
 
 
 def test_balls_over_the_box_or_beside_it_do_not_count(environment):
-    box, worlds = _pose(environment, BOX)[:, :3], environment.worlds
+    box, parameters = _pose(environment, BOX)[:, :3], environment.parameters
     for offset in (
-        np.stack([[0.0, 0.0, 1.0]] * 4) * (worlds["box.height"] / 2 + 0.02)[:, None],
-        np.stack([[1.0, 0.0, 0.0]] * 4) * (worlds["box.inner_half_size"][:, 0] + 0.05)[:, None],
+        np.stack([[0.0, 0.0, 1.0]] * 4) * (parameters["box.height"] / 2 + 0.02)[:, None],
+        np.stack([[1.0, 0.0, 0.0]] * 4) * (parameters["box.inner_half_size"][:, 0] + 0.05)[:, None],
     ):
         _balls(environment)[:] = (box + offset)[:, None]
         assert not environment.task.balls_in_box(_snapshot(environment)).any()
@@ -107,7 +107,7 @@ def test_mug_and_box_begin_apart_on_opposite_sides_with_every_ball_in_the_mug():
 
 def test_an_impossible_draw_says_why():
     task = Pouring()
-    nominal = {parameter.name: parameter.nominal for parameter in task.parameters()}
+    nominal = {parameter.name: parameter.nominal for parameter in task.parameter_specs()}
     assert task.why_impossible(nominal) is None
     side_by_side = {**nominal, "mug.place": np.array([0.42, 0.05]), "box.place": np.array([0.42, 0.06])}
     assert "nearer than its handle reaches" in (task.why_impossible(side_by_side) or "")

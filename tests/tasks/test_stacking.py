@@ -4,7 +4,7 @@ import pytest
 from handful.errors import ConfigurationError
 from handful.geometry import quaternion_from_rotation_vector
 from handful.simulation import jaco
-from handful.simulation.props import box_reach_up
+from handful.simulation.props.block import box_reach_up
 from handful.tasks import stacking
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.stacking import APART, BLUE, RED, BlockStacking
@@ -76,10 +76,12 @@ def test_the_table_is_clear_when_both_blocks_are_off_it_and_not_before():
 
 
 def test_blocks_begin_apart_and_the_levels_share_their_draws():
-    worlds = {level: _environment(num_envs=64, randomization=level, seed=2).worlds for level in ("task", "full")}
-    distance = np.linalg.norm(worlds["full"][f"{RED}.place"] - worlds["full"][f"{BLUE}.place"], axis=1)
+    parameters = {
+        level: _environment(num_envs=64, randomization=level, seed=2).parameters for level in ("task", "full")
+    }
+    distance = np.linalg.norm(parameters["full"][f"{RED}.place"] - parameters["full"][f"{BLUE}.place"], axis=1)
     assert distance.min() >= APART
-    assert (worlds["task"][f"{RED}.place"] == worlds["full"][f"{RED}.place"]).all()
+    assert (parameters["task"][f"{RED}.place"] == parameters["full"][f"{RED}.place"]).all()
 
 
 def test_what_can_never_be_drawn_is_refused_with_the_reason(monkeypatch):
@@ -90,7 +92,7 @@ def test_what_can_never_be_drawn_is_refused_with_the_reason(monkeypatch):
 
 def test_the_blocks_are_told_apart_by_hue():
     hues = {}
-    for parameter in BlockStacking().object_parameters():
+    for parameter in BlockStacking().object_parameter_specs():
         if parameter.name.endswith("color_hsv"):
             hues[parameter.name] = np.array([parameter.low[0], parameter.high[0]])
     assert hues[f"{BLUE}.color_hsv"][0] - hues[f"{RED}.color_hsv"][1] > 0.3

@@ -1,0 +1,199 @@
+"""What scripts that carry things share: go there, grip, carry, let go; and again, job after job."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import enum
+
+import numpy as np
+
+from handful.demonstrations.operators.scripted.grasping import heading, pointing_down
+from handful.demonstrations.operators.scripted.phases import PhasedOperator
+from handful.demonstrations.operators.scripted.script import Goal
+from handful.simulation import jaco
+from handful.simulation.scene import WORKSPACE_CENTER
+from handful.tasks.task import Snapshot
+
+_LOST_DISTANCE = 0.06
+"""What was gripped has slipped from the hand when its grip is this far from the tool [m]."""
+
+_ARRIVED = 0.012
+"""The hand is where it should be when it is this near, sideways and in height [m]."""
+
+_FAR = 0.05
+"""Further than this sideways [m] the hand travels at its travelling height, over whatever stands between."""
+
+_PATIENCE = 40
+"""Control steps after which the hand closes or opens even if it is not quite where it should be."""
+
+_STUCK = 100
+"""Control steps after which an approach has met with something in the way: the hand draws back and tries again."""
+
+_RETREAT_STEPS, _RETREAT = 25, np.array([*WORKSPACE_CENTER, 0.20])
+"""For how long it draws back [control steps], and to where [m]."""
+
+_LOWEST_GRIP = 0.017
+"""Lowest height of the tool over the table [m]: lower, the finger tips scrape it."""
+
+_OPEN = 0.45
+"""Fingers opened to this [rad] have let go."""
+
+_UNEVEN = 0.2
+"""Fingers that differ by more [rad], as around a thing that was held askew, open wide first: all get one command."""
+
+
+_PINCH_OFFSET = 0.0145
+"""The three finger tips meet this far from the tool point along the hand's heading [m] (measured on the model): the
+thumb stands opposite the middle between the two fingers, which lie at -1.3 and +4.2 cm."""
+
+
+class Phase(enum.IntEnum):
+    """What the hand is about."""
+
+    APPROACH = 0
+    DESCEND = 1
+    CLOSE = 2
+    CARRY = 3
+    LOWER = 4
+    RELEASE = 5
+
+
+@dataclasses.dataclass
+class Job:
+    """What to grip and where to take it, in every simulation, as things stand now."""
+
+    grip: np.ndarray
+    """Where the finger tips should close [m], world frame; it moves with what is gripped, [env, 3]."""
+    grip_heading: np.ndarray
+    """How the hand should be turned there [rad], [env]."""
+    preshape: np.ndarray
+    """How far the fingers are closed on the way down [rad], [env]."""
+    goal: np.ndarray
+    """Where to take what is gripped then [m], [env, 3]."""
+    goal_heading: np.ndarray
+    """How the hand should be turned there [rad], [env]."""
+    release: np.ndarray
+    """Whether to let go there, or to hold on and be done, bool [env]."""
+    travel_height: np.ndarray
+    """Lowest height of the tool for going sideways [m], [env]."""
+    finished: np.ndarray
+    """Whether nothing is left to do but to keep out of the way, bool [env]."""
+
+
+class CarryingOperator(PhasedOperator):
+    """Does one `job` after another, and a lost one again with more care."""
+
+    def __init__(self, num_envs: int) -> None:
+        """Prepare for ``num_envs`` simulations."""
+        super().__init__(num_envs)
+        self._closed_at = np.zeros((num_envs, 3))
+        self._gripped_at = np.zeros((num_envs, 3))
+        self._opening = np.zeros(num_envs, bool)
+
+    @abc.abstractmethod
+    def job(self, snapshot: Snapshot) -> Job:
+        """What to do next. From `Phase.DESCEND` on it must stay the same job, whose grip follows what is gripped."""
+
+    def goal(self, snapshot: Snapshot) -> Goal:
+        """Where the tool should be next, after moving on to the next phase where the present one is done."""
+        who = self.personality
+        job = self.job(snapshot)
+        self._gripped_at = np.where((self.phase <= Phase.DESCEND)[:, None], job.grip, self._gripped_at)
+        job.grip, job.goal = _tool_at(job.grip, job.grip_heading), _tool_at(job.goal, job.goal_heading)
+        errors = self._care[:, None]
+        grip = job.grip + np.concatenate([errors * who["grasp_offset"], who["grasp_height"][:, None]], axis=1)
+        grip[:, 2] = np.maximum(grip[:, 2], _LOWEST_GRIP)
+        above = job.grip + np.concatenate([errors * who["approach_offset"], who["approach_height"][:, None]], axis=1)
+        self._move_on(snapshot, job, above, grip)
+
+        seeking, gripping_now = self.phase <= Phase.DESCEND, self.phase <= Phase.CLOSE
+        aim = np.where(gripping_now, job.grip_heading, job.goal_heading)
+        rotation = pointing_down(aim + self._care * who["heading_error"][:, 0], errors * who["tilt_error"])
+        phase = self.phase[:, None]
+        position = np.select(
+            [phase == Phase.APPROACH, phase == Phase.DESCEND, phase == Phase.CLOSE, phase == Phase.CARRY],
+            [
+                self._travel(snapshot, above, job.travel_height),
+                grip,
+                self._closed_at,
+                self._travel(snapshot, np.column_stack([job.goal[:, :2], job.travel_height]), job.travel_height),
+            ],
+            job.goal,
+        )
+        fingers = snapshot.finger_positions
+        self._opening &= fingers.max(axis=1) > jaco.FINGER_OPEN + 0.1
+        self._opening |= np.ptp(fingers, axis=1) > _UNEVEN
+        idle = job.finished & (self.phase == Phase.APPROACH)
+        position[idle] = np.column_stack([snapshot.tcp_position[:, :2], job.travel_height])[idle]
+        retreating = (self.phase == Phase.APPROACH) & (self._steps > _STUCK) & ~job.finished
+        position[retreating] = _RETREAT
+        wanted = np.where(seeking & ~self._opening, job.preshape, jaco.FINGER_OPEN - 0.2)
+        shaping = np.clip(8.0 * (wanted - fingers.mean(axis=1)), -1.0, 1.0)
+        holding = (self.phase >= Phase.CLOSE) & (self.phase <= Phase.LOWER)
+        done = (self.phase == Phase.CARRY) & ~job.release & (snapshot.tcp_position[:, 2] > 0.95 * job.travel_height)
+        return Goal(position, rotation, np.where(holding, 1.0, shaping), done | idle)
+
+    def _travel(self, snapshot: Snapshot, target: np.ndarray, height: np.ndarray) -> np.ndarray:
+        """Waypoint towards ``target``: first up where the hand is low and has far to go, then across, then down."""
+        tool = snapshot.tcp_position
+        far = np.linalg.norm(target[:, :2] - tool[:, :2], axis=1) > _FAR
+        low = far & (tool[:, 2] < height - 0.03)
+        waypoint = target.copy()
+        waypoint[:, 2] = np.where(far, np.maximum(height, target[:, 2]), target[:, 2])
+        waypoint[low, :2] = tool[low, :2]
+        return waypoint
+
+    def _move_on(self, snapshot: Snapshot, job: Job, above: np.ndarray, grip: np.ndarray) -> None:
+        """Change phase where the present one is done or has failed."""
+        who = self.personality
+        tool, fingers = snapshot.tcp_position, snapshot.finger_positions
+        self._count(snapshot)
+        shaped = ~self._opening & (np.abs(fingers - job.preshape[:, None]).max(axis=1) < 0.25)
+        turned = np.abs(job.grip_heading - heading(snapshot.tcp_rotation)) < who["heading_tolerance"]
+        beside = np.linalg.norm(above[:, :2] - tool[:, :2], axis=1) < who["approach_tolerance"]
+        arrived = _near(grip, tool)
+        gripped = self._gripped()
+        empty = fingers.min(axis=1) > 0.97 * jaco.FINGER_CLOSED
+        lost = (np.linalg.norm(job.grip - tool, axis=1) > _LOST_DISTANCE) | empty
+        over = np.linalg.norm(job.goal[:, :2] - tool[:, :2], axis=1) < 0.015
+        over &= np.abs(job.goal_heading - heading(snapshot.tcp_rotation)) < 0.25
+        opened = fingers.max(axis=1) < _OPEN
+
+        was = self.phase.copy()
+        self._enter((was == Phase.APPROACH) & (self._steps > _STUCK + _RETREAT_STEPS), Phase.APPROACH)
+        self._enter((was == Phase.CARRY) & (self._steps > _STUCK) & job.release, Phase.RELEASE)
+        ready = beside & turned & shaped & (self._steps <= _STUCK) & ~job.finished
+        self._enter((was == Phase.APPROACH) & ready, Phase.DESCEND)
+        self._enter((was == Phase.DESCEND) & (arrived | (self._steps > _PATIENCE)), Phase.CLOSE)
+        self._enter((was == Phase.CLOSE) & gripped, Phase.CARRY)
+        self._enter((was == Phase.CARRY) & (self.phase == Phase.CARRY) & over & job.release, Phase.LOWER)
+        self._enter((was == Phase.LOWER) & (_near(job.goal, tool) | (self._steps > _PATIENCE)), Phase.RELEASE)
+        self._enter((was == Phase.RELEASE) & (opened | (self._steps > _PATIENCE)), Phase.APPROACH)
+        self._closed_at = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._closed_at)
+        failed = (was >= Phase.CLOSE) & (was <= Phase.LOWER) & lost
+        self._try_again(failed)
+
+
+def axis_heading(rotation: np.ndarray, near: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Heading [rad] at which the hand closes across a body's long axis, the nearest to ``near`` [rad].
+
+    There are two, half a turn apart.
+
+    Args:
+        rotation: The body's rotation to the world, [env, 3, 3].
+        near: Heading to be near to [rad], [env].
+        axis: Which of the body's axes is long.
+    """
+    angle = np.arctan2(rotation[:, 1, axis], rotation[:, 0, axis])
+    return near + np.mod(angle - near + 0.5 * np.pi, np.pi) - 0.5 * np.pi
+
+
+def _tool_at(pinch: np.ndarray, heading: np.ndarray) -> np.ndarray:
+    """Where the tool point is when the finger tips meet at ``pinch`` [m], [env, 3]."""
+    return pinch - _PINCH_OFFSET * np.stack([np.cos(heading), np.sin(heading), np.zeros_like(heading)], axis=1)
+
+
+def _near(target: np.ndarray, tool: np.ndarray) -> np.ndarray:
+    miss = target - tool
+    return (np.linalg.norm(miss[:, :2], axis=1) < _ARRIVED) & (np.abs(miss[:, 2]) < _ARRIVED)

@@ -1,0 +1,210 @@
+"""The scripted operator of clearing blocks: stack them, close the hand around both, lift."""
+
+from __future__ import annotations
+
+import enum
+
+import numpy as np
+
+from handful.demonstrations.operators.scripted.grasping import box_heading, pointing_down
+from handful.demonstrations.operators.scripted.script import Goal, shorten
+from handful.demonstrations.operators.scripted.stacking import (
+    ARRIVED,
+    PATIENCE,
+    QUARTERS,
+    Phase,
+    StackingOperator,
+    cheapest,
+    rotate,
+    wrap,
+)
+from handful.geometry import matrix_from_rotation_vector, rotation_error
+from handful.simulation import jaco
+from handful.tasks.stacking import BLUE, RED, highest_point, rests_on
+from handful.tasks.task import Snapshot
+
+_INCLINATION = 1.2
+"""How far the hand is inclined from pointing down, about the axis along which its fingers close [rad]. Of the two
+fingers one is then above the other, at a block each, and pushes it against the thumb, which reaches across the joint of
+both. A hand that points down closes on whichever block is broader; at 0.8 rad the root of the lower finger still does."""
+
+_SIDEWAYS = np.deg2rad(75.0)
+"""Headings of the inclined hand are best so far to either side [rad]: of the four square to a stack one is then between
+45 and 100 degrees, where the arm reaches all of the workspace; it cannot at 135, and folds up at 0 (by inverse
+kinematics)."""
+
+_ASIDE = np.array([-0.004, 0.0])
+"""From the stack to the tool point at heading 0 [m]: the stack then lies between the finger tips; deeper in the hand,
+the roots of the fingers close on a corner of the upper block."""
+
+_RECESS = 0.005
+"""How far the red block's side is set back from the blue block's where the thumb will be [m]: the thumb then meets the
+blue block first, which the table holds back, and the finger pushes the red one, which slides easily, up to it."""
+
+_BELOW_JOINT = 0.016
+"""How far the inclined hand's tool point is below the joint of the blocks [m]: the thumb then reaches 1 cm above it and
+2 cm below, the upper finger is above it, the lower one below (from the hand's meshes)."""
+
+_LOWEST_TOOL = 0.028
+"""Lowest height of the inclined hand's tool point over the table [m]: the lower finger is up to 2 cm below it."""
+
+_ABOVE_STACK = 0.07
+"""How far the tool point is above the stack while the hand inclines [m]."""
+
+_SLOW = 0.016
+"""How far ahead of the hand its goal is around a stack [m]: it moves at 6 to 9 cm/s."""
+
+_SQUEEZING_STEPS = 5
+"""Control steps that the fingers go on pressing once they stand still, so that both blocks are pushed to the thumb."""
+
+_STILL = 0.1
+"""A finger slower than this [rad/s] has met something."""
+
+_LOWER_ALONE = np.array([1.0, 0.0, 1.0])
+"""Thumb, upper and lower finger when the lower block is pinched first [fraction of the highest speed]: where the thumb
+meets the upper block before, it pushes it back over the lower one until it meets that too."""
+
+_HOLDING_GAIN = 2.0
+"""How fast the fingers go back to where they gripped [1/s]."""
+
+_TURNED = 0.15
+"""The hand has inclined when it is this near [rad]."""
+
+_UPRIGHT = 0.5
+"""The hand begins to incline from this near to pointing down [rad]: from elsewhere the wrist may go the wrong way round."""
+
+_LOST_DISTANCE = 0.08
+"""A block has slipped from the hand when it is this far from the tool [m]; the upper one of a stack is up to 6 cm away."""
+
+
+class ClearingPhase(enum.IntEnum):
+    """What the hand is about, once the blocks are stacked; before that, see `Phase`."""
+
+    INCLINE = 8
+    ENCLOSE = 9
+    PINCH = 10
+    SQUEEZE = 11
+    LIFT = 12
+
+
+class ClearingBlocksOperator(StackingOperator):
+    """Stacks as the stacking operator does, inclines the hand, grips both blocks from the side and lifts them.
+
+    Where a block is lost, all begins anew.
+    """
+
+    place_share = 0.15
+    """As of the stacking operator; who means to grip both blocks sets the one down with more care: 2 mm."""
+
+    place_tolerance = 0.005
+    """Likewise: a block a centimetre out of line is met first by the thumb and pushed off the other."""
+
+    def __init__(self, num_envs: int) -> None:
+        """Prepare for ``num_envs`` simulations."""
+        super().__init__(num_envs)
+        self._grip = np.zeros((num_envs, 3))
+        self._side = np.zeros(num_envs)
+
+    def goal(self, snapshot: Snapshot) -> Goal:
+        """As the stacking operator's; the side to grip the stack from is chosen before the red block is set down for it."""
+        square = box_heading(snapshot.rotation(BLUE), self._heading) + QUARTERS
+        chosen = cheapest(square, np.abs(np.abs(wrap(square)) - _SIDEWAYS) + 0.1 * np.abs(square - self._heading))
+        kept = box_heading(snapshot.rotation(BLUE), self._side)
+        self._side = np.where(self.phase < Phase.LOWER, chosen, kept)
+        return super().goal(snapshot)
+
+    def _aim(self, snapshot: Snapshot) -> np.ndarray:
+        choosing = (self.phase == ClearingPhase.INCLINE) | (self.phase == ClearingPhase.ENCLOSE)
+        return np.where(choosing, self._side, super()._aim(snapshot))
+
+    def _offset(self, snapshot: Snapshot) -> np.ndarray:
+        red, blue = (
+            _square_half_width(snapshot.rotation(block), snapshot.parameters[f"{block}.half_size"], self._side)
+            for block in (RED, BLUE)
+        )
+        toward_thumb = np.stack([np.sin(self._side), -np.cos(self._side)], axis=1)
+        return (blue - red - _RECESS)[:, None] * toward_thumb
+
+    def _step_toward(self, snapshot: Snapshot, place: np.ndarray) -> np.ndarray:
+        slow = shorten(place - snapshot.tcp_position, _SLOW)
+        return np.where((self.phase >= ClearingPhase.INCLINE)[:, None], snapshot.tcp_position + slow, place)
+
+    def _rotation(self) -> np.ndarray:
+        who = self.personality
+        down = pointing_down(self._heading + self._care * who["heading_error"][:, 0])
+        inclined = down @ matrix_from_rotation_vector(np.array([[_INCLINATION, 0.0, 0.0]]))
+        return np.where((self.phase >= ClearingPhase.INCLINE)[:, None, None], inclined, super()._rotation())
+
+    def _places(self, snapshot: Snapshot) -> list[np.ndarray]:
+        who = self.personality
+        places = super()._places(snapshot)
+        aside = rotate(np.tile(_ASIDE, (self.num_envs, 1)), self._heading) + self._care[:, None] * who["grasp_offset"]
+        around = snapshot.position(BLUE)[:, :2] + aside
+        top = highest_point(snapshot, RED)
+        inclining = np.column_stack([around, top + _ABOVE_STACK])
+        joint = highest_point(snapshot, BLUE)
+        enclosing = np.column_stack([around, np.maximum(joint - _BELOW_JOINT, _LOWEST_TOOL)])
+        self._held_at = np.where((self.phase == ClearingPhase.ENCLOSE)[:, None], enclosing, self._held_at)
+        up = np.column_stack([self._held_at[:, :2], self._held_at[:, 2] + who["lift_height"]])
+        return [*places, inclining, enclosing, self._held_at, self._held_at, up]
+
+    def _fingers(self, snapshot: Snapshot) -> np.ndarray:
+        """As the stacking operator's; around both blocks the thumb presses with all its force, the fingers hold against it.
+
+        Two fingers together are stronger than the thumb, and would push it slowly back until the blocks slip out. A
+        servo's torque is its gain times (command - velocity), so half the thumb's torque is a small command. Both
+        fingers get the same, so that they press alike: one whose block gives way follows it, the other draws back.
+        """
+        fingers = np.repeat(super()._fingers(snapshot)[:, None], 3, axis=1)
+        now = snapshot.finger_positions
+        self._grip = np.where((self.phase < ClearingPhase.LIFT)[:, None], now, self._grip)
+        half = 0.5 * jaco.FINGER_TORQUE_LIMIT / (jaco.FINGER_VELOCITY_GAIN * jaco.FINGER_VELOCITY_LIMIT)
+        given_way = (self._grip - now)[:, 1:].mean(axis=1)
+        against = np.clip(half + _HOLDING_GAIN * given_way, 0.0, 1.0)
+        holding = np.column_stack([np.ones(self.num_envs), against, against])
+        phase = self.phase[:, None]
+        return np.select(
+            [phase == ClearingPhase.PINCH, phase == ClearingPhase.SQUEEZE, phase == ClearingPhase.LIFT],
+            [_LOWER_ALONE, 1.0, holding],
+            fingers,
+        )
+
+    def _at_rest(self, snapshot: Snapshot) -> np.ndarray:
+        up = self._held_at[:, 2] + 0.9 * self.personality["lift_height"]
+        return (self.phase == ClearingPhase.LIFT) & (snapshot.tcp_position[:, 2] > up)
+
+    def _move_on(self, snapshot: Snapshot, places: list[np.ndarray]) -> None:
+        tool, was = snapshot.tcp_position, self.phase.copy()
+        stacked = rests_on(snapshot, RED, BLUE)
+        above = np.linalg.norm((places[ClearingPhase.INCLINE] - tool)[:, :2], axis=1) < ARRIVED
+        inclined = np.linalg.norm(rotation_error(snapshot.tcp_rotation, self._rotation()), axis=1) < _TURNED
+        miss = places[ClearingPhase.ENCLOSE] - tool
+        arrived = (np.linalg.norm(miss[:, :2], axis=1) < ARRIVED) & (np.abs(miss[:, 2]) < ARRIVED)
+        patient = self._steps <= 2 * PATIENCE
+        gripped = self._gripped(_SQUEEZING_STEPS)
+        opened = snapshot.finger_positions.max(axis=1) < 1.2 * jaco.FINGER_OPEN
+
+        upright = np.linalg.norm(rotation_error(snapshot.tcp_rotation, super()._rotation()), axis=1) < _UPRIGHT
+
+        super()._move_on(snapshot, places)
+        self._enter((was == Phase.RETREAT) & stacked & opened & upright, ClearingPhase.INCLINE)
+        self._enter((was == ClearingPhase.INCLINE) & above & inclined, ClearingPhase.ENCLOSE)
+        self._enter((was == ClearingPhase.ENCLOSE) & (arrived | ~patient), ClearingPhase.PINCH)
+        self._enter((was == ClearingPhase.PINCH) & gripped, ClearingPhase.SQUEEZE)
+        closed = gripped & (np.abs(snapshot.finger_velocities) < _STILL).all(axis=1)
+        self._enter((was == ClearingPhase.SQUEEZE) & closed, ClearingPhase.LIFT)
+
+        distances = [np.linalg.norm(snapshot.position(block) - tool, axis=1) for block in (RED, BLUE)]
+        empty = snapshot.finger_positions.min(axis=1) > 0.95 * jaco.FINGER_CLOSED
+        lost = (np.maximum(*distances) > _LOST_DISTANCE) | empty
+        fallen = (was >= ClearingPhase.INCLINE) & (was < ClearingPhase.PINCH) & ~stacked & ~patient
+        failed = (was >= ClearingPhase.PINCH) & lost
+        self._try_again(failed | fallen)
+        self._enter(failed & stacked, Phase.RETREAT)
+
+
+def _square_half_width(rotation: np.ndarray, half_size: np.ndarray, heading: np.ndarray) -> np.ndarray:
+    """Half of a box's width between thumb and fingers [m], [env], once it is turned square to the hand's heading."""
+    along = np.stack([-np.sin(heading), np.cos(heading)], axis=1)
+    axis = np.abs(np.einsum("ei,eij->ej", along, rotation[:, :2])).argmax(axis=1)
+    return half_size[np.arange(len(axis)), axis]

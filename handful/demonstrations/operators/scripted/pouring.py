@@ -1,0 +1,159 @@
+"""The scripted operator of pouring: grip the mug from the side, carry it over the box, roll the hand, wait."""
+
+from __future__ import annotations
+
+import enum
+
+import numpy as np
+
+from handful.demonstrations.operators.scripted.grasping import pointing_down
+from handful.demonstrations.operators.scripted.phases import PhasedOperator
+from handful.demonstrations.operators.scripted.script import Goal
+from handful.geometry import matrix_from_rotation_vector, rotation_error
+from handful.simulation import jaco
+from handful.tasks.pouring import BOX, MUG
+from handful.tasks.task import Snapshot
+
+_INCLINATION = 1.4
+"""How far the hand is inclined from pointing down [rad]: nearly level, its wrist a little higher than its fingers."""
+
+_INWARDS = 0.25 * np.pi
+"""Direction in which the hand reaches for the mug, counted inwards from straight ahead [rad]: the arm is furthest from its
+singularities so, at the mug's place and at the box's (by inverse kinematics)."""
+
+_DEPTH = 0.018
+"""How far the mug's axis is from the tool point towards the palm [m]: the middle of the closed finger tips."""
+
+_GRIP_HEIGHT = 0.045
+"""Height of the tool point over the table at the grip [m]: the palm clears the table by a centimetre, the higher of the two
+fingers is 4 cm above the tool point, the other one 1 cm below (from the hand's meshes)."""
+
+_ABOVE_MUG = 0.09
+"""How far over the mug's rim the tool point is before the hand goes down around the mug [m]: the lower finger and the palm
+are 3 cm below it."""
+
+_OVER_RIM = 0.10
+"""How far over the box's rim the mug's centre is carried [m]: the fingers around the rolled mug reach 7 cm down."""
+
+_LEAD = 0.03
+"""How far before the box's centre the lip of the mug is held [m]: balls fly on by about that much while they fall."""
+
+_POURING_TILT = 2.1
+"""How far the mug is tilted at the end [rad]: its wall then slopes down to the lip by 30 degrees."""
+
+_ARRIVED = 0.012
+"""The hand is where it should be when it is this near [m]."""
+
+_TURNED = 0.12
+"""The hand is turned as it should be when it is this near [rad]."""
+
+_PATIENCE = 40
+"""Control steps after which the hand closes even if it is not quite where it should be."""
+
+_LOST_DISTANCE = 0.07
+"""The mug has slipped from the hand when its centre is this far from the tool [m]."""
+
+
+class Phase(enum.IntEnum):
+    """What the hand is about."""
+
+    APPROACH = 0
+    DESCEND = 1
+    CLOSE = 2
+    LIFT = 3
+    CARRY = 4
+    POUR = 5
+
+
+class PouringOperator(PhasedOperator):
+    """Comes down around the mug with the hand level, lifts it, and rolls the hand with the mug's lip over the box.
+
+    The last joint rolls the hand alone, so the mug tilts across the direction in which the hand points. From where the
+    mug stands the hand points inwards, and what it rolls towards is the box's side.
+    """
+
+    def __init__(self, num_envs: int) -> None:
+        """Prepare for ``num_envs`` simulations."""
+        super().__init__(num_envs)
+        self._side = np.ones(num_envs)
+        self._held_at = np.zeros((num_envs, 3))
+
+    def goal(self, snapshot: Snapshot) -> Goal:
+        """Where the tool should be next, after moving on to the next phase where the present one is done."""
+        side = np.where(snapshot.position(MUG)[:, 1] < 0.0, -1.0, 1.0)
+        self._side = np.where(self.phase == Phase.APPROACH, side, self._side)
+        places = self._places(snapshot)
+        self._move_on(snapshot, places)
+        pouring = self.phase == Phase.POUR
+        opening = np.clip(8.0 * (jaco.FINGER_OPEN - 0.2 - snapshot.finger_positions.mean(axis=1)), -1.0, 1.0)
+        return Goal(
+            position=places[self.phase, np.arange(self.num_envs)],
+            rotation=self._rotation(np.where(pouring, _POURING_TILT, 0.0)),
+            fingers=np.where(self.phase >= Phase.CLOSE, 1.0, opening),
+            at_rest=pouring & (_tilt(snapshot) > 0.9 * _POURING_TILT),
+        )
+
+    def _forward(self) -> np.ndarray:
+        """Where the hand points along the table, [env, 2]."""
+        heading = -self._side * _INWARDS
+        return np.stack([np.cos(heading), np.sin(heading)], axis=1)
+
+    def _downhill(self) -> np.ndarray:
+        """Where the mug's mouth goes along the table when the hand rolls, [env, 2]."""
+        forward = self._forward()
+        return self._side[:, None] * np.stack([forward[:, 1], -forward[:, 0]], axis=1)
+
+    def _rotation(self, roll: np.ndarray) -> np.ndarray:
+        """How the tool should stand, level but for a roll [rad], [env]; to the world, [env, 3, 3]."""
+        heading = -self._side * _INWARDS + self._care * self.personality["heading_error"][:, 0]
+        level = pointing_down(heading) @ matrix_from_rotation_vector(np.array([[_INCLINATION, 0.0, 0.0]]))
+        axis = np.column_stack([self._forward(), np.zeros(self.num_envs)])
+        return matrix_from_rotation_vector((self._side * roll)[:, None] * axis) @ level
+
+    def _places(self, snapshot: Snapshot) -> np.ndarray:
+        """Where the tool should be in each phase [m], [phase, env, 3]."""
+        who, parameters = self.personality, snapshot.parameters
+        mug, box, tool = snapshot.position(MUG), snapshot.position(BOX), snapshot.tcp_position
+        around = mug[:, :2] + _DEPTH * self._forward()
+        errors = self._care[:, None] * who["grasp_offset"]
+        grip = np.column_stack([around + errors, _GRIP_HEIGHT + 0.5 * who["grasp_height"]])
+        errors = 0.5 * self._care[:, None] * who["approach_offset"]
+        above = np.column_stack([around + errors, parameters["mug.height"] + _ABOVE_MUG])
+        self._held_at = np.where((self.phase <= Phase.DESCEND)[:, None], grip, self._held_at)
+
+        # From here on the mug is what moves: the tool goes as far as the mug still has to.
+        rise = parameters["box.height"] + _OVER_RIM - mug[:, 2]
+        up = np.column_stack([self._held_at[:, :2], tool[:, 2] + rise])
+        tilt = np.where(self.phase == Phase.POUR, _tilt(snapshot), 0.0)
+        reach = 0.5 * parameters["mug.height"] * np.sin(tilt) + parameters["mug.inner_radius"] * np.cos(tilt)
+        lip = mug[:, :2] + reach[:, None] * self._downhill()
+        over = np.column_stack([tool[:, :2] + box[:, :2] - _LEAD * self._downhill() - lip, tool[:, 2] + rise])
+        return np.stack([above, grip, self._held_at, up, over, over])
+
+    def _move_on(self, snapshot: Snapshot, places: np.ndarray) -> None:
+        """Change phase where the present one is done or has failed."""
+        who = self.personality
+        tool, fingers = snapshot.tcp_position, snapshot.finger_positions
+        self._count(snapshot)
+        miss = np.linalg.norm(places - tool, axis=2)
+        level = self._rotation(np.zeros(self.num_envs))
+        turned = np.linalg.norm(rotation_error(snapshot.tcp_rotation, level), axis=1) < _TURNED
+        arrived = (miss[Phase.DESCEND] < _ARRIVED) | (self._steps > _PATIENCE)
+        gripped = self._gripped()
+        empty = fingers.min(axis=1) > 0.97 * jaco.FINGER_CLOSED
+        lost = (np.linalg.norm(snapshot.position(MUG) - tool, axis=1) > _LOST_DISTANCE) | empty
+
+        was = self.phase.copy()
+        above = turned & (miss[Phase.APPROACH] < who["approach_tolerance"])
+        self._enter((was == Phase.APPROACH) & above, Phase.DESCEND)
+        self._enter((was == Phase.DESCEND) & arrived, Phase.CLOSE)
+        self._enter((was == Phase.CLOSE) & gripped, Phase.LIFT)
+        self._enter((was == Phase.LIFT) & (miss[Phase.LIFT] < 2.0 * _ARRIVED), Phase.CARRY)
+        self._enter((was == Phase.CARRY) & (miss[Phase.CARRY] < _ARRIVED), Phase.POUR)
+        failed = (was >= Phase.CLOSE) & lost
+        self._try_again(failed)
+
+
+def _tilt(snapshot: Snapshot) -> np.ndarray:
+    """How far the mug leans [rad], [env]."""
+    return np.arccos(np.clip(snapshot.rotation(MUG)[:, 2, 2], -1.0, 1.0))

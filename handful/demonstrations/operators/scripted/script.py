@@ -1,0 +1,157 @@
+"""Scripted operators, imperfect like a person, and the actor that lets one stand in for a policy."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from handful.demonstrations.operators.operator import Seed, ToolCommand
+from handful.demonstrations.operators.scripted.personality import NUM_NOISE_STEPS, Personality
+from handful.demonstrations.position_controller import PositionController
+from handful.environment import TimeStep
+from handful.errors import unknown_name
+from handful.geometry import rotation_error
+from handful.tasks.task import Snapshot
+
+if TYPE_CHECKING:
+    from handful.tasks.environment import TaskEnvironment
+
+_TREMOR_PERSISTENCE = 0.8
+"""Share of the hand's tremor that lasts to the next control step: it fades within a quarter of a second (ours)."""
+
+
+@dataclasses.dataclass
+class Goal:
+    """Where a script wants the tool to be next, in every simulation."""
+
+    position: np.ndarray
+    """Tool point [m], world frame, [env, 3]."""
+    rotation: np.ndarray
+    """Tool to world, [env, 3, 3]."""
+    fingers: np.ndarray
+    """Finger velocity as a fraction of its limit, positive closes: [env], or one each, [env, 3]."""
+    at_rest: np.ndarray
+    """Whether the work is done and only holding is left, bool [env]: nobody stops to think then."""
+
+
+class ScriptedOperator(abc.ABC):
+    """Turns a task's goals into a hand's motion, with the speed, smoothing, tremor and pauses that an episode draws.
+
+    A subclass says with `goal` where the tool should be next; it may keep a phase for each simulation.
+    """
+
+    def __init__(self, num_envs: int) -> None:
+        """Prepare for ``num_envs`` simulations; `reset` begins their episodes."""
+        self.num_envs = num_envs
+        self.personality = Personality(num_envs)
+        self._twist = np.zeros((num_envs, 6))
+        self._tremor = np.zeros((num_envs, 6))
+        self._step = np.zeros(num_envs, np.int64)
+
+    def reset(self, ids: np.ndarray, seeds: Sequence[Seed]) -> None:
+        """Begin new episodes in the simulations ``ids``, each with a personality of its own."""
+        self.personality.draw(ids, seeds)
+        self._twist[ids] = 0.0
+        self._tremor[ids] = 0.0
+        self._step[ids] = 0
+
+    @abc.abstractmethod
+    def goal(self, snapshot: Snapshot) -> Goal:
+        """Where the tool should be next."""
+
+    def command(self, snapshot: Snapshot) -> ToolCommand:
+        """How the tool should move in the control step that begins now."""
+        goal = self.goal(snapshot)
+        who = self.personality
+        rows = np.arange(self.num_envs), self._step % NUM_NOISE_STEPS
+        eagerness = who["eagerness"][:, None]
+        linear = shorten(eagerness * (goal.position - snapshot.tcp_position), who["speed"])
+        angular = shorten(eagerness * rotation_error(snapshot.tcp_rotation, goal.rotation), who["turn_speed"])
+        wanted = np.concatenate([linear, angular], axis=1)
+
+        fresh = np.sqrt(1.0 - _TREMOR_PERSISTENCE**2)
+        self._tremor = _TREMOR_PERSISTENCE * self._tremor + fresh * who.tremor_noise[rows]
+        paused = who.paused[rows] & ~goal.at_rest
+        kept = who["smoothness"][:, None]
+        self._twist = kept * self._twist + (1.0 - kept) * np.where(paused[:, None], 0.0, wanted)
+        deviation = np.repeat(np.stack([who["tremor"], who["wrist_tremor"]], axis=1), 3, axis=1)
+        twist = self._twist + np.where(paused[:, None], 0.0, deviation * self._tremor)
+        self._step += 1
+        return ToolCommand(twist[:, :3], twist[:, 3:], goal.fingers)
+
+
+class ScriptedActor:
+    """A scripted operator behind the interface of a policy, so that it can stand in for one."""
+
+    def __init__(self, environment: TaskEnvironment, *, seed: int = 0) -> None:
+        """Act in that environment.
+
+        Args:
+            environment: The simulations; the script reads their physical state, which a policy never sees.
+            seed: Seed of the personalities, apart from the environment's.
+        """
+        self._environment = environment
+        self._operator = make_scripted_operator(environment.task.name, environment.num_envs)
+        self._controller = PositionController(environment.physics, control_timestep=environment.spec.control_timestep)
+        self._seed = seed
+        self._num_rounds = -1
+        self._episodes_in_round = np.zeros(environment.num_envs, np.int64)
+        self._begins = np.ones(environment.num_envs, bool)
+
+    def reset(self, done: np.ndarray | None) -> None:
+        """Begin new episodes where ``done``, bool [env]; None means everywhere.
+
+        The e-th episode, counted over the simulations of all resets of everything, has the same personality whatever
+        the number of simulations. What has begun is looked at with the next `act`, when the environment has been reset.
+        """
+        if done is None:
+            self._num_rounds += 1
+            self._episodes_in_round[:] = 0
+            self._begins[:] = True
+        else:
+            self._episodes_in_round += done
+            self._begins |= done
+
+    def act(self, time_step: TimeStep) -> np.ndarray:
+        """The script's action for the environment as it stands, float32 [env, 9]."""
+        if self._begins.any():
+            ids = np.flatnonzero(self._begins)
+            first = max(self._num_rounds, 0) * self._environment.num_envs
+            self._operator.reset(ids, [(self._seed, first + int(i), int(self._episodes_in_round[i])) for i in ids])
+            self._controller.reset(ids)
+            self._begins[:] = False
+        return self._controller.action(self._operator.command(self._environment.snapshot))
+
+
+OPERATORS = {
+    "block-lifting": "handful.demonstrations.operators.scripted.lifting:LiftingOperator",
+    "block-stacking": "handful.demonstrations.operators.scripted.stacking:StackingOperator",
+    "clearing-blocks": "handful.demonstrations.operators.scripted.clearing_blocks:ClearingBlocksOperator",
+    "clearing-box": "handful.demonstrations.operators.scripted.clearing_box:ClearingBoxOperator",
+    "pouring": "handful.demonstrations.operators.scripted.pouring:PouringOperator",
+    "order-fulfillment": "handful.demonstrations.operators.scripted.order:OrderOperator",
+}
+"""Module and class of each task's script, imported when one is made."""
+
+
+def make_scripted_operator(task: str, num_envs: int) -> ScriptedOperator:
+    """The scripted operator of the task of that name.
+
+    Raises:
+        ConfigurationError: no such task, or it has no script.
+    """
+    if task not in OPERATORS:
+        raise unknown_name("scripted task", task, OPERATORS)
+    module, _, class_name = OPERATORS[task].partition(":")
+    return getattr(importlib.import_module(module), class_name)(num_envs)
+
+
+def shorten(vector: np.ndarray, longest: np.ndarray | float) -> np.ndarray:
+    """Vectors [env, 3] with their lengths cut to at most ``longest``, a number or [env]."""
+    length = np.linalg.norm(vector, axis=1)
+    return vector * np.minimum(1.0, longest / np.maximum(length, 1e-12))[:, None]

@@ -1,0 +1,224 @@
+"""The scripted operator of block stacking: grasp the red block, carry it over the blue one, set it down, let go."""
+
+from __future__ import annotations
+
+import enum
+
+import numpy as np
+
+from handful.demonstrations.operators.scripted.grasping import (
+    box_heading,
+    heading,
+    pointing_down,
+)
+from handful.demonstrations.operators.scripted.phases import PhasedOperator
+from handful.demonstrations.operators.scripted.script import Goal
+from handful.simulation import jaco
+from handful.tasks.stacking import BLUE, OPEN_FINGERS, RED, highest_point, lowest_point, rests_on
+from handful.tasks.task import Snapshot
+
+_LOST_DISTANCE = 0.06
+"""The block has slipped from the hand when it is this far from the tool [m]."""
+
+ARRIVED = 0.010
+"""The hand is where it should grip when it is this near, sideways and in height [m]."""
+
+PATIENCE = 30
+"""Control steps after which the hand closes, or lets go, even if it is not quite where it should be."""
+
+LOWEST_GRIP = 0.017
+"""Lowest height of the tool over the table [m]: lower, the finger tips scrape it."""
+
+_TOO_CLOSED = 0.65
+"""Fingers further closed than this [rad] would strike the block from above: the hand opens before it descends."""
+
+_CLEARANCE = 0.03
+"""How far the red block's lowest point passes over the blue block's highest [m]."""
+
+_LET_GO_GAP = 0.004
+"""Gap between the blocks at which the hand lets go [m]; less is hidden by the hand's tremor."""
+
+_LEAN = np.array([0.0, 0.10])
+"""Lean of the hand about world x and y [rad]: upright and low over the near edge of the workspace the wrist is singular
+(joint 5 at 0), and the arm sticks there; so leant, joint 5 stays 0.4 rad away."""
+
+_TOOL_ASIDE = np.array([-0.0145, 0.0])
+"""From the middle between the three fingers to the tool point, at heading 0 [m] (from the hand's meshes): the tool
+point lies across from the third finger, and a block centred on it is often missed by the second."""
+
+QUARTERS = 0.5 * np.pi * np.array([[0.0], [-1.0], [1.0]])
+"""The other headings square to a block, from one of them [rad]; half a turn is never worth it."""
+
+_WIDTH_COST = 150.0
+"""What a broader grip is worth in turning [rad/m]: a quarter turn for a centimetre."""
+
+_CROWDED = 0.16
+"""Blocks whose centres are nearer than this [m] are in the way of a hand that opens toward them."""
+
+_RETREAT_HEIGHT = 0.10
+"""How far the hand rises over a finished stack [m]."""
+
+_SETTLING_STEPS = 10
+"""Control steps that a stack has to come to rest before the hand takes it apart and tries again."""
+
+
+class Phase(enum.IntEnum):
+    """What the hand is about."""
+
+    APPROACH = 0
+    DESCEND = 1
+    CLOSE = 2
+    RAISE = 3
+    CARRY = 4
+    LOWER = 5
+    LET_GO = 6
+    RETREAT = 7
+
+
+class StackingOperator(PhasedOperator):
+    """Grasps the red block from above, away from the blue one, sets it square on the blue one and rises."""
+
+    place_share = 0.4
+    """Share of the error of the approach that is left when the block is set down: 5 mm of standard deviation."""
+
+    place_tolerance = 0.010
+    """The red block is over the blue one when it is this near, sideways [m]."""
+
+    def __init__(self, num_envs: int) -> None:
+        """Prepare for ``num_envs`` simulations."""
+        super().__init__(num_envs)
+        self._held_at = np.zeros((num_envs, 3))
+        self._heading = np.zeros(num_envs)
+        self._grasped = np.zeros(num_envs)
+
+    def goal(self, snapshot: Snapshot) -> Goal:
+        """Where the tool should be next, after moving on to the next phase where the present one is done."""
+        self._count(snapshot)
+        self._heading = self._aim(snapshot)
+        self._grasped = np.where(self.phase < Phase.CLOSE, self._heading, self._grasped)
+        places = self._places(snapshot)
+        self._move_on(snapshot, places)
+        position = self._step_toward(snapshot, np.stack(places)[self.phase, np.arange(self.num_envs)])
+        return Goal(position, self._rotation(), self._fingers(snapshot), self._at_rest(snapshot))
+
+    def _aim(self, snapshot: Snapshot) -> np.ndarray:
+        """Heading of the hand [rad]: square to the red block until it holds it, then square to the blue one.
+
+        Of the four headings square to a block, the hand likes those that take little turning, that grip the red block by
+        its narrow sides and leave the blue one's broad sides below them, and that open away from a blue block nearby.
+        """
+        tool, red, blue = heading(snapshot.tcp_rotation), snapshot.rotation(RED), snapshot.rotation(BLUE)
+        toward = (snapshot.position(BLUE) - snapshot.position(RED))[:, :2]
+        crowded = np.linalg.norm(toward, axis=1) < _CROWDED
+        to_red = box_heading(red, tool) + QUARTERS
+        across_red = half_width(red, snapshot.parameters[f"{RED}.half_size"], to_red)
+        opens_toward_blue = np.abs(np.sin(to_red - np.arctan2(toward[:, 1], toward[:, 0])))
+        grasp = cheapest(
+            to_red, np.abs(to_red - tool) + _WIDTH_COST * across_red + np.where(crowded, 2.0 * opens_toward_blue, 0.0)
+        )
+        to_blue = box_heading(blue, self._heading) + QUARTERS
+        across_blue = half_width(blue, snapshot.parameters[f"{BLUE}.half_size"], to_blue)
+        place = cheapest(to_blue, np.abs(to_blue - self._heading) - _WIDTH_COST * across_blue)
+        placing = (self.phase >= Phase.CARRY) & (self.phase < Phase.LET_GO)
+        return np.select([self.phase < Phase.CLOSE, placing], [grasp, place], self._heading)
+
+    def _step_toward(self, snapshot: Snapshot, place: np.ndarray) -> np.ndarray:
+        """The goal on the way to a place [m], [env, 3]: the place itself, unless the hand must go slowly."""
+        return place
+
+    def _rotation(self) -> np.ndarray:
+        """How the hand should stand, tool to world, [env, 3, 3]: pointing down, leant a little.
+
+        The lean turns with a hand that has grasped, or the block in it would tilt.
+        """
+        who = self.personality
+        lean = rotate(_LEAN + self._care[:, None] * who["tilt_error"], self._heading - self._grasped)
+        return pointing_down(self._heading + self._care * who["heading_error"][:, 0], lean)
+
+    def _places(self, snapshot: Snapshot) -> list[np.ndarray]:
+        """Where the tool should be in each phase [m], each [env, 3]."""
+        who, tool = self.personality, snapshot.tcp_position
+        red, blue = snapshot.position(RED), snapshot.position(BLUE)
+        errors, aside = self._care[:, None], self._aside()
+        above = red + np.concatenate([aside + errors * who["approach_offset"], who["approach_height"][:, None]], axis=1)
+        grip = red + np.concatenate([aside + errors * who["grasp_offset"], who["grasp_height"][:, None]], axis=1)
+        grip[:, 2] = np.maximum(grip[:, 2], LOWEST_GRIP)
+        self._held_at = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._held_at)
+
+        gap = lowest_point(snapshot, RED) - highest_point(snapshot, BLUE)
+        sideways = (blue - red)[:, :2] + self._offset(snapshot) + errors * self.place_share * who["approach_offset"]
+        raised = np.column_stack([self._held_at[:, :2], tool[:, 2] + _CLEARANCE - gap])
+        over = np.column_stack([tool[:, :2] + sideways, tool[:, 2] + _CLEARANCE - gap])
+        down = np.column_stack([tool[:, :2] + sideways, tool[:, 2] - gap])
+        away = np.column_stack([self._held_at[:, :2], highest_point(snapshot, RED) + _RETREAT_HEIGHT])
+        return [above, grip, self._held_at, raised, over, down, self._held_at, away]
+
+    def _offset(self, snapshot: Snapshot) -> np.ndarray:
+        """Where the red block shall lie on the blue one, from its centre [m], xy, [env, 2]."""
+        return np.zeros((self.num_envs, 2))
+
+    def _aside(self) -> np.ndarray:
+        """From a block's centre to the tool point that has it between the thumb and both fingers [m], xy, [env, 2]."""
+        return rotate(np.tile(_TOOL_ASIDE, (self.num_envs, 1)), self._heading)
+
+    def _fingers(self, snapshot: Snapshot) -> np.ndarray:
+        """Finger velocity [-1, 1]: to the preshape before a grasp, closed while holding, then open."""
+        shaping = np.clip(8.0 * (self.personality["preshape"] - snapshot.finger_positions.max(axis=1)), -1.0, 1.0)
+        return np.select([self.phase < Phase.CLOSE, self.phase < Phase.LET_GO], [shaping, 1.0], -1.0)
+
+    def _at_rest(self, snapshot: Snapshot) -> np.ndarray:
+        """Whether the hand has risen from the finished stack."""
+        return (self.phase == Phase.RETREAT) & (self._steps > PATIENCE)
+
+    def _move_on(self, snapshot: Snapshot, places: list[np.ndarray]) -> None:
+        """Change phase where the present one is done or has failed."""
+        who, tool, was = self.personality, snapshot.tcp_position, self.phase.copy()
+        patient = self._steps <= PATIENCE
+        turned = np.abs(wrap(self._heading - heading(snapshot.tcp_rotation))) < who["heading_tolerance"]
+        opened = snapshot.finger_positions.max(axis=1) < _TOO_CLOSED
+        beside = np.linalg.norm((places[Phase.APPROACH] - tool)[:, :2], axis=1) < who["approach_tolerance"]
+        miss = places[Phase.DESCEND] - tool
+        arrived = (np.linalg.norm(miss[:, :2], axis=1) < ARRIVED) & (np.abs(miss[:, 2]) < ARRIVED)
+        gripped = self._gripped()
+        over = np.linalg.norm((places[Phase.CARRY] - tool)[:, :2], axis=1) < self.place_tolerance
+        gap = lowest_point(snapshot, RED) - highest_point(snapshot, BLUE)
+        free = snapshot.finger_positions.max(axis=1) < OPEN_FINGERS
+
+        self._enter((was == Phase.APPROACH) & beside & turned & opened, Phase.DESCEND)
+        self._enter((was == Phase.DESCEND) & (arrived | ~patient), Phase.CLOSE)
+        self._enter((was == Phase.CLOSE) & gripped, Phase.RAISE)
+        self._enter((was == Phase.RAISE) & (gap > 0.6 * _CLEARANCE), Phase.CARRY)
+        self._enter((was == Phase.CARRY) & over & turned, Phase.LOWER)
+        set_down = (was == Phase.LOWER) & ((gap < _LET_GO_GAP) & over | ~patient)
+        self._held_at = np.where(set_down[:, None], tool, self._held_at)
+        self._enter(set_down, Phase.LET_GO)
+        self._enter((was == Phase.LET_GO) & free, Phase.RETREAT)
+
+        distance = np.linalg.norm(snapshot.position(RED) - tool, axis=1)
+        empty = snapshot.finger_positions.min(axis=1) > 0.95 * jaco.FINGER_CLOSED
+        holding = (was >= Phase.CLOSE) & (was < Phase.LET_GO)
+        failed = holding & ((distance > _LOST_DISTANCE) | empty)
+        failed |= (was == Phase.RETREAT) & (self._steps > _SETTLING_STEPS) & ~rests_on(snapshot, RED, BLUE)
+        self._try_again(failed)
+
+
+def half_width(rotation: np.ndarray, half_size: np.ndarray, heading: np.ndarray) -> np.ndarray:
+    """Half of a box's width between thumb and fingers [m], for headings of the hand [option, env]; [option, env]."""
+    along = np.stack([-np.sin(heading), np.cos(heading)], axis=-1)
+    return np.einsum("oej,ej->oe", np.abs(np.einsum("oei,eij->oej", along, rotation[:, :2])), half_size)
+
+
+def rotate(vector: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Vectors in the plane [env, 2] turned by angles [rad], [env]."""
+    cos, sin, (x, y) = np.cos(angle), np.sin(angle), vector.T
+    return np.stack([cos * x - sin * y, sin * x + cos * y], axis=1)
+
+
+def cheapest(options: np.ndarray, cost: np.ndarray) -> np.ndarray:
+    """The cheapest of the options [option, env] in each simulation, [env]."""
+    return options[cost.argmin(axis=0), np.arange(options.shape[1])]
+
+
+def wrap(angle: np.ndarray) -> np.ndarray:
+    """The same angle between -pi and pi [rad]."""
+    return np.mod(angle + np.pi, 2.0 * np.pi) - np.pi

@@ -1,0 +1,176 @@
+"""The discriminator of generative adversarial imitation learning and the reward it pays.
+
+One convention, here and in every name: the discriminator is trained with ``labels_expert_is_one``, so that
+
+    D(x) = sigmoid(logit(x)) = probability that x came from the expert
+
+    r_gail = -log(1 - D(x)) = log(1 + exp(logit(x))) = softplus(logit(x))    (paper, section III-B)
+
+which is positive everywhere and grows as x looks more like the expert's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from handful.environment import StateTree
+from handful.errors import ConfigurationError
+from handful.learning.config import DiscriminatorConfig
+from handful.learning.models.normalization import RunningNormalizer
+from handful.learning.models.policy import mlp
+from handful.learning.persistence.tensor_state import load_module, load_optimizer, module_state, optimizer_state
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpertData:
+    """What the discriminator knows of the demonstrations: one row for each step of each."""
+
+    object_features: np.ndarray
+    """Features of the state that the action led to, float32 [sample, feature]."""
+    actions: np.ndarray | None = None
+    """The action that led there, float32 [sample, action]; None where it is unknown."""
+
+
+_METRICS = (
+    "discriminator_loss",
+    "discriminator_gradient_penalty",
+    "discriminator_accuracy_expert",
+    "discriminator_accuracy_policy",
+)
+
+
+class Discriminator(nn.Module):
+    """Tells states of the expert from states of the policy, by object features alone unless told otherwise."""
+
+    def __init__(
+        self, config: DiscriminatorConfig, *, feature_size: int, action_size: int, seed: int, device: str = "cpu"
+    ) -> None:
+        """Draw the weights from ``seed``; every later draw comes from a generator of its own, seeded alike."""
+        super().__init__()
+        self.config = config
+        size = feature_size + (action_size if config.use_actions else 0)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = mlp(size, config.hidden_sizes, 1)
+        # A floor of a tenth of a millimetre: features are positions in metres.
+        self.normalizer = RunningNormalizer(size)
+        self.to(device)
+        self.device = device
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.replay = torch.zeros(config.replay_size, size, device=device)
+        self.num_replayed = 0
+
+    def logit(self, inputs: Float[Tensor, "*batch input"]) -> Float[Tensor, "*batch"]:
+        """Log odds that the inputs came from the expert."""
+        return self.network(self.normalizer(inputs))[..., 0]
+
+    @torch.no_grad()
+    def reward(
+        self, object_features: Float[Tensor, "*batch feature"], actions: Float[Tensor, "*batch action"]
+    ) -> Float[Tensor, "*batch"]:
+        """Imitation reward -log(1 - D), clipped at ``reward_clip``."""
+        return F.softplus(self.logit(self.inputs(object_features, actions))).clamp(max=self.config.reward_clip)
+
+    def inputs(self, object_features: Tensor, actions: Tensor | None) -> Tensor:
+        """What the network sees of samples.
+
+        Raises:
+            ConfigurationError: it is to see actions and there are none.
+        """
+        if not self.config.use_actions:
+            return object_features
+        if actions is None:
+            raise ConfigurationError(
+                "the discriminator is to see actions, but the demonstrations hold none: switch use_actions off or "
+                "give demonstrations with actions."
+            )
+        return torch.cat([object_features, actions], dim=-1)
+
+    def update(self, *, policy: Float[Tensor, "sample input"], expert: Float[Tensor, "row input"]) -> dict[str, float]:
+        """Take a few steps of gradient descent.
+
+            L = E_expert[-log D] + E_policy[-log(1 - D)] + w E_expert[|d logit / d x|^2]
+
+        The last term keeps the discriminator smooth around the expert (Mescheder et al. 2018, R1, eq. 9; Peng et al.
+        2021, "AMP", eq. 8), x being the normalised input.
+
+        Args:
+            policy: Inputs (see ``inputs``) of this iteration's rollout.
+            expert: Inputs of all demonstrations.
+
+        Returns:
+            Metrics, averaged over the steps.
+        """
+        num_updates = self.config.updates_per_iteration
+        steps = [
+            self._step(self._policy_batch(policy), self._draw(expert, self.config.batch_size))
+            for _ in range(num_updates)
+        ]
+        self._remember(policy)
+        columns = torch.stack(steps).T.tolist()  # in one go: each number asked of a GPU waits for it
+        return {
+            name: sum(value / num_updates for value in column) for name, column in zip(_METRICS, columns, strict=True)
+        }
+
+    def _step(self, policy: Tensor, expert: Tensor) -> Tensor:
+        """One step of gradient descent; returns `_METRICS`."""
+        self.normalizer.update(torch.cat([policy, expert]))
+        normalized = self.normalizer(expert).requires_grad_()
+        expert_logit = self.network(normalized)[..., 0]
+        policy_logit = self.logit(policy)
+        loss = F.softplus(-expert_logit).mean() + F.softplus(policy_logit).mean()
+        (gradient,) = torch.autograd.grad(expert_logit.sum(), normalized, create_graph=True)
+        penalty = gradient.square().sum(dim=-1).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss + self.config.gradient_penalty * penalty).backward()
+        self.optimizer.step()
+        accuracies = (expert_logit > 0).float().mean(), (policy_logit < 0).float().mean()
+        return torch.stack([loss.detach(), penalty.detach(), *accuracies])
+
+    def _draw(self, rows: Tensor, num_samples: int) -> Tensor:
+        index = torch.randint(rows.shape[0], (num_samples,), generator=self.generator)
+        return rows[index.to(rows.device)]
+
+    def _policy_batch(self, policy: Tensor) -> Tensor:
+        num_old = self.config.batch_size // 2 if self.num_replayed else 0
+        batch = self._draw(policy, self.config.batch_size - num_old)
+        return torch.cat([batch, self._draw(self.replay[: self.num_replayed], num_old)]) if num_old else batch
+
+    def _remember(self, policy: Tensor) -> None:
+        """Fill the replay; once full, overwrite random rows with half a batch's worth of this rollout for each step."""
+        size = self.config.replay_size
+        if size == 0:
+            return
+        num_new = min(self.config.batch_size * self.config.updates_per_iteration // 2, size)
+        rows = self._draw(policy, num_new)
+        num_free = min(size - self.num_replayed, num_new)
+        self.replay[self.num_replayed : self.num_replayed + num_free] = rows[:num_free]
+        self.num_replayed += num_free
+        index = torch.randperm(size, generator=self.generator)[: num_new - num_free]
+        self.replay[index.to(self.replay.device)] = rows[num_free:]
+
+    def training_state(self) -> StateTree:
+        """Everything: weights, normaliser, optimiser, generator, replay."""
+        return {
+            "module": module_state(self),
+            "optimizer": optimizer_state(self.optimizer),
+            "generator": self.generator.get_state().numpy(),
+            "replay": self.replay[: self.num_replayed].cpu().numpy(),
+        }
+
+    def load_training_state(self, state: Any) -> None:
+        """Go on where ``training_state`` was taken."""
+        load_module(self, state["module"])
+        load_optimizer(self.optimizer, state["optimizer"])
+        self.generator.set_state(torch.from_numpy(np.array(state["generator"])))
+        replay = torch.from_numpy(np.array(state["replay"]))
+        self.num_replayed = len(replay)
+        self.replay[: self.num_replayed] = replay.to(self.replay.device)

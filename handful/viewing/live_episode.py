@@ -1,0 +1,147 @@
+"""One simulation that somebody watches: who acts in it, and how the episode stands."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from handful.environment import PIXELS, EpisodeSummary, TimeStep, on_host
+from handful.runs.actors import FoundPolicy, load_actor, read_policy
+from handful.simulation.randomization import parse_level
+from handful.tasks.environment import TaskEnvironment
+
+if TYPE_CHECKING:
+    from handful.tasks.task import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """How an episode stands."""
+
+    seed: int
+    seconds: float
+    """Time since it began [s]."""
+    stage: str
+    reward: float
+    """Task reward of the last step."""
+    task_return: float
+    """Sum of the task reward so far."""
+    success: bool | None
+    """Sustained success; None while the episode runs."""
+
+
+class LiveEpisode:
+    """Episodes of one simulation, one after the other, by an actor that can change.
+
+    The episode of seed s is the same each time, whatever was watched before.
+    """
+
+    def __init__(self, task: Task, policy: str | None, *, randomization: str, seed: int) -> None:
+        """Begin the first episode.
+
+        Args:
+            task: The task.
+            policy: What `find_policy` takes.
+            randomization: How much varies from episode to episode.
+            seed: Seed of the first episode.
+
+        Raises:
+            HandfulError: there is no such policy or level, or the policy is of another task.
+        """
+        self._task = task
+        self._level = parse_level(randomization)
+        self._environment, self._policy = self._built(policy)
+        self.seed = seed
+        self.restart()
+
+    @property
+    def environment(self) -> TaskEnvironment:
+        """The simulation; another one after `act_by`."""
+        return self._environment
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """What the policy sees, uint8 [height, width, 3]."""
+        return on_host(self._time_step.observation[PIXELS])[0]
+
+    @property
+    def over(self) -> bool:
+        """Whether the episode has come to its end; the simulation then shows the state before its last step."""
+        return self._summary is not None
+
+    @property
+    def status(self) -> Status:
+        """How the episode stands."""
+        summary, spec = self._summary, self._environment.spec
+        stage = int(self._time_step.stage[0]) if summary is None else summary.final_stage
+        return Status(
+            seed=self.seed,
+            seconds=self._num_steps * spec.control_timestep,
+            stage=spec.stages[stage],
+            reward=self._reward,
+            task_return=self._return,
+            success=None if summary is None else summary.success,
+        )
+
+    def act_by(self, policy: str | None) -> None:
+        """Let another policy act, from the beginning of the present episode.
+
+        Raises:
+            HandfulError: there is no such policy, or it is of another task; the present one stays.
+        """
+        built = self._built(policy)
+        self._environment.close()
+        self._environment, self._policy = built
+        self.restart()
+
+    def restart(self, *, seed: int | None = None, randomization: str | None = None) -> None:
+        """Begin an episode anew, with another seed or level where one is given."""
+        if seed is not None:
+            self.seed = seed
+        if randomization is not None:
+            self._level = parse_level(randomization)
+        self._environment.level = self._level
+        self._actor = load_actor(self._policy, self._environment, seed=self.seed)
+        self._actor.reset(None)
+        self._show(self._environment.reset(seeds=[[self.seed]]))
+        self._parameters = {name: values[0].copy() for name, values in self._environment.parameters.items()}
+        self._num_steps, self._reward, self._return = 0, 0.0, 0.0
+        self._summary: EpisodeSummary | None = None
+
+    def step(self) -> None:
+        """Go on by one control step; at the end of the episode nothing moves any more."""
+        if self.over:
+            return
+        environment = self._environment
+        time_step = environment.step(self._actor.act(self._time_step))
+        self._num_steps += 1
+        self._reward = float(time_step.reward[0])
+        self._return += self._reward
+        if time_step.episodes:
+            # The simulation is in its next episode already: go back to the last state of this one that was shown.
+            self._summary = time_step.episodes[0]
+            environment.restore(np.array([0]), [self._parameters], self._state)
+        else:
+            self._show(time_step)
+
+    def close(self) -> None:
+        """Stop the camera's threads."""
+        self._environment.close()
+
+    def _show(self, time_step: TimeStep) -> None:
+        self._time_step = time_step
+        self._state = self._environment.physics.get_state()
+
+    def _built(self, name: str | None) -> tuple[TaskEnvironment, FoundPolicy]:
+        """A simulation whose camera has the rate that the policy is used to, and the policy."""
+        from handful.learning.persistence.policy_file import check_policy_fits
+
+        policy = read_policy(self._task.name, name)
+        environment = TaskEnvironment(
+            self._task, num_envs=1, randomization=self._level, camera_hz=policy.camera_hz, num_threads=1
+        )
+        if policy.manifest is not None:
+            check_policy_fits(policy.manifest, environment.spec)
+        return environment, policy

@@ -1,0 +1,157 @@
+"""A page in the browser that shows a simulation live, with controls; by `viser`, and `mjviser` for MuJoCo's scene."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import queue
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import viser
+from mjviser import ViserMujocoScene
+
+from handful.simulation import scene
+from handful.simulation.physics.protocol import Physics
+from handful.viewing.live_episode import Status
+
+IMAGE_SCALE = 4
+"""How many times a pixel of the policy's image is repeated in each direction."""
+
+SPEEDS = ("0.25", "0.5", "1", "2", "5", "10")
+"""Times real time."""
+
+Request = Callable[[], None]
+
+
+class ViewPage:
+    """The page. What a visitor does to it comes out of `requests`, to be called by whoever runs the simulation.
+
+    Attributes:
+        paused: Whether the visitor wants the simulation to stand still.
+        speed: How many times as fast as real time it shall run.
+        requests: What the visitor asked for, in order.
+    """
+
+    def __init__(self, physics: Physics, *, title: str, host: str, port: int) -> None:
+        """Serve an empty page with the scene of the first simulation; `add_controls` completes it."""
+        with contextlib.redirect_stdout(io.StringIO()):  # viser's and its websocket's own banners
+            self._server = viser.ViserServer(host=host, port=port, label=title, verbose=False)
+        self.paused = False
+        self.speed = 1.0
+        self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._server.gui.configure_theme(show_logo=False, show_share_button=False, control_layout="fixed")
+        self._server.initial_camera.position = (1.1, 0.3, 0.6)
+        self._server.initial_camera.look_at = scene.CAMERA_TARGET
+        self._server.initial_camera.up = (0.0, 0.0, 1.0)
+        self._scene = ViserMujocoScene(self._server, physics.model_of(0), num_envs=1)
+        self._scene.camera_tracking_enabled = False
+        # Its environment map would be fetched from the network; two lamps do without.
+        self._server.scene.configure_environment_map(None)
+        self._server.scene.add_light_ambient("/ambient", intensity=0.8)
+        self._pixels: np.ndarray | None = None
+        self._status = self._server.gui.add_markdown("")
+        self._image = self._server.gui.add_image(
+            np.zeros((8, 8, 3), np.uint8), label="What the policy sees", format="png"
+        )
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://{self._server.get_host()}:{self._server.get_port()}"
+
+    def add_controls(
+        self,
+        *,
+        actors: Sequence[str],
+        actor: str,
+        levels: Sequence[str],
+        level: str,
+        seed: int,
+        act_by: Callable[[str], None],
+        restart: Callable[[int, str], None],
+        step: Callable[[], None],
+    ) -> None:
+        """Add what a visitor can press.
+
+        Args:
+            actors: Who can act.
+            actor: Who acts now.
+            levels: Levels of randomisation.
+            level: The present one.
+            seed: Seed of the present episode.
+            act_by: Called with the actor that the visitor chose.
+            restart: Called with a seed and a level when a new episode is asked for.
+            step: Called for a single step of a paused simulation.
+        """
+        gui = self._server.gui
+        chosen = gui.add_dropdown("Acts", tuple(actors), initial_value=actor)
+        randomization = gui.add_dropdown("Randomisation", tuple(levels), initial_value=level)
+        self._seed = gui.add_number("Seed", seed, min=0, step=1)
+        again = gui.add_button("Reset with this seed", icon=viser.Icon.REFRESH)
+        following = gui.add_button("Next seed", icon=viser.Icon.PLAYER_TRACK_NEXT)
+        paused = gui.add_checkbox("Pause", False)
+        single = gui.add_button("One step", icon=viser.Icon.PLAYER_SKIP_FORWARD, disabled=True)
+        speed = gui.add_dropdown("Speed", SPEEDS, initial_value="1")
+
+        def request(call: Request) -> Callable[[object], None]:
+            return lambda _: self.requests.put(call)
+
+        def begin() -> None:
+            restart(int(self._seed.value), randomization.value)
+
+        def pause() -> None:
+            self.paused = bool(paused.value)
+            single.disabled = not self.paused
+
+        def set_speed() -> None:
+            self.speed = float(speed.value)
+
+        def next_seed() -> None:
+            self._seed.value = int(self._seed.value) + 1
+            begin()
+
+        chosen.on_update(request(lambda: act_by(chosen.value)))
+        randomization.on_update(request(begin))
+        again.on_click(request(begin))
+        following.on_click(request(next_seed))
+        paused.on_update(request(pause))
+        single.on_click(request(step))
+        speed.on_update(request(set_speed))
+
+    def show_world(self, physics: Physics) -> None:
+        """Draw the first simulation anew, whose objects have other shapes and colours now."""
+        self._scene.mj_model = physics.model_of(0)
+        self._scene.rebuild_visual_handles()
+
+    def show(self, physics: Physics, pixels: np.ndarray, status: Status) -> None:
+        """Move the bodies of the first simulation, and tell how the episode stands."""
+        with self._server.atomic():
+            self._scene.update_from_arrays(
+                physics.xpos[:1], physics.xmat[:1].reshape(1, -1, 3, 3), qpos=physics.qpos[:1], qvel=physics.qvel[:1]
+            )
+            self._status.content = _words(status)
+            if self._pixels is None or not np.array_equal(pixels, self._pixels):  # the camera is slower than the page
+                self._pixels = pixels.copy()
+                self._image.image = pixels.repeat(IMAGE_SCALE, axis=0).repeat(IMAGE_SCALE, axis=1)
+            if int(self._seed.value) != status.seed:
+                self._seed.value = status.seed
+
+    def complain(self, message: str) -> None:
+        """Show an error to every visitor."""
+        for client in self._server.get_clients().values():
+            client.add_notification("That did not work", message, color="red")
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.stop()
+
+
+def _words(status: Status) -> str:
+    outcome = {None: "", True: "; the episode **succeeded**", False: "; the episode **did not succeed**"}[
+        status.success
+    ]
+    return (
+        f"stage: **{status.stage}**{outcome}\n\n"
+        f"{status.seconds:.1f} s, reward {status.reward:g}, return {status.task_return:.1f}"
+    )
