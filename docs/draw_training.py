@@ -16,7 +16,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from handful.learning.evaluation import RandomActor, evaluate_policy
+from handful.learning.actors import RandomActor
+from handful.learning.evaluation import evaluate_policy
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import TASKS
 

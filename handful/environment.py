@@ -3,41 +3,55 @@
 An environment is N simulations of one task that step together; one simulation is N = 1. Learning, evaluation, recording
 and deployment speak only this contract, so that another robot or another simulator can stand behind it.
 
-Observation groups are data. A task declares by name what the policy sees (``pixels``, ``proprioception``), what the value
-function sees (``physical_state``), what the discriminator sees (``object_features``) and what the auxiliary head predicts
-(``object_positions``). Everything here is a NumPy array with the simulations on the first axis, with one exception: where
-images are drawn on a GPU, ``pixels`` is a torch tensor there, so that a learner on that GPU gets them without a copy.
-Whoever wants an array takes `on_host`.
+Observation groups are data. An environment delivers every group by name, and a learner's configuration says which network
+reads which: by default the policy reads ``pixels`` and ``proprioception``, the value function ``physical_state`` and
+``time_left``, the discriminator ``object_features``, and the auxiliary head predicts ``object_positions``. Everything here
+is a NumPy array with the simulations on the first axis, with one exception: where images are drawn on a GPU, ``pixels`` is
+a torch tensor there, so that a learner on that GPU gets them without a copy; `on_host` makes an array of either.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, overload
 
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
 
-PIXELS = "pixels"
+PIXELS: Final = "pixels"
 PROPRIOCEPTION = "proprioception"
 PHYSICAL_STATE = "physical_state"
+TIME_LEFT = "time_left"
 OBJECT_FEATURES = "object_features"
 OBJECT_POSITIONS = "object_positions"
 
 POLICY_GROUPS = (PIXELS, PROPRIOCEPTION)
 """The groups that exist on a real robot; the policy sees these and no other."""
 
-GROUPS = (*POLICY_GROUPS, PHYSICAL_STATE, OBJECT_FEATURES, OBJECT_POSITIONS)
+GROUPS = (*POLICY_GROUPS, PHYSICAL_STATE, TIME_LEFT, OBJECT_FEATURES, OBJECT_POSITIONS)
 """Every observation group, in the order in which an environment reports them."""
 
 Images: TypeAlias = "np.ndarray | torch.Tensor"
 """Images, uint8: an array, or a torch tensor on the device where they were drawn."""
 
+
+class Observation(dict[str, Any]):
+    """Observation groups by name, each [env, ...]: float32 arrays, and for ``pixels`` `Images`."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __getitem__(self, group: Literal["pixels"], /) -> Images: ...
+        @overload
+        def __getitem__(self, group: str, /) -> np.ndarray: ...
+        def __getitem__(self, group: str, /) -> Any: ...
+
+
 StateTree = dict[str, "np.ndarray | int | float | str | bool | None | StateTree"]
-"""What a component needs to go on exactly where it stood: nested names, with arrays and plain JSON values as leaves."""
+"""What a component needs to resume exactly: nested names, with arrays and plain JSON values as leaves."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,34 +101,63 @@ class EpisodeSummary:
     random_start: bool
     """Whether it began in a random start, and not in a state of a demonstration."""
     success: bool
-    """Sustained success: the top stage held without a break over the last half second of the whole horizon."""
+    """Sustained success: `held` at the end of the whole horizon."""
     highest_stage: int
     """Highest stage that it was in at any step."""
     final_stage: int
     """Stage at its last step."""
     diverged: bool
     """Whether the physics blew up, which ends the episode early and never counts as success."""
+    held: bool = False
+    """Whether the top stage held without a break over the last half second, however long the episode was."""
+    demonstration: int = -1
+    """Number of the demonstration in whose state it began; -1 for a random start."""
+    start_step: int = -1
+    """Number of that state in the demonstration; -1 for a random start."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """A full physical state in its own world, from which an episode can begin."""
+    """A full physical state, from which an episode can begin, and the parameters of its episode."""
 
     state: np.ndarray
     """Physical state as the simulation saves it, float64, shape [state_size]."""
     parameters: Mapping[str, np.ndarray]
-    """The draw that made this world: object sizes, masses, colours, looks, dynamics."""
+    """The episode's drawn parameters: object sizes, masses, colours, looks, dynamics."""
     cluster: int
     """Stage of the state, which is the cluster of the curriculum it was drawn from."""
     max_length: int | None = None
     """Control steps after which the episode is cut off, by truncation, if its horizon does not come first; None: never."""
+    demonstration: int = -1
+    """Number of the demonstration that the state is of."""
+    step: int = -1
+    """Number of the state in its demonstration."""
 
 
 class StartDistribution(Protocol):
-    """Where training episodes begin (paper, section III-B, "Demonstration as a curriculum")."""
+    """Where training episodes begin (paper, section III-B, "Demonstration as a curriculum").
+
+    The environment reports to it how every episode ended, so it can adapt, and saves its state with its own.
+    """
 
     def sample(self, generator: np.random.Generator) -> Start | None:
         """Draw one start; None means a random start of the task."""
+        ...
+
+    def report(self, episode: EpisodeSummary) -> None:
+        """Take note of how an episode ended; the summary says which start it had."""
+        ...
+
+    def metrics(self) -> dict[str, float]:
+        """What there is to say of the curriculum's progress, by name."""
+        ...
+
+    def state_dict(self) -> StateTree:
+        """What a later ``load_state_dict`` needs to resume exactly."""
+        ...
+
+    def load_state_dict(self, state: Any) -> None:
+        """Resume from what ``state_dict`` gave."""
         ...
 
 
@@ -126,9 +169,8 @@ class TimeStep:
     the new episode, ``final_observation`` to the old, and ``reward`` and ``stage`` to the transition that ended it.
     """
 
-    observation: dict[str, np.ndarray]
-    """Observation groups, each [env, ...]. The arrays are the caller's: no later step writes to them. ``pixels`` may be a
-    torch tensor on a device (`Images`), though the type says otherwise for the sake of all other groups."""
+    observation: Observation
+    """Observation groups, each [env, ...]. The arrays are the caller's: no later step writes to them."""
     reward: np.ndarray
     """Task reward of the transition, float32 [env]; zero after a reset."""
     terminated: np.ndarray
@@ -141,7 +183,7 @@ class TimeStep:
     """Stage of the state in ``observation``, int64 [env]: another than ``stage`` where an episode has just begun."""
     pixels_updated: np.ndarray
     """Whether ``pixels`` holds a new image, bool [env]; always true where an episode has just begun."""
-    final_observation: dict[str, np.ndarray] | None = None
+    final_observation: Observation | None = None
     """Last observation of the ended episodes, each [env, ...], valid where terminated or truncated; None if none ended.
 
     Its ``pixels`` are the last image that the camera delivered. Where the physics blew up, it is the last finite one."""
@@ -173,7 +215,7 @@ class VectorEnvironment(Protocol):
         Args:
             seeds: One seed (an integer or a sequence of them) for each simulation's generator, shape [env]. The
                 episodes that follow depend on that seed alone, not on the number of simulations beside it. None
-                goes on with the present generators.
+                keeps the present generators.
         """
         ...
 
@@ -189,11 +231,11 @@ class VectorEnvironment(Protocol):
         ...
 
     def state_dict(self) -> StateTree:
-        """All that a later ``load_state_dict`` needs to go on to the bit: physics, worlds, generators, counters."""
+        """All that ``load_state_dict`` needs to resume to the bit: physics, parameters, generators, counters, starts."""
         ...
 
     def load_state_dict(self, state: StateTree) -> TimeStep:
-        """Go on where ``state_dict`` was taken; returns the time step that was current then."""
+        """Resume where ``state_dict`` was taken; returns the time step that was current then."""
         ...
 
     def close(self) -> None:

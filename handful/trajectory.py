@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from handful.errors import DataError
+from handful.errors import ConfigurationError, DataError
 
 
 @dataclasses.dataclass(frozen=True)
 class Trajectory:
-    """A recorded episode with everything needed to begin again from any of its states, in its own world.
+    """A recorded episode with everything that is needed to begin anew from any of its states.
 
     Raises:
         DataError: lengths do not match, or a number is not finite; the message begins with the field's name.
@@ -29,7 +29,7 @@ class Trajectory:
     stages: np.ndarray
     """Stage of each state, int64 [T+1]."""
     parameters: Mapping[str, np.ndarray]
-    """The draw that made this world."""
+    """The episode's drawn parameters."""
     success_step: int
     """Index of the state from which the top stage held without a break until the end."""
     seed: tuple[int, ...] = ()
@@ -89,7 +89,7 @@ class Demonstrations:
     control_timestep: float
     """Time between two actions [s]."""
     randomization: str = "unknown"
-    """Level at which the worlds were drawn."""
+    """Level at which parameters were drawn."""
     camera_hz: int = 0
     """Rate at which the images were taken [Hz]; 0 where there are none."""
 
@@ -97,23 +97,37 @@ class Demonstrations:
         """Number of episodes."""
         return len(self.trajectories)
 
+    def cut_after_success(self, seconds: float) -> Demonstrations:
+        """Every episode up to a time after it succeeded.
 
-@dataclasses.dataclass(frozen=True)
-class ExpertSequences:
-    """Demonstrations as a policy would have seen them, side by side, with steps to spare after the shorter ones."""
+        What follows for seconds after success teaches the discriminator to reward standing still.
 
-    frames: np.ndarray
-    """Every image once, uint8 [frame, height, width, channel]."""
-    frame_positions: np.ndarray
-    """Object positions when the image was taken [m], float32 [frame, coordinate]."""
-    frame_index: np.ndarray
-    """The frame seen at each step, int64 [time, episode]."""
-    proprioception: np.ndarray
-    """As observed before the action, float32 [time, episode, entry]."""
-    action: np.ndarray
-    """What the demonstrator did, float32 [time, episode, action]."""
-    taken: np.ndarray
-    """Which steps there are, bool [time, episode]."""
+        Args:
+            seconds: Time to keep after the first state of the success that lasts [s]; infinite keeps everything.
+
+        Raises:
+            ConfigurationError: the time is negative.
+        """
+        if not seconds >= 0.0:
+            raise ConfigurationError(f"expected a time after success of at least 0 s, got {seconds}.")
+        if np.isinf(seconds):
+            return self
+        kept = round(seconds / self.control_timestep)
+        cut = [each.cut(max(1, each.success_step + kept)) for each in self.trajectories]
+        return dataclasses.replace(self, trajectories=tuple(cut))
+
+    def returns(self, horizon: int) -> np.ndarray:
+        """Task return of each episode as a policy's is counted, over ``horizon`` steps; float64 [episode].
+
+        A longer episode counts its first ``horizon`` steps. One that ended earlier, a while after success, is taken to hold
+        on to the end: the reward of its last step is paid for the steps that are missing.
+        """
+        return np.asarray(
+            [
+                each.rewards[:horizon].sum(dtype=np.float64) + max(0, horizon - len(each)) * float(each.rewards[-1])
+                for each in self.trajectories
+            ]
+        )
 
 
 def _first_bad_row(values: np.ndarray) -> str:

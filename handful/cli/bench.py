@@ -122,22 +122,26 @@ def _measure_simulation(options: Options) -> list[Figure]:
 
 def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
     """Whole iterations of the default learner from pixels, and of their time the policy's inference and the updates."""
-    from handful.cli.demonstrate import record
-    from handful.learning.config import CloningConfig, TrainerConfig
-    from handful.runs.config import RunConfig
+    from handful.runs.folder import DEMONSTRATIONS_FILE, RunDescription
+    from handful.runs.recipes import DEFAULT_RECIPE, find_recipe
+    from handful.runs.recording import record
     from handful.runs.training_run import TrainingRun
 
     with tempfile.TemporaryDirectory() as folder:
-        demonstrations = Path(folder) / "demonstrations.hdf5"
-        record(options.task, demonstrations, num_episodes=5, camera_hz=camera_hz, quiet=True)
-        config = RunConfig(
+        demonstrations = Path(folder) / DEMONSTRATIONS_FILE
+        record(options.task, demonstrations, num_episodes=5, camera_hz=camera_hz)
+        config = find_recipe(DEFAULT_RECIPE).config(options.task)
+        cloning = dataclasses.replace(config.trainer.cloning, warmup_steps=0)
+        config = dataclasses.replace(
+            config,
             num_envs=options.num_envs,
             num_threads=options.num_threads,
             camera_hz=camera_hz,
             backend=options.backend,
-            trainer=TrainerConfig(device=options.backend, cloning=CloningConfig(warmup_steps=0)),
+            trainer=dataclasses.replace(config.trainer, device=options.backend, cloning=cloning),
         )
-        run_ = TrainingRun(Path(folder), task=options.task, config=config, demonstrations=demonstrations, resume=False)
+        description = RunDescription(options.task, demonstrations, DEFAULT_RECIPE, config)
+        run_ = TrainingRun(Path(folder), description, resume=False)
         trainer = run_.trainer
         if run_.cloning_epochs:
             list(trainer.clone(1))

@@ -9,27 +9,22 @@ from typing import Annotated
 import tyro
 
 from handful.errors import ConfigurationError, DataError, unknown_name
+from handful.runs.comparison import METHODS, method_config, run_folder
 from handful.runs.config import RunConfig
-
-METHODS: dict[str, dict[str, float]] = {
-    "full": {"imitation_weight": 0.5},
-    "rl": {"imitation_weight": 0.0},
-    "gail": {"imitation_weight": 1.0},
-    "rl-no-curriculum": {"imitation_weight": 0.0, "random_start_probability": 1.0},
-}
-"""What each method changes (paper, section IV-C): reinforcement and imitation; reward alone; imitation alone; reward alone
-from random starts."""
+from handful.runs.recipes import DEFAULT_RECIPE, find_recipe
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """Train the four methods of the paper's Fig. 4 with the same budget, and draw their learning curves.
 
-    Run it again to go on where it was stopped, or with more seeds to add them.
+    Run it again to resume where it was stopped, or with more seeds to add them.
     """
 
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of the task, for example block-lifting."""
+    recipe: str = DEFAULT_RECIPE
+    """Recipe whose values stand for the options that are left out. `handful recipes` lists them."""
     output: pathlib.Path | None = None
     """Folder of the runs and of comparison.png; by default runs/compare-TASK."""
     methods: tuple[str, ...] = tuple(METHODS)
@@ -46,11 +41,21 @@ class Options:
     """What the methods have in common; the seed and the imitation weight are theirs."""
 
 
+def defaults(options: Options) -> Options:
+    """The options with the recipe's values where they are left out.
+
+    Raises:
+        ConfigurationError: there is no such recipe.
+    """
+    return dataclasses.replace(options, config=find_recipe(options.recipe).config(options.task))
+
+
 def run(options: Options) -> None:
     """Train what is missing, seed by seed, and draw."""
-    from handful.cli.demonstrate import record
+    from handful.cli.demonstrate import record_with_progress
     from handful.cli.train import check_budget
-    from handful.runs.training_run import DEMONSTRATIONS, check_settings
+    from handful.runs.config import check_settings
+    from handful.runs.folder import DEMONSTRATIONS_FILE
     from handful.tasks.registry import make_task
 
     make_task(options.task)
@@ -61,8 +66,9 @@ def run(options: Options) -> None:
             raise unknown_name("method", method, METHODS)
     if len(set(options.methods)) < max(1, len(options.methods)):
         raise ConfigurationError(f"expected each method once and at least one of: {', '.join(METHODS)}.")
+    recipe = find_recipe(options.recipe).config(options.task)
     for name in ("seed", "imitation_weight"):
-        if getattr(options.config.trainer, name) != getattr(RunConfig().trainer, name):
+        if getattr(options.config.trainer, name) != getattr(recipe.trainer, name):
             raise ConfigurationError(
                 f"--{name.replace('_', '-')} is what the methods and their seeds are about: leave it out, and choose by "
                 "--methods and --num-seeds."
@@ -70,9 +76,9 @@ def run(options: Options) -> None:
     if options.num_seeds < 1:
         raise ConfigurationError(f"expected at least 1 seed, got {options.num_seeds}.")
     folder = options.output or pathlib.Path("runs") / f"compare-{options.task}"
-    demonstrations = options.demonstrations or folder / DEMONSTRATIONS
+    demonstrations = options.demonstrations or folder / DEMONSTRATIONS_FILE
     if options.demonstrations is None:
-        record(
+        record_with_progress(
             options.task,
             demonstrations,
             randomization=options.config.randomization,
@@ -81,31 +87,23 @@ def run(options: Options) -> None:
     for seed in range(options.num_seeds):
         for method in options.methods:
             try:
-                _train(options, folder / method / f"seed-{seed}", method, seed, demonstrations)
+                _train(options, run_folder(folder, method, seed), method, seed, demonstrations)
             except KeyboardInterrupt:
-                print("The same 'handful compare' again goes on from here.")
+                print("To resume: the same 'handful compare' again.")
                 raise
             _draw(folder)
 
 
-def method_config(common: RunConfig, method: str, seed: int) -> RunConfig:
-    """The configuration of one method's run: the common one but for what the method is about."""
-    changes = METHODS[method]
-    trainer = dataclasses.replace(common.trainer, seed=seed, imitation_weight=changes["imitation_weight"])
-    probability = changes.get("random_start_probability", common.curriculum.random_start_probability)
-    curriculum = dataclasses.replace(common.curriculum, random_start_probability=probability)
-    return dataclasses.replace(common, trainer=trainer, curriculum=curriculum)
-
-
 def _train(options: Options, folder: pathlib.Path, method: str, seed: int, demonstrations: pathlib.Path) -> None:
     from handful.cli import train
-    from handful.runs.training_run import CHECKPOINT
+    from handful.runs.folder import CHECKPOINT_FILE
 
-    resume = (folder / CHECKPOINT).exists()
-    print(f"{method}, seed {seed}: {'going on' if resume else 'new'} in {folder}")
+    resume = (folder / CHECKPOINT_FILE).exists()
+    print(f"{method}, seed {seed}: {'resumed' if resume else 'new'} in {folder}")
     train.run(
         train.Options(
             task=options.task,
+            recipe=options.recipe,
             demonstrations=demonstrations,
             run=None if resume else folder,
             resume=folder if resume else None,
@@ -117,13 +115,13 @@ def _train(options: Options, folder: pathlib.Path, method: str, seed: int, demon
 
 
 def _draw(folder: pathlib.Path) -> None:
-    from handful.runs.training_run import METRICS
+    from handful.runs.folder import METRICS_FILE
     from handful.viewing.curves import draw_comparison, read_curve
 
     path = folder / "comparison.png"
     try:
         runs = {
-            method: [read_curve(run.parent) for run in sorted((folder / method).glob(f"seed-*/{METRICS}"))]
+            method: [read_curve(run.parent) for run in sorted((folder / method).glob(f"seed-*/{METRICS_FILE}"))]
             for method in METHODS
         }
         draw_comparison({method: curves for method, curves in runs.items() if curves}, path)

@@ -13,9 +13,6 @@ from handful.errors import ConfigurationError
 NUM_DEMONSTRATIONS = 30
 """A handful (paper, section IV-A)."""
 
-NUM_ENVS = 8
-"""Simulations that the script steers at once."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -45,7 +42,7 @@ def run(options: Options) -> None:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
     if options.output is not None and options.output.is_dir():
         raise ConfigurationError(f"{options.output} is a folder: expected the name of a file to write.")
-    record(
+    record_with_progress(
         options.task,
         options.output or pathlib.Path("demonstrations") / f"{options.task}.hdf5",
         num_episodes=options.num_episodes,
@@ -56,7 +53,7 @@ def run(options: Options) -> None:
     )
 
 
-def record(
+def record_with_progress(
     task: str,
     path: pathlib.Path,
     *,
@@ -65,55 +62,32 @@ def record(
     camera_hz: int = 5,
     seed: int = 0,
     overwrite: bool = False,
-    quiet: bool = False,
 ) -> None:
-    """Record demonstrations by the task's scripted operator until the file holds enough, with progress.
-
-    Args:
-        task: Name of the task.
-        path: File to write, or to fill up.
-        num_episodes: Successes that the file shall hold.
-        randomization: How much varies from episode to episode.
-        camera_hz: Rate of the camera [Hz].
-        seed: Seed of the worlds and of the operator.
-        overwrite: Whether to replace a file that is there.
-        quiet: Whether to keep progress to itself.
-
-    Raises:
-        HandfulError: an option, the file or the disk is not as it should be.
-    """
+    """Record demonstrations by the task's script and show progress; see `handful.runs.recording.record`."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from handful.demonstrations.operators.scripted.script import make_scripted_operator
-    from handful.demonstrations.recorder import RecordingProgress, record_demonstrations, recording_horizon
-    from handful.demonstrations.writer import DemonstrationWriter
-    from handful.tasks.environment import TaskEnvironment
-    from handful.tasks.registry import make_task
+    from handful.demonstrations.recorder import RecordingProgress
+    from handful.runs.recording import record
 
-    definition = make_task(task)
-    environment = TaskEnvironment(
-        definition,
-        num_envs=min(NUM_ENVS, num_episodes),
-        seed=seed,
-        randomization=randomization,
-        camera_hz=camera_hz,
-        horizon=recording_horizon(definition),
-    )
-    writer = DemonstrationWriter(path, environment, seed=seed, overwrite=overwrite, append=not overwrite)
-    operator = make_scripted_operator(task, environment.num_envs)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True, quiet=quiet)
+    console = Console(stderr=True)
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(f"recording {task}", total=num_episodes, completed=len(writer))
+        bar = progress.add_task(f"recording {task}", total=num_episodes)
 
         def show(state: RecordingProgress) -> None:
             progress.update(bar, completed=state.num_recorded)
 
-        final = record_demonstrations(
-            environment, operator, writer, num_demonstrations=num_episodes, seed=seed, on_progress=show
+        final = record(
+            task,
+            path,
+            num_episodes=num_episodes,
+            randomization=randomization,
+            camera_hz=camera_hz,
+            seed=seed,
+            overwrite=overwrite,
+            on_progress=show,
         )
-    environment.close()
     console.print(
         f"{path} holds {final.num_recorded} demonstrations; {final.num_failed} episodes failed and were not kept.",
         highlight=False,

@@ -55,7 +55,7 @@ def run(options: Options) -> None:
     import torch
 
     from handful.learning.evaluation import evaluate_policy
-    from handful.runs.actors import load_actor, read_policy
+    from handful.runs.policies import load_actor, read_policy
     from handful.simulation.rendering.camera import check_renderer
     from handful.tasks.environment import TaskEnvironment
     from handful.tasks.registry import make_task
@@ -77,7 +77,7 @@ def run(options: Options) -> None:
         camera_hz=camera_hz,
         renderer=options.renderer,
         backend=options.backend,
-        pixels=policy.network is not None or options.video is not None,
+        pixels=policy.sees_pixels or options.video is not None,
     )
     seed = EVALUATION_SEED + options.seed
     actor = load_actor(policy, environment, seed=seed)

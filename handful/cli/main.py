@@ -29,6 +29,7 @@ COMMANDS = {
     "preview": "draw random starts of a task and a scripted episode",
     "demonstrate": "record demonstrations of a task",
     "train": "learn a task from demonstrations and reward",
+    "recipes": "list the recipes of train, or the values that one sets",
     "evaluate": "run a policy from random starts and report its success",
     "compare": "train the paper's four methods side by side",
     "plot": "draw the learning curves of runs",

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from handful.config import options_of
 from handful.errors import ConfigurationError, DataError, StorageError, TrainingError
 from handful.profiling import Profile, SpanTime
-from handful.runs.config import RunConfig, options_of
+from handful.runs.config import RunConfig
+from handful.runs.recipes import DEFAULT_RECIPE, find_recipe
 
 if TYPE_CHECKING:
     from handful.runs.training_run import TrainingRun
@@ -22,20 +24,23 @@ DEFAULT_MINUTES = 20.0
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Learn a task from demonstrations and reward, from camera pixels and proprioception.
+    """Learn a task from demonstrations and reward, by default from camera pixels and proprioception.
 
-    In brackets stands where a number comes from: the paper, its lost appendix as far as it is recalled, or ours.
+    In brackets stands where a number comes from: the paper, or our choice. The paper's appendix is not public; what is
+    believed to be in it says so.
     """
 
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of the task, for example block-lifting."""
+    recipe: str | None = None
+    """Recipe whose values stand for the options that are left out; by default quick. `handful recipes` lists them."""
     demonstrations: pathlib.Path | None = None
     """File of demonstrations; by default the run's own demonstrations.hdf5, which the scripted operator records first."""
     run: pathlib.Path | None = None
     """Folder of the new run; by default the first free runs/TASK-N."""
     resume: pathlib.Path | None = None
-    """Folder of a run to go on with, under its own configuration."""
-    replay: pathlib.Path | None = None
+    """Folder of a run to resume, under its own configuration."""
+    reproduce_failure: pathlib.Path | None = None
     """Folder of a run that a number which is not finite stopped, to see that failure again; changes nothing."""
     minutes: float | None = None
     """Training time since the run began [min]; 20, if no budget is given."""
@@ -49,32 +54,38 @@ class Options:
     """What the run depends on."""
 
 
-def defaults(options: Options) -> Options | None:
-    """What options mean where they are left out: those of the run that another option names.
+def defaults(options: Options) -> Options:
+    """The options with the values that are left out: those of the recipe, or of the run that another option names.
 
     Raises:
+        ConfigurationError: there is no such recipe, or a recipe is given for a run that has one.
         DataError: there is no such run.
     """
-    folder = options.resume or options.replay
+    folder = options.resume or options.reproduce_failure
     if folder is None:
-        return None
-    from handful.runs.training_run import open_run
+        return dataclasses.replace(options, config=find_recipe(options.recipe or DEFAULT_RECIPE).config(options.task))
+    from handful.runs.folder import read_description
 
-    return dataclasses.replace(options, config=open_run(folder)[2])
+    description = read_description(folder)
+    if options.recipe not in (None, description.recipe):
+        raise ConfigurationError(
+            f"the run {folder} has the recipe {description.recipe}, not {options.recipe}: a run is resumed under its own."
+        )
+    return dataclasses.replace(options, config=description.config)
 
 
 def run(options: Options) -> None:
     """Train, showing how it goes."""
     from handful.cli.live import LiveTable
-    from handful.runs.training_run import METRICS, POLICY
+    from handful.runs.folder import METRICS_FILE, POLICY_FILE
 
     _check(options)
-    if options.replay:
-        return _replay(options, options.replay)
+    if options.reproduce_failure:
+        return _reproduce_failure(options, options.reproduce_failure)
     minutes = DEFAULT_MINUTES if options.minutes is None and options.num_steps is None else options.minutes
     training = _resumed(options, options.resume) if options.resume else _new(options)
     folder = training.folder
-    go_on = f"handful train {options.task} --resume {folder}"
+    resume = f"handful train {options.task} --resume {folder}"
     try:
         with (
             _profile(options.profile, training),
@@ -87,17 +98,18 @@ def run(options: Options) -> None:
                 checkpoint_seconds=options.checkpoint_seconds,
             )
     except StorageError as error:
-        raise StorageError(f"{error} Once there is room, go on: {go_on}{_budget_words(options)}") from error
+        raise StorageError(f"{error} Once there is room, resume: {resume}{_budget_words(options)}") from error
     finally:
         training.close()
     if not spent:
-        print(f"Interrupted and saved. To go on: {go_on}{_budget_words(options)}")
+        print(f"Interrupted and saved. To resume: {resume}{_budget_words(options)}")
         raise KeyboardInterrupt
-    print(f"Trained {training.trainer.steps:,} steps. The policy is {folder / POLICY}, the curves {folder / METRICS}.")
+    steps, files = training.trainer.steps, (folder / POLICY_FILE, folder / METRICS_FILE)
+    print(f"Trained {steps:,} steps. The policy is {files[0]}, the curves {files[1]}.")
     num_overflows = training.environment.physics.num_overflows
     if num_overflows:
         print(f"In {num_overflows:,} of these steps contacts or constraints were lost, for which there was no room.")
-    print(f"To train it longer: {go_on} --minutes N (in all, {training.trainer.seconds / 60:.1f} so far)")
+    print(f"To train it longer: {resume} --minutes N (in all, {training.trainer.seconds / 60:.1f} so far)")
 
 
 @contextlib.contextmanager
@@ -133,60 +145,72 @@ def _print_profile(profile: Profile, num_steps: int) -> None:
     Console().print(table)
 
 
-def _new(options: Options):
-    from handful.runs.training_run import DEMONSTRATIONS, check_new, check_settings
+def _new(options: Options) -> TrainingRun:
+    from handful.runs.folder import DEMONSTRATIONS_FILE, RunDescription, check_new, free_folder
     from handful.tasks.registry import make_task
 
     make_task(options.task)
-    check_settings(options.config)
-    folder = options.run or _free_folder(options.task)
+    folder = options.run or free_folder(options.task)
     check_new(folder)
-    return _begun(options, folder, options.demonstrations or folder / DEMONSTRATIONS)
+    description = RunDescription(
+        task=options.task,
+        demonstrations=options.demonstrations or folder / DEMONSTRATIONS_FILE,
+        recipe=options.recipe or DEFAULT_RECIPE,
+        config=options.config,
+    )
+    return _begun(folder, description, record=options.demonstrations is None)
 
 
-def _begun(options: Options, folder: pathlib.Path, demonstrations: pathlib.Path):
-    """A run from its first step; the demonstrations are recorded first if they are to be the run's own."""
-    from handful.cli.demonstrate import record
+def _begun(folder: pathlib.Path, description, *, record: bool) -> TrainingRun:
+    """A run from its first step; its own demonstrations are recorded first if they are missing."""
+    from handful.cli.demonstrate import record_with_progress
     from handful.demonstrations.dataset import load_demonstrations
-    from handful.runs.training_run import DEMONSTRATIONS, TrainingRun, write_run_config
+    from handful.runs.config import check_settings
+    from handful.runs.folder import write_description
+    from handful.runs.training_run import TrainingRun
 
-    config = options.config
-    own = demonstrations.absolute() == (folder / DEMONSTRATIONS).absolute()
-    if not own:
-        load_demonstrations(demonstrations, options.task, pixels=False)  # refused before there is a folder
-    write_run_config(folder, task=options.task, demonstrations=demonstrations, config=config)
-    if own and options.demonstrations is None:
-        record(
-            options.task,
-            demonstrations,
+    config = description.config
+    check_settings(config)
+    if not record:
+        load_demonstrations(
+            description.demonstrations, description.task, pixels=False
+        )  # refused before there is a folder
+    write_description(folder, description)
+    if record:
+        record_with_progress(
+            description.task,
+            description.demonstrations,
             randomization=config.randomization,
             camera_hz=config.camera_hz,
             seed=config.trainer.seed,
         )
-    return TrainingRun(folder, task=options.task, config=config, demonstrations=demonstrations, resume=False)
+    return TrainingRun(folder, description, resume=False)
 
 
-def _resumed(options: Options, folder: pathlib.Path):
-    from handful.runs.training_run import CHECKPOINT, TrainingRun, open_run
+def _resumed(options: Options, folder: pathlib.Path) -> TrainingRun:
+    from handful.runs.folder import CHECKPOINT_FILE, DEMONSTRATIONS_FILE, read_description
+    from handful.runs.training_run import TrainingRun
 
-    task, demonstrations, config = open_run(folder)
-    if task != options.task:
-        raise ConfigurationError(f"the run {folder} is of the task {task}, not {options.task}.")
-    _check_unchanged(options.config, config, folder)
-    demonstrations = options.demonstrations or demonstrations
-    if not (folder / CHECKPOINT).exists():  # killed before the first one, perhaps while it recorded
-        return _begun(options, folder, demonstrations)
-    return TrainingRun(folder, task=task, config=options.config, demonstrations=demonstrations, resume=True)
+    description = read_description(folder)
+    if description.task != options.task:
+        raise ConfigurationError(f"the run {folder} is of the task {description.task}, not {options.task}.")
+    _check_unchanged(options.config, description.config, folder)
+    demonstrations = options.demonstrations or description.demonstrations
+    description = dataclasses.replace(description, demonstrations=demonstrations, config=options.config)
+    if not (folder / CHECKPOINT_FILE).exists():  # killed before the first one, perhaps while it recorded
+        own = demonstrations.absolute() == (folder / DEMONSTRATIONS_FILE).absolute()
+        return _begun(folder, description, record=own)
+    return TrainingRun(folder, description, resume=True)
 
 
-def _replay(options: Options, folder: pathlib.Path) -> None:
-    from handful.runs.training_run import REPLAY
+def _reproduce_failure(options: Options, folder: pathlib.Path) -> None:
+    from handful.runs.folder import FAILURE_FOLDER
 
-    if not (folder / REPLAY).is_dir():
-        raise DataError(f"{folder} holds no failure to replay: there is no folder {folder / REPLAY}.")
+    if not (folder / FAILURE_FOLDER).is_dir():
+        raise DataError(f"{folder} holds no failure: there is no folder {folder / FAILURE_FOLDER}.")
     training = _resumed(options, folder)
     try:
-        error = training.replay()
+        error = training.reproduce_failure()
     finally:
         training.close()
     if error is None:
@@ -198,21 +222,25 @@ def _replay(options: Options, folder: pathlib.Path) -> None:
 
 
 def _check_unchanged(asked: RunConfig, saved: RunConfig, folder: pathlib.Path) -> None:
+    pairs = zip(options_of(saved, inline=("trainer",)), options_of(asked, inline=("trainer",)), strict=True)
     changes = [
         f"--{name} {old}, not {new}"
-        for (name, old), (_, new) in zip(options_of(saved), options_of(asked), strict=True)
+        for (name, old), (_, new) in pairs
         if old != new and name != "num-threads"  # which does not change a bit of the run
     ]
     if changes:
         raise ConfigurationError(
-            f"the run {folder} was begun with {', '.join(changes)}: a run goes on under its own configuration."
+            f"the run {folder} was begun with {', '.join(changes)}: a run is resumed under its own configuration."
         )
 
 
 def _check(options: Options) -> None:
-    given = [name for name in ("run", "resume", "replay") if getattr(options, name) is not None]
+    names = ("run", "resume", "reproduce_failure")
+    given = [name.replace("_", "-") for name in names if getattr(options, name) is not None]
     if len(given) > 1:
-        raise ConfigurationError(f"expected one of --run, --resume and --replay, got --{' and --'.join(given)}.")
+        raise ConfigurationError(
+            f"expected one of --run, --resume and --reproduce-failure, got --{' and --'.join(given)}."
+        )
     check_budget(options.minutes, options.num_steps)
     if not options.checkpoint_seconds >= 0:
         raise ConfigurationError(f"expected --checkpoint-seconds of at least 0, got {options.checkpoint_seconds}.")
@@ -236,10 +264,3 @@ def _budget_words(options: Options) -> str:
     if options.num_steps is not None:
         words += f" --num-steps {options.num_steps}"
     return words
-
-
-def _free_folder(task: str) -> pathlib.Path:
-    number = 1
-    while (folder := pathlib.Path("runs") / f"{task}-{number}").exists():
-        number += 1
-    return folder

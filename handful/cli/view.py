@@ -70,7 +70,7 @@ def run(options: Options) -> None:
 
 def _actors(options: Options) -> tuple[dict[str, str | None], str]:
     """Who can act, as the page names them and as `find_policy` does, and who acts first."""
-    from handful.runs.actors import STAND_INS, find_policy
+    from handful.runs.policies import STAND_INS, find_policy
 
     actors: dict[str, str | None] = {name: name for name in STAND_INS}
     try:

@@ -27,51 +27,53 @@ from typing import Any
 import h5py
 import numpy as np
 
-from handful.demonstrations.model_signature import model_signature
-from handful.environment import PIXELS
+from handful.demonstrations.specification import DemonstrationSpec
+from handful.environment import PHYSICAL_STATE, PIXELS
 from handful.errors import ConfigurationError, DataError
 from handful.simulation.randomization import Parameters, check_parameters
 from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
 from handful.trajectory import Demonstrations, Trajectory
 
-FORMAT_VERSION = 1
-"""Raised when a file of an older version can no longer be read."""
+FORMAT_VERSION = 2
+"""Version of what is written. Version 1, in which the physical state ended with the time left, is read as well."""
 
 GYM_TYPE = 2
 """robomimic's number for an environment made by gymnasium."""
 
 
-def load_demonstrations(path: str | pathlib.Path, task: str, *, pixels: bool = True) -> Demonstrations:
+def load_demonstrations(
+    path: str | pathlib.Path, spec: DemonstrationSpec | str, *, pixels: bool = True
+) -> Demonstrations:
     """Read the demonstrations of a task.
 
     Args:
         path: The file.
-        task: Name of the task that they must be of.
-        pixels: Whether to read the images, which the curriculum and the discriminator do not need.
+        spec: What they must hold, or the name of their task.
+        pixels: Whether to read the images, which learners take anew from the states.
 
     Raises:
         ConfigurationError: no such task, or no such file.
         DataError: the first thing wrong in the file, in one sentence with file, episode and field.
     """
-    environment = TaskEnvironment(task, num_envs=1, pixels=False, num_threads=1)
+    spec = DemonstrationSpec.of_task(spec) if isinstance(spec, str) else spec
     path = pathlib.Path(path)
     with open_demonstrations(path) as data:
-        header = read_header(data, path, environment)
+        header = read_header(data, path, spec)
         names = episode_names(data)
         if not names:
             raise DataError(f"{path} holds no episode: expected at least demo_0 in its group 'data'.")
         trajectories = []
         for name in names:
             try:
-                trajectories.append(_read_episode(data, name, environment, pixels))
+                trajectories.append(_read_episode(data, name, spec, header["version"], pixels))
             except DataError as error:
                 raise DataError(f"{path}, episode {name}, {error}") from error
     kwargs = header["env_kwargs"]
     return Demonstrations(
-        task=task,
+        task=spec.task,
         trajectories=tuple(trajectories),
-        top_stage=len(environment.task.stages) - 1,
-        control_timestep=environment.spec.control_timestep,
+        top_stage=len(spec.stages) - 1,
+        control_timestep=spec.control_timestep,
         randomization=str(kwargs.get("randomization", "unknown")),
         camera_hz=int(kwargs.get("camera_hz") or 0),
     )
@@ -101,30 +103,30 @@ def open_demonstrations(path: pathlib.Path) -> Iterator[h5py.Group]:
         ) from error
 
 
-def read_header(data: h5py.Group, path: pathlib.Path, environment: TaskEnvironment) -> dict[str, Any]:
-    """The description of a file, checked against the task of ``environment``.
+def read_header(data: h5py.Group, path: pathlib.Path, spec: DemonstrationSpec) -> dict[str, Any]:
+    """The description of a file, checked against what it must hold.
 
     Raises:
         DataError: of another format, task or model version.
     """
     version = data.attrs.get("format_version")
-    if not isinstance(version, int | np.integer) or version != FORMAT_VERSION:
+    if not isinstance(version, int | np.integer) or not 1 <= version <= FORMAT_VERSION:
         raise DataError(f"{path}, attribute format_version: expected {FORMAT_VERSION}, got {version}.")
     try:
         header = json.loads(_text(data.attrs["env_args"]))
         recorded_task, header["env_kwargs"] = header["env_name"], dict(header["env_kwargs"])
+        header["version"] = int(version)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{path}, attribute env_args: expected JSON with env_name and env_kwargs ({error!r})."
         ) from error
-    if recorded_task != environment.task.name:
-        raise DataError(f"{path} holds demonstrations of the task '{recorded_task}', not of '{environment.task.name}'.")
-    expected = model_signature(environment.physics.model, environment.parameter_specs)
+    if recorded_task != spec.task:
+        raise DataError(f"{path} holds demonstrations of the task '{recorded_task}', not of '{spec.task}'.")
     signature = _text(data.attrs.get("model_signature", "none"))
-    if signature != expected:
+    if signature != spec.signature:
         raise DataError(
             f"{path}, attribute model_signature: recorded with another version of the model "
-            f"({signature}, this is {expected}), whose states do not fit: record them again."
+            f"({signature}, this is {spec.signature}), whose states do not fit: record them again."
         )
     return header
 
@@ -144,7 +146,7 @@ def describe_environment(environment: TaskEnvironment, seed: int) -> dict[str, A
     return {
         "env_args": np.bytes_(json.dumps(env_args)),
         "format_version": FORMAT_VERSION,
-        "model_signature": np.bytes_(model_signature(environment.physics.model, environment.parameter_specs)),
+        "model_signature": np.bytes_(DemonstrationSpec.of(environment).signature),
         "stages": np.bytes_(json.dumps(environment.task.stages)),
     }
 
@@ -178,19 +180,17 @@ def _compress(episode: h5py.Group, name: str, values: np.ndarray) -> None:
     episode.create_dataset(name, data=values, chunks=chunks, compression="gzip", compression_opts=4, fletcher32=True)
 
 
-def _read_episode(data: h5py.Group, name: str, environment: TaskEnvironment, pixels: bool) -> Trajectory:
-    """One episode, checked against the task; errors begin with the field's name."""
+def _read_episode(data: h5py.Group, name: str, spec: DemonstrationSpec, version: int, pixels: bool) -> Trajectory:
+    """One episode of a file of that version, checked; errors begin with the field's name."""
     episode = data.get(name)
     if not isinstance(episode, h5py.Group):
         raise DataError(f"expected a group, got {type(episode).__name__}.")
     length = _attribute(episode, "num_samples")
-    state_size = environment.physics.state_size
-    specs = dict(environment.spec.observations)
     observations = {}
-    for group, spec in specs.items():
-        observations[group] = _with_final(
-            episode, f"obs/{group}", f"final_obs/{group}", (length, *spec.shape), spec.dtype
-        )
+    for group, array in spec.observations.items():
+        (size,), extra = array.shape, 1 if version == 1 and group == PHYSICAL_STATE else 0
+        rows = _with_final(episode, f"obs/{group}", f"final_obs/{group}", (length, size + extra), array.dtype)
+        observations[group] = rows[:, :size]
     images = episode.get(f"obs/{PIXELS}")
     if pixels and isinstance(images, h5py.Dataset):
         shape = images.shape[1:]
@@ -202,15 +202,15 @@ def _read_episode(data: h5py.Group, name: str, environment: TaskEnvironment, pix
         }
     trajectory = Trajectory(
         observations=observations,
-        actions=_read(episode, "actions", (length, *environment.spec.action.shape), "float32"),
-        states=_with_final(episode, "states", "final_state", (length, state_size), "float64"),
+        actions=_read(episode, "actions", (length, *spec.action.shape), "float32"),
+        states=_with_final(episode, "states", "final_state", (length, spec.state_size), "float64"),
         rewards=_read(episode, "rewards", (length,), "float32"),
         stages=_read(episode, "stages", (length + 1,), "int64"),
-        parameters=_read_parameters(episode, environment),
+        parameters=_read_parameters(episode, spec),
         success_step=_attribute(episode, "success_step"),
         seed=tuple(int(part) for part in np.atleast_1d(episode.attrs.get("seed", ()))),
     )
-    top = len(environment.task.stages) - 1
+    top = len(spec.stages) - 1
     if trajectory.stages.min() < 0 or trajectory.stages.max() > top:
         raise DataError(f"stages: expected numbers from 0 to {top}.")
     if (trajectory.stages[trajectory.success_step :] != top).any():
@@ -218,17 +218,17 @@ def _read_episode(data: h5py.Group, name: str, environment: TaskEnvironment, pix
     return trajectory
 
 
-def _read_parameters(episode: h5py.Group, environment: TaskEnvironment) -> Parameters:
+def _read_parameters(episode: h5py.Group, spec: DemonstrationSpec) -> Parameters:
     """The recorded draw, with the task's parameters checked one by one."""
     group = episode.get("world")
     if not isinstance(group, h5py.Group):
         raise DataError("world: the group is missing.")
     parameters: Mapping[str, np.ndarray] = {}
-    for parameter in environment.parameter_specs:
+    for parameter in spec.parameters:
         parameters[parameter.name] = _read(episode, f"world/{parameter.name}", parameter.nominal.shape, "float64")
     extra = {name: np.zeros(()) for name in map(str, group) if name not in parameters}
     try:
-        check_parameters(environment.parameter_specs, {**parameters, **extra})
+        check_parameters(spec.parameters, {**parameters, **extra})
     except DataError as error:
         raise DataError(f"world: {error}") from error
     return parameters

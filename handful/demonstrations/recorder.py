@@ -10,7 +10,7 @@ import numpy as np
 from handful.demonstrations.operators.operator import Operator
 from handful.demonstrations.position_controller import PositionController
 from handful.demonstrations.writer import DemonstrationWriter
-from handful.environment import TimeStep, on_host
+from handful.environment import TIME_LEFT, TimeStep, on_host
 from handful.errors import ConfigurationError
 from handful.simulation.scene import CONTROL_TIMESTEP
 from handful.tasks.environment import TaskEnvironment
@@ -45,15 +45,17 @@ class _Episode:
         self.number = number
         self.env = env
         self.parameters = {name: values[env].copy() for name, values in environment.parameters.items()}
-        self.observations = {group: [on_host(values[env])] for group, values in time_step.observation.items()}
+        self.observations = {
+            group: [on_host(values[env])] for group, values in time_step.observation.items() if group != TIME_LEFT
+        }
         self.states = [environment.physics.get_state(np.array([env]))[0]]
         self.stages = [int(time_step.stage[env])]
         self.actions: list[np.ndarray] = []
         self.rewards: list[np.ndarray] = []
 
     def add(self, action: np.ndarray, time_step: TimeStep, states: np.ndarray) -> None:
-        for group, values in time_step.observation.items():
-            self.observations[group].append(on_host(values[self.env]))
+        for group, rows in self.observations.items():
+            rows.append(on_host(time_step.observation[group][self.env]))
         self.states.append(states[self.env])
         self.stages.append(int(time_step.stage[self.env]))
         self.actions.append(action[self.env])

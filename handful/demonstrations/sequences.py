@@ -1,56 +1,72 @@
-"""Demonstrations as a policy would have seen them, for behavioural cloning."""
+"""Demonstrations as sequences that learners take: what a policy would have seen, and what was done."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
-from handful.demonstrations.starts import cut_all
-from handful.environment import OBJECT_POSITIONS, PROPRIOCEPTION
+from handful.environment import OBJECT_POSITIONS, PIXELS
+from handful.sequences import Sequences
 from handful.tasks.environment import TaskEnvironment
-from handful.trajectory import Demonstrations, ExpertSequences
+from handful.trajectory import Demonstrations
 
 
-def expert_sequences(
-    demonstrations: Demonstrations, environment: TaskEnvironment, *, cut_after_success_s: float = 1.0
-) -> ExpertSequences:
-    """The demonstrations with images taken anew from their states, by this environment's camera at its rate.
+def demonstration_sequences(
+    demonstrations: Demonstrations, environment: TaskEnvironment, *, frames: bool = True
+) -> Sequences:
+    """Whole demonstrations side by side.
 
-    So it does not matter at which rate they were recorded, or whether with images at all.
+    Images are taken anew from the states, by the environment's camera at its rate: it does not matter at which rate they
+    were recorded, or whether with images at all.
 
     Args:
         demonstrations: Of the environment's task.
         environment: Whose camera looks; its simulations are left in states of the demonstrations.
-        cut_after_success_s: How long after success a demonstration still counts [s].
+        frames: Whether images are needed.
     """
-    trajectories = cut_all(demonstrations, cut_after_success_s).trajectories
-    period = environment.spec.camera_period
-    length, count = max(len(each) for each in trajectories), len(trajectories)
-    seen = [(number, step) for number, each in enumerate(trajectories) for step in range(0, len(each), period)]
-    frame_index = np.zeros((length, count), np.int64)
-    proprioception = np.zeros((length, count, environment.spec.observations[PROPRIOCEPTION].shape[0]), np.float32)
-    action = np.zeros((length, count, environment.spec.action.shape[0]), np.float32)
-    taken = np.zeros((length, count), bool)
-    first_frame = 0
-    for number, each in enumerate(trajectories):
-        steps = np.arange(len(each))
-        frame_index[: len(each), number] = first_frame + steps // period
-        proprioception[: len(each), number] = each.observations[PROPRIOCEPTION][:-1]
-        action[: len(each), number] = each.actions
-        taken[: len(each), number] = True
-        first_frame += -(-len(each) // period)
-    frames = []
+    trajectories = demonstrations.trajectories
+    lengths = np.array([len(each) for each in trajectories])
+    mask = np.arange(lengths.max())[:, None] < lengths
+    groups = [group for group in trajectories[0].observations if group != PIXELS]
+    observed = {g: _side_by_side([np.asarray(each.observations[g]) for each in trajectories]) for g in groups}
+    start = np.zeros_like(mask)
+    start[0] = True
+    sequences = Sequences(
+        vectors={group: torch.from_numpy(values[:-1]) for group, values in observed.items()},
+        outcomes={group: torch.from_numpy(values[1:]) for group, values in observed.items()},
+        actions=torch.from_numpy(_side_by_side([each.actions for each in trajectories])),
+        mask=torch.from_numpy(mask),
+        episode_start=torch.from_numpy(start),
+    )
+    if frames:
+        period = environment.spec.camera_period
+        seen = [(number, step) for number, length in enumerate(lengths) for step in range(0, length, period)]
+        images_of = -(-lengths // period)
+        first_frame = np.cumsum(images_of) - images_of
+        index = np.where(mask, first_frame + np.arange(lengths.max())[:, None] // period, 0)
+        sequences.frames = torch.from_numpy(_images(demonstrations, environment, seen))
+        sequences.frame_positions = torch.from_numpy(
+            np.stack([trajectories[number].observations[OBJECT_POSITIONS][step] for number, step in seen])
+        )
+        sequences.frame_index = torch.from_numpy(index)
+    return sequences
+
+
+def _side_by_side(episodes: list[np.ndarray]) -> np.ndarray:
+    """Rows of several episodes, float32 [time, episode, ...], with zeros after the shorter ones."""
+    rows = np.zeros((max(map(len, episodes)), len(episodes), *episodes[0].shape[1:]), np.float32)
+    for number, values in enumerate(episodes):
+        rows[: len(values), number] = values
+    return rows
+
+
+def _images(demonstrations: Demonstrations, environment: TaskEnvironment, seen: list[tuple[int, int]]) -> np.ndarray:
+    """Images of states, by number of the demonstration and step, uint8 [state, height, width, channel]."""
+    images = []
     for begin in range(0, len(seen), environment.num_envs):
         part = seen[begin : begin + environment.num_envs]
-        parameters = [trajectories[number].parameters for number, _ in part]
-        states = np.stack([trajectories[number].states[step] for number, step in part])
+        parameters = [demonstrations.trajectories[number].parameters for number, _ in part]
+        states = np.stack([demonstrations.trajectories[number].states[step] for number, step in part])
         environment.restore(np.arange(len(part)), parameters, states)
-        frames.append(environment.render()[: len(part)])
-    positions = np.stack([trajectories[number].observations[OBJECT_POSITIONS][step] for number, step in seen])
-    return ExpertSequences(
-        frames=np.concatenate(frames),
-        frame_positions=positions.astype(np.float32),
-        frame_index=frame_index,
-        proprioception=proprioception,
-        action=action,
-        taken=taken,
-    )
+        images.append(environment.render()[: len(part)])
+    return np.concatenate(images)

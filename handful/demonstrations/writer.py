@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from handful.demonstrations.dataset import (
+    FORMAT_VERSION,
     describe_environment,
     episode_names,
     episode_number,
@@ -18,7 +19,8 @@ from handful.demonstrations.dataset import (
     read_header,
     write_episode,
 )
-from handful.errors import ConfigurationError, StorageError
+from handful.demonstrations.specification import DemonstrationSpec
+from handful.errors import ConfigurationError, DataError, StorageError
 from handful.tasks.environment import TaskEnvironment
 from handful.trajectory import Trajectory
 
@@ -101,9 +103,13 @@ class DemonstrationWriter:
     def _read_existing(self, environment: TaskEnvironment) -> None:
         """Take over an existing file after checking that it was recorded the same way."""
         with open_demonstrations(self.path) as data:
-            recorded = read_header(data, self.path, environment)["env_kwargs"]
-            names = episode_names(data)
+            header = read_header(data, self.path, DemonstrationSpec.of(environment))
+            recorded, names = header["env_kwargs"], episode_names(data)
             seeds = [tuple(int(part) for part in np.atleast_1d(data[name].attrs.get("seed", ()))) for name in names]
+        if header["version"] != FORMAT_VERSION:
+            raise DataError(
+                f"'{self.path}' is of an older version, to which nothing can be added: record to another file."
+            )
         ours = json.loads(self._attributes["env_args"])["env_kwargs"]
         for option in ("randomization", "camera_hz"):
             if recorded.get(option) != ours[option]:

@@ -3,152 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import torch
 
-from handful.environment import (
-    PIXELS,
-    PROPRIOCEPTION,
-    EnvironmentSpec,
-    EpisodeSummary,
-    Images,
-    TimeStep,
-    VectorEnvironment,
-)
+from handful.environment import EpisodeSummary, VectorEnvironment
 from handful.errors import ConfigurationError
-from handful.learning.models.policy import Policy
+from handful.learning.actors import Actor
 
-BLOCK = 16
-"""Rows that a policy network works on at once. Matrix products of other sizes add up in another order, and an episode
-would differ in its last bits, and soon in more, with how many run beside it (measured: below 16 rows)."""
-
-NORMAL_QUANTILE = 1.959963984540054
-"""97.5% quantile of the standard normal distribution: the half width of a 95% interval in standard errors."""
-
-
-class Actor(Protocol):
-    """Whoever chooses actions: a policy, an operator, a random number generator."""
-
-    def reset(self, done: np.ndarray | None) -> None:
-        """Forget the episodes that ended.
-
-        Args:
-            done: Where a new episode begins, bool [env]; None means everywhere.
-        """
-        ...
-
-    def act(self, time_step: TimeStep) -> np.ndarray:
-        """Actions for the present observations, float32 [env, action]."""
-        ...
-
-
-class PolicyActor:
-    """A trained policy, by its mean action unless told otherwise."""
-
-    def __init__(self, policy: Policy, *, deterministic: bool = True, seed: int = 0) -> None:
-        """Act with ``policy``; ``seed`` matters only where actions are drawn."""
-        self._policy = policy
-        self._device = policy.log_std.device
-        self._deterministic = deterministic
-        self._generator = torch.Generator().manual_seed(seed)
-        self._episode_start: np.ndarray | None = None
-        self._features: torch.Tensor | None = None
-        self._state: tuple[torch.Tensor, torch.Tensor] | None = None
-
-    def reset(self, done: np.ndarray | None) -> None:
-        """Start the LSTM from zeros where an episode begins."""
-        if done is None or self._episode_start is None:
-            self._features = self._state = self._episode_start = None
-        else:
-            self._episode_start |= done
-
-    @torch.inference_mode()
-    def act(self, time_step: TimeStep) -> np.ndarray:
-        """Encode the new images and take one step."""
-        images = time_step.observation[PIXELS]
-        if self._features is None or self._state is None or self._episode_start is None:
-            self._episode_start = np.ones(len(images), dtype=bool)
-            self._state = self._policy.initial_state(len(images))
-            self._features = self._encode(images)
-        else:
-            updated = np.flatnonzero(time_step.pixels_updated)
-            if len(updated):
-                self._features[torch.from_numpy(updated).to(self._device)] = self._encode(images[updated])
-        proprioception, start = self._tensor(time_step.observation[PROPRIOCEPTION]), self._tensor(self._episode_start)
-        action, *state = _in_blocks(self._act, self._features, proprioception, *self._state, start)
-        self._state = (state[0], state[1])
-        self._episode_start[:] = False
-        if not self._deterministic:
-            noise = torch.randn(action.shape, generator=self._generator).to(self._device)
-            action = action + noise * torch.exp(self._policy.log_std)
-        return action.cpu().numpy()
-
-    def _encode(self, images: Images) -> torch.Tensor:
-        return _in_blocks(lambda block: (self._policy.encode(block),), self._tensor(images))[0]
-
-    def _act(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        features, proprioception, hidden, cell, episode_start = inputs
-        action, state = self._policy.act(features, proprioception, (hidden, cell), episode_start)
-        return action, *state
-
-    def _tensor(self, array: np.ndarray | torch.Tensor) -> torch.Tensor:
-        return torch.as_tensor(array, device=self._device)
-
-
-def _in_blocks(function: Callable[..., tuple[torch.Tensor, ...]], *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Apply a function of rows to `BLOCK` rows at a time, the last ones filled up with zeros."""
-    num_rows = len(inputs[0])
-    padding = -num_rows % BLOCK
-    padded = [torch.cat([rows, rows.new_zeros(padding, *rows.shape[1:])]) if padding else rows for rows in inputs]
-    blocks = [function(*rows) for rows in zip(*(rows.split(BLOCK) for rows in padded), strict=True)]
-    return tuple(torch.cat(rows)[:num_rows] for rows in zip(*blocks, strict=True))
-
-
-class ZeroActor:
-    """Holds still."""
-
-    def __init__(self, spec: EnvironmentSpec) -> None:
-        """Act in environments of this spec."""
-        self._size = spec.action.shape[0]
-
-    def reset(self, done: np.ndarray | None) -> None:
-        """Nothing to forget."""
-
-    def act(self, time_step: TimeStep) -> np.ndarray:
-        """Zeros."""
-        return np.zeros((len(time_step.reward), self._size), dtype=np.float32)
-
-
-class RandomActor:
-    """Draws each action uniformly from [-1, 1].
-
-    The e-th episode that begins has a generator of its own, seeded [seed, e], so that in ``evaluate_policy`` an episode
-    does not depend on how many run beside it.
-    """
-
-    def __init__(self, spec: EnvironmentSpec, *, seed: int) -> None:
-        """Act in environments of this spec."""
-        self._size = spec.action.shape[0]
-        self._seed = seed
-        self._generators: list[np.random.Generator] = []
-        self._num_begun = 0
-
-    def reset(self, done: np.ndarray | None) -> None:
-        """New generators for everybody; within a round, an episode that follows goes on with the one that is there."""
-        if done is None:
-            self._generators = []
-
-    def act(self, time_step: TimeStep) -> np.ndarray:
-        """One draw per simulation."""
-        if not self._generators:
-            episodes = range(self._num_begun, self._num_begun + len(time_step.reward))
-            self._generators = [np.random.default_rng([self._seed, episode]) for episode in episodes]
-            self._num_begun = episodes.stop
-        return np.stack([g.uniform(-1, 1, self._size) for g in self._generators]).astype(np.float32)
+CONFIDENCE = 0.95
+"""Of every interval that is reported."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,10 +58,8 @@ class EvaluationResult:
 
     @property
     def return_interval(self) -> tuple[float, float]:
-        """95% interval of the mean return, by the normal approximation."""
-        returns = np.array([episode.task_return for episode in self.episodes])
-        error = returns.std(ddof=1) / math.sqrt(len(returns)) if len(returns) > 1 else 0.0
-        return self.mean_return - NORMAL_QUANTILE * error, self.mean_return + NORMAL_QUANTILE * error
+        """95% interval of the mean return."""
+        return mean_interval(np.array([episode.task_return for episode in self.episodes]))
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -247,13 +109,20 @@ def _run_round(actor: Actor, environment: VectorEnvironment, *, first_episode: i
 
 
 def wilson_interval(num_successes: int, num_trials: int) -> tuple[float, float]:
-    """95% interval of a probability after ``num_successes`` in ``num_trials`` (Wilson 1927).
+    """95% interval of a probability after ``num_successes`` in ``num_trials`` (Wilson 1927)."""
+    from scipy import stats  # takes most of a second, which help and training do without
 
-    (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n), with p = num_successes / n and z = 1.96.
-    """
-    z, n = NORMAL_QUANTILE, num_trials
-    p = num_successes / n
-    center = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half_width = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    # Rounding must not put an end of 0 or 1 on the wrong side of p.
-    return max(0.0, min(p, center - half_width)), min(1.0, max(p, center + half_width))
+    interval = stats.binomtest(num_successes, num_trials).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """95% interval of a mean by the normal approximation; the mean itself where a single value is known."""
+    from scipy import stats
+
+    mean = float(np.mean(values))
+    error = float(stats.sem(values)) if len(values) > 1 else 0.0
+    if error == 0.0:
+        return mean, mean
+    low, high = stats.norm.interval(CONFIDENCE, loc=mean, scale=error)
+    return float(low), float(high)

@@ -1,19 +1,10 @@
-"""What a run reports: every metric with its definition, and the files that they are written to."""
+"""Every metric that an iteration reports, with its definition."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import dataclasses
-import os
-import pathlib
-from typing import TYPE_CHECKING
 
 from handful.environment import EnvironmentSpec
-from handful.errors import DataError, StorageError
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,90 +74,3 @@ def metric_names(spec: EnvironmentSpec) -> tuple[str, ...]:
         else:
             names.append(metric.name)
     return tuple(names)
-
-
-class MetricsWriter:
-    """Appends metrics to ``metrics.csv`` and to TensorBoard files in a run's folder."""
-
-    def __init__(
-        self,
-        folder: pathlib.Path | str,
-        names: tuple[str, ...],
-        *,
-        resume_after: int | None = None,
-        tensorboard: bool = True,
-    ) -> None:
-        """Open the files.
-
-        Args:
-            folder: The run's folder, which exists.
-            names: Columns, from ``metric_names``.
-            resume_after: Iteration of the checkpoint that the run goes on from; later rows are dropped. None: anew.
-            tensorboard: Whether to write TensorBoard files as well.
-
-        Raises:
-            StorageError: the disk refused.
-            DataError: the CSV to go on with has other columns.
-        """
-        self._names = names
-        self._path = pathlib.Path(folder) / "metrics.csv"
-        rows = self._rows_until(resume_after) if resume_after is not None else []
-        purge_step = None if resume_after is None else int(float(rows[-1]["steps"])) + 1 if rows else 0
-        try:
-            self._rewrite(rows)
-            self._file = open(self._path, "a", newline="")  # noqa: SIM115 (closed in close)
-        except OSError as error:
-            raise StorageError(f"{self._path} could not be written: {error.strerror}.") from error
-        self._csv = csv.DictWriter(self._file, names, restval="")
-        self._tensorboard = _summary_writer(folder, purge_step) if tensorboard else None
-
-    def write(self, metrics: dict[str, float]) -> None:
-        """Append one iteration's metrics; absent ones stay empty.
-
-        Raises:
-            StorageError: the disk refused.
-        """
-        try:
-            self._csv.writerow(metrics)
-            self._file.flush()
-            if self._tensorboard is not None:
-                for name in self._names:
-                    if name in metrics and name != "steps":
-                        self._tensorboard.add_scalar(name, metrics[name], int(metrics["steps"]))
-        except OSError as error:
-            raise StorageError(f"{self._path} could not be written: {error.strerror}.") from error
-
-    def close(self) -> None:
-        """Close the files."""
-        # What could not be written was reported by ``write``; the same again would hide it.
-        with contextlib.suppress(OSError):
-            self._file.close()
-        with contextlib.suppress(OSError):
-            if self._tensorboard is not None:
-                self._tensorboard.close()
-
-    def _rows_until(self, iteration: int) -> list[dict[str, str]]:
-        if not self._path.exists():
-            return []
-        with open(self._path, newline="") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != self._names:
-                raise DataError(f"{self._path} has other columns than this version of the program writes.")
-            # A kill may have cut the last row short.
-            rows = [row for row in reader if None not in row.values()]
-        return [row for row in rows if float(row["iteration"]) <= iteration]
-
-    def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        temporary = self._path.with_suffix(".csv.tmp")
-        with open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, self._names)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, self._path)
-
-
-def _summary_writer(folder: pathlib.Path | str, purge_step: int | None) -> SummaryWriter:
-    # Imported here: it takes a second, and evaluation and deployment do without.
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder), purge_step=purge_step)

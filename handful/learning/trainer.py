@@ -10,22 +10,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from handful.environment import OBJECT_FEATURES, StateTree, VectorEnvironment
+from handful.environment import EpisodeSummary, StateTree, VectorEnvironment
 from handful.errors import ConfigurationError, DataError, TrainingError
-from handful.learning.algorithms.cloning import ExpertPieces, ExpertTensors, clone
-from handful.learning.algorithms.gail import Discriminator, ExpertData
-from handful.learning.algorithms.ppo import PPO, DemonstrationTerm
-from handful.learning.config import TrainerConfig
+from handful.learning.algorithms.cloning import DemonstrationLoss, DemonstrationSegments, clone
+from handful.learning.algorithms.gail import Discriminator
+from handful.learning.algorithms.ppo import PPO
+from handful.learning.config.trainer import TrainerConfig
 from handful.learning.data.advantage import generalized_advantage
+from handful.learning.data.demonstrations import check_demonstrations
 from handful.learning.data.reward import hybrid_reward
 from handful.learning.data.rollout import Rollout, RolloutCollector
 from handful.learning.episodes import EpisodeWindow
 from handful.learning.models.averaging import PolicyAverage
-from handful.learning.models.policy import Policy, PolicySizes, ValueFunction
+from handful.learning.models.policy import Policy, PolicySizes
+from handful.learning.models.value_function import ValueFunction
 from handful.learning.parallel import Workers
 from handful.learning.persistence.tensor_state import load_module, module_state
 from handful.profiling import span
-from handful.trajectory import ExpertSequences
+from handful.sequences import Sequences
+
+_STATE = ("iteration", "steps", "seconds", "cloned", "ppo", "average", "discriminator", "collector", "environment")
+"""What a saved trainer must hold."""
 
 TRAINING_SEED_TAG = 1
 """Third entry of a training seed [seed, env, 1]; evaluation's have two, so that the two never meet."""
@@ -39,15 +44,15 @@ class Trainer:
 
     Attributes:
         cloned: Whether the policy began by cloning demonstrations.
+        ended_episodes: The episodes that ended in the last iteration.
     """
 
     def __init__(
         self,
         config: TrainerConfig,
         environment: VectorEnvironment,
-        expert: ExpertData | None = None,
+        demonstrations: Sequences | None = None,
         *,
-        sequences: ExpertSequences | None = None,
         num_threads: int = 1,
     ) -> None:
         """Draw the networks and begin an episode in every simulation.
@@ -55,12 +60,12 @@ class Trainer:
         Args:
             config: The run.
             environment: Simulations to train in; the trainer resets it and then has it alone.
-            expert: The demonstrations; may be left out where lambda is 0.
-            sequences: The demonstrations as the policy would have seen them, where it clones them.
-            num_threads: Threads for what is done in shares. No bit depends on it.
+            demonstrations: Whole episodes, with images if the policy is to clone them; None where lambda is 0.
+            num_threads: Threads for what is computed in parts. No bit depends on it.
 
         Raises:
-            ConfigurationError: the demonstrations are missing or do not fit the environment, or no such device.
+            ConfigurationError: the demonstrations are missing or do not fit the environment, or there is no such device or
+                observation group.
         """
         self.config = config
         self.environment = environment
@@ -69,57 +74,60 @@ class Trainer:
             raise ConfigurationError(f"the device '{config.device}' is not there; the choices here are: cpu.")
         # Independent seeds for the parts, so that one part's draws do not move another's.
         seeds = [int(seed) for seed in np.random.SeedSequence(config.seed).generate_state(4)]
-        self.policy = Policy(config.policy, PolicySizes.of(spec), seed=seeds[0]).to(config.device)
-        self.value_function = ValueFunction.of(spec, hidden_sizes=config.ppo.value_hidden_sizes, seed=seeds[1])
-        self.value_function.to(config.device)
-        self.average = PolicyAverage(self.policy, time=config.average_time)
-        self.generator = torch.Generator().manual_seed(seeds[2])
         workers = self._workers = Workers(num_threads)
-        self.cloned = False
-        self._sequences = None if sequences is None else ExpertTensors(sequences, config.device)
+        self.generator = torch.Generator().manual_seed(seeds[2])
+        self.policy = Policy(config.policy, PolicySizes.of(spec, config.policy), seed=seeds[0]).to(config.device)
+        self.value_function = ValueFunction(config.value_function, spec, seed=seeds[1]).to(config.device)
+        self.average = PolicyAverage(self.policy, time=config.average_time)
         self.ppo = PPO(config.ppo, self.policy, self.value_function, generator=self.generator, workers=workers)
         self.discriminator: Discriminator | None = None
+        groups = (*config.policy.groups, *config.value_function.groups)
+        self.demonstrations = None if demonstrations is None else demonstrations.to(config.device)
         if config.imitation_weight > 0:
-            self.discriminator = Discriminator(
-                config.discriminator,
-                feature_size=spec.observations[OBJECT_FEATURES].shape[0],
-                action_size=spec.action.shape[0],
-                seed=seeds[3],
-                device=config.device,
-            )
-            self._expert = _expert_inputs(self.discriminator, expert, environment, config.device)
+            self.discriminator = Discriminator(config.discriminator, spec, seed=seeds[3], device=config.device)
+            groups += config.discriminator.groups
+            expert = check_demonstrations(self.demonstrations, spec, groups=config.discriminator.groups)
+            self._expert = self.discriminator.inputs(expert)[expert.mask]
         self.collector = RolloutCollector(
             environment,
             environment.reset(seeds=[[config.seed, env, TRAINING_SEED_TAG] for env in range(environment.num_envs)]),
+            self.policy,
             num_steps=config.rollout_steps,
-            hidden_size=config.policy.hidden_size,
-            device=config.device,
+            groups=groups,
+            outcome_frames=self.value_function.sees_pixels,
             workers=workers,
         )
+        self.cloned = False
         self.iteration = 0
         self.steps = 0
         self.seconds = 0.0
+        self.ended_episodes: list[EpisodeSummary] = []
         self._episodes = EpisodeWindow(spec.stages)
 
-    def clone(self, num_epochs: int) -> Iterator[dict[str, float]]:
+    def clone(self, num_epochs: int | None = None) -> Iterator[dict[str, float]]:
         """Clone the demonstrations before the first iteration; it is done once the iterator has come to its end.
 
         Args:
-            num_epochs: Passes over them.
+            num_epochs: Passes over them; None takes the configuration's.
 
         Yields:
             After each pass what `cloning.clone` yields, and ``seconds``.
+
+        Raises:
+            ConfigurationError: there are no demonstrations, or they lack what the policy reads.
         """
-        assert self._sequences is not None
+        config = self.config.cloning
+        groups = self.config.policy.groups
+        demonstrations = check_demonstrations(self.demonstrations, self.environment.spec, groups=groups, actions=True)
         start = time.perf_counter()
         for metrics in clone(
             self.policy,
-            self._sequences,
-            config=self.config.cloning,
-            num_epochs=num_epochs,
+            demonstrations,
+            config=config,
+            num_epochs=config.epochs if num_epochs is None else num_epochs,
             generator=self.generator,
             workers=self._workers,
-            num_shares=self.ppo.num_shares,
+            num_splits=self.ppo.num_splits,
         ):
             yield {**metrics, "seconds": time.perf_counter() - start}
         self.average.restart()
@@ -130,20 +138,19 @@ class Trainer:
         """One rollout and the updates on it.
 
         Returns:
-            Metrics, as ``metrics.METRICS`` defines them.
+            Metrics, as `handful.learning.metrics.METRICS` defines them.
 
         Raises:
             TrainingError: a reward, a value, a loss or a parameter is not finite. The trainer is then of no more use;
-                ``replay.write_replay`` keeps what leads to the error again.
+                `handful.runs.failure.write_failure` keeps what leads to the error again.
         """
         start = time.perf_counter()
         with span("rollout"):
-            rollout = self.collector.collect(self.policy, generator=self.generator)
+            rollout = self.collector.collect(generator=self.generator)
         rollout_seconds = time.perf_counter() - start
 
         with span("discriminator"):
-            metrics = self._update_discriminator(rollout)
-            imitation_reward = self._imitation_reward(rollout)
+            metrics, imitation_reward = self._update_discriminator(rollout)
         reward = hybrid_reward(
             task_reward=rollout.task_reward,
             imitation_reward=imitation_reward,
@@ -153,18 +160,16 @@ class Trainer:
             advantage, value = self._advantage(rollout, reward)
         with span("ppo"):
             metrics |= self.ppo.update(
-                rollout,
-                advantage=advantage,
-                value_target=advantage + value,
-                steps=self.steps,
-                **self._as_cloned(),
+                rollout, advantage=advantage, value_target=advantage + value, steps=self.steps, **self._after_cloning()
             )
         with span("statistics"):
-            metrics["auxiliary_error_cm"] = self._auxiliary_error_cm(rollout)
+            if self.policy.sees_pixels:
+                metrics["auxiliary_error_cm"] = self._auxiliary_error_cm(rollout)
             # Last, because the actions of this rollout were chosen with the old statistics.
-            self.policy.proprioception_normalizer.update(rollout.proprioception)
+            self.policy.vector_normalizer.update(self.policy.join(rollout.sequences.vectors))
             self._check_parameters()
 
+        self.ended_episodes = rollout.episodes
         self._episodes.add(rollout.episodes)
         self.iteration += 1
         num_steps = rollout.num_steps * rollout.num_envs
@@ -189,41 +194,38 @@ class Trainer:
             **self._episodes.metrics(),
         }
 
-    def _as_cloned(self) -> dict[str, Any]:
-        """How PPO goes on with a policy that was cloned."""
-        cloning = self.config.cloning
+    def _after_cloning(self) -> dict[str, Any]:
+        """How PPO treats a policy that was cloned."""
+        config = self.config.cloning
         if not self.cloned:
             return {}
-        half_lives = self.steps / cloning.half_life if cloning.half_life is not None else 0.0
-        weight = cloning.weight * 0.5**half_lives
-        stands = self.steps < cloning.warmup_steps
-        term = None
-        if weight > 0 and not stands:
-            assert self._sequences is not None
-            pieces = ExpertPieces(self._sequences, self.policy, length=self.config.rollout_steps)
-            term = DemonstrationTerm(pieces, count=cloning.num_pieces, weight=weight)
-        return {"policy_stands": stands, "step_scale": cloning.step_scale, "demonstrations": term}
+        half_lives = self.steps / config.half_life if config.half_life is not None else 0.0
+        weight = config.weight * 0.5**half_lives
+        freeze = self.steps < config.warmup_steps
+        terms = []
+        if weight > 0 and not freeze:
+            assert self.demonstrations is not None
+            segments = DemonstrationSegments(self.demonstrations, self.policy, length=self.config.rollout_steps)
+            terms.append(DemonstrationLoss(segments, num_segments=config.num_segments, weight=weight))
+        return {"terms": terms, "freeze_policy": freeze, "learning_rate_scale": config.learning_rate_scale}
 
-    def _update_discriminator(self, rollout: Rollout) -> dict[str, float]:
+    def _update_discriminator(self, rollout: Rollout) -> tuple[dict[str, float], Tensor | None]:
+        """Metrics of the discriminator's update, and the imitation reward by the updated discriminator."""
         if self.discriminator is None:
-            return {}
-        inputs = self.discriminator.inputs(rollout.object_features, rollout.action.clamp(-1, 1))
-        return self.discriminator.update(policy=inputs.flatten(0, 1), expert=self._expert)
-
-    def _imitation_reward(self, rollout: Rollout) -> Tensor | None:
-        if self.discriminator is None:
-            return None
-        return self.discriminator.reward(rollout.object_features, rollout.action.clamp(-1, 1))
+            return {}, None
+        inputs = self.discriminator.inputs(rollout.sequences)
+        metrics = self.discriminator.update(policy=inputs.flatten(0, 1), expert=self._expert)
+        return metrics, self.discriminator.reward(inputs)
 
     @torch.no_grad()
     def _advantage(self, rollout: Rollout, reward: Tensor) -> tuple[Tensor, Tensor]:
         """Advantages and V before each action."""
-        self.value_function.state_normalizer.update(rollout.physical_state)
-        value = self.value_function(rollout.physical_state)
+        self.value_function.observe(rollout.sequences)
+        value, value_after = self.value_function(rollout.sequences), self.value_function.after(rollout.sequences)
         advantage = generalized_advantage(
             reward=reward,
-            value=value,
-            final_value=self.value_function(rollout.final_physical_state),
+            value=torch.cat([value, value_after[-1:]]),
+            final_value=value_after,
             terminated=rollout.terminated,
             truncated=rollout.truncated,
             discount=self.config.ppo.discount,
@@ -232,14 +234,16 @@ class Trainer:
         for name, tensor in (("reward", reward), ("value", value), ("advantage", advantage)):
             if not torch.isfinite(tensor).all():
                 raise TrainingError(f"iteration {self.iteration + 1}: the {name} of a step is not a finite number.")
-        return advantage, value[:-1]
+        return advantage, value
 
     @torch.no_grad()
     def _auxiliary_error_cm(self, rollout: Rollout) -> float:
         """On a sample of 64 frames, which costs nothing beside the update."""
-        stride = max(1, len(rollout.frames) // 64)
-        predicted = self.policy.auxiliary_head(self.policy.encode(rollout.frames[::stride]))
-        error = self.policy.position_normalizer.inverse(predicted) - rollout.frame_positions[::stride]
+        frames, positions = rollout.sequences.frames, rollout.sequences.frame_positions
+        assert frames is not None and positions is not None
+        stride = max(1, len(frames) // 64)
+        predicted = self.policy.auxiliary_head(self.policy.encode(frames[::stride]))
+        error = self.policy.position_normalizer.inverse(predicted) - positions[::stride]
         return 100.0 * float(error.square().mean().sqrt())
 
     def _check_parameters(self) -> None:
@@ -257,7 +261,7 @@ class Trainer:
             yield "discriminator", self.discriminator
 
     def state_dict(self) -> StateTree:
-        """All that a new trainer in a new environment needs to go on to the bit."""
+        """All that a new trainer in a new environment needs to resume to the bit."""
         return {
             "iteration": self.iteration,
             "steps": self.steps,
@@ -280,46 +284,31 @@ class Trainer:
         Raises:
             DataError: this is no trainer's state, or its networks have other sizes.
         """
-        missing = {"ppo", "discriminator"} - state.keys()
-        if missing:
-            raise DataError(f"the checkpoint is not one of a training run: it has no '{min(missing)}'.")
+        _check_state(state, ("ppo", "discriminator"))
         self.ppo.load_state_dict(state["ppo"])
         self.average.restart()
         if self.discriminator is not None and state["discriminator"] is not None:
             self.discriminator.load_training_state(state["discriminator"])
 
     def load_state_dict(self, state: Any) -> None:
-        """Go on where ``state_dict`` was taken, with the same configuration, demonstrations and number of simulations.
+        """Resume where ``state_dict`` was taken, with the same configuration, demonstrations and number of simulations.
 
         Raises:
             DataError: this is no trainer's state, or its networks have other sizes.
             ConfigurationError: one of the two has a discriminator and the other has not, or the number of simulations
                 differs.
         """
-        needed = {
-            "iteration",
-            "steps",
-            "seconds",
-            "cloned",
-            "ppo",
-            "average",
-            "discriminator",
-            "collector",
-            "environment",
-        }
-        missing = needed - state.keys()
-        if missing:
-            raise DataError(f"the checkpoint is not one of a training run: it has no '{min(missing)}'.")
+        _check_state(state, _STATE)
         num_saved = len(state["collector"]["episode_start"])
         if num_saved != self.environment.num_envs:
             raise ConfigurationError(
-                f"the saved run has {num_saved} simulations and this one {self.environment.num_envs}: go on with "
+                f"the saved run has {num_saved} simulations and this one {self.environment.num_envs}: resume it with "
                 f"{num_saved}."
             )
         if (state["discriminator"] is None) != (self.discriminator is None):
             raise ConfigurationError(
                 "the saved run and this one differ in whether there is a discriminator, which is where the imitation "
-                "weight is above 0: go on with the imitation weight of the saved run."
+                "weight is above 0: resume it with the imitation weight of the saved run."
             )
         self.iteration, self.steps, self.seconds = state["iteration"], state["steps"], state["seconds"]
         self.cloned = bool(state["cloned"])
@@ -332,26 +321,10 @@ class Trainer:
         self.collector.load_state_dict(state["collector"], self.environment.load_state_dict(state["environment"]))
 
 
-def _expert_inputs(
-    discriminator: Discriminator, expert: ExpertData | None, environment: VectorEnvironment, device: str
-) -> Tensor:
-    if expert is None:
-        raise ConfigurationError("imitation needs demonstrations: give some, or set the imitation weight to 0.")
-    spec = environment.spec
-    for name, array, size in (
-        ("object features", expert.object_features, spec.observations[OBJECT_FEATURES].shape[0]),
-        ("actions", expert.actions, spec.action.shape[0]),
-    ):
-        if array is None:
-            continue
-        if array.ndim != 2 or array.shape[1] != size or array.shape[0] == 0 or not np.isfinite(array).all():
-            raise ConfigurationError(
-                f"the demonstrations' {name} must be finite, of shape [samples, {size}] for {spec.task} and at least "
-                f"one sample, got shape {list(array.shape)}."
-            )
-    actions = None if expert.actions is None else torch.from_numpy(expert.actions.astype(np.float32)).to(device)
-    features = torch.from_numpy(expert.object_features.astype(np.float32)).to(device)
-    return discriminator.inputs(features, actions)
+def _check_state(state: Any, names: tuple[str, ...]) -> None:
+    missing = set(names) - state.keys()
+    if missing:
+        raise DataError(f"the checkpoint is not one of a training run: it has no '{min(missing)}'.")
 
 
 def _explained_variance(value: Tensor, target: Tensor) -> float:

@@ -3,75 +3,45 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
+from msgspec import Meta
 
-from handful.errors import ConfigurationError
-from handful.learning.config import TrainerConfig
-
-MAY_BE_ZERO = {
-    "seed",
-    "imitation-weight",
-    "curriculum.random-start-probability",
-    "curriculum.cut-after-success",
-    "ppo.discount",
-    "ppo.gae-lambda",
-    "ppo.initial-kl-weight",
-    "ppo.entropy-weight",
-    "ppo.auxiliary-weight",
-    "discriminator.gradient-penalty",
-    "discriminator.replay-size",
-    "cloning.epochs",
-    "cloning.auxiliary-weight",
-    "cloning.image-shift",
-    "cloning.weight",
-    "cloning.warmup-steps",
-}
-"""Numbers that may be 0 and not less. All others must be above 0, but for `ANY_NUMBER`."""
-
-ANY_NUMBER = {"policy.initial-log-std", "cloning.minimum-log-std"}
-"""Numbers of either sign."""
-
-MAY_BE_INFINITE = {
-    "curriculum.cut-after-success",
-    "curriculum.max-seconds",
-    "ppo.kl-stop-factor",
-    "ppo.max-grad-norm",
-    "discriminator.reward-clip",
-}
-"""Bounds that infinity switches off."""
+from handful.config import MAY_BE_INFINITE, Bound, Config, Count, Fraction
+from handful.environment import GROUPS, PIXELS
+from handful.errors import ConfigurationError, unknown_name
+from handful.learning.config.trainer import TrainerConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class CurriculumConfig:
+class CurriculumConfig(Config):
     """Where training episodes begin, and which part of the demonstrations counts (paper, section III-B)."""
 
-    random_start_probability: float = 0.5
-    """Share of the control steps that belong to episodes from random starts, the others to episodes from states of
+    random_start_probability: Fraction = 0.5
+    """Fraction of the control steps that belong to episodes from random starts, the others to episodes from states of
     demonstrations; where all episodes are equally long, the probability of a random start (eps, not stated in the paper;
-    ours). 1 switches the curriculum off."""
+    our choice). 1 switches the curriculum off."""
     clusters: str = "states"
     """How a demonstration's state is drawn: ``stages`` draws a stage uniformly, then one of its states (paper); ``states``
-    draws all alike (ours: three of pouring's five stages last a quarter of a second each, with nothing left to learn)."""
-    max_seconds: float = 5.0
+    draws all alike (our choice: three of pouring's five stages last a quarter of a second each, with nothing left to
+    learn)."""
+    max_seconds: Bound = 5.0
     """Longest episode from a demonstration's state [s]; the value function stands in for what would follow. A whole episode
-    of a long task spends most of its time where its beginning had gone wrong (ours; infinite: the horizon, as in the
+    of a long task spends most of its time where its beginning had gone wrong (our choice; infinite: the horizon, as in the
     paper)."""
     include_solved: bool = False
     """Whether episodes may begin in the solved stage too, where nothing is left to be learned."""
-    cut_after_success: float = 1.0
-    """Time of a demonstration that is kept after its success [s]; the discriminator learns to love standing still from
-    the rest."""
+    cut_after_success: Annotated[float, Meta(ge=0), MAY_BE_INFINITE] = 1.0
+    """Time of a demonstration that is kept after its success [s]; the rest teaches the discriminator to reward standing
+    still."""
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig:
-    """Everything that a run depends on, beside its demonstrations; kept in ``config.json``."""
+class RunConfig(Config):
+    """Everything that a run depends on besides its demonstrations; kept in ``config.json``."""
 
-    num_envs: int = 64
+    num_envs: Count = 64
     """Simulations that step together."""
     randomization: str = "task"
     """How much varies from episode to episode: none, task or full."""
@@ -81,13 +51,12 @@ class RunConfig:
     """Who draws the images: rasterizer, raycaster or raycaster-shadows; by default the fastest."""
     backend: str = "cpu"
     """Where the physics runs: cpu or cuda."""
-    num_threads: int | None = None
-    """Threads for physics, camera and the shares of a minibatch; by default one for every core. They do not change a bit of
+    num_threads: Count | None = None
+    """Threads for physics, camera and the splits of a minibatch; by default one for every core. They do not change a bit of
     the run."""
-    torch_threads: int = 1
+    torch_threads: Count = 1
     """Threads inside each operation of the networks. These are small: a second thread gains a quarter on an idle machine,
-    and where another process wants the core, OpenMP's spinning threads cost half and more. The bits of a run depend on
-    it."""
+    and costs half and more where another process wants the core. The bits of a run depend on it."""
     start_from: str | None = None
     """Folder of a run whose networks and optimisers this one begins with, to train a policy further under other options."""
     curriculum: CurriculumConfig = dataclasses.field(default_factory=CurriculumConfig)
@@ -96,44 +65,46 @@ class RunConfig:
     """The learner."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be; names of levels, renderers and rates are refused by those who know them.
+        """Check the fields; names of levels, renderers and rates are checked by `check_settings`.
 
         Raises:
-            ConfigurationError: a number is out of its range.
+            ConfigurationError: a number is out of its range, or there is no observation group of a name.
         """
-        for name, value in options_of(self):
-            for number in value if isinstance(value, tuple) else (value,):
-                if isinstance(number, int | float) and not isinstance(number, bool):
-                    _check_number(name, number)
-        if self.curriculum.random_start_probability > 1.0:
-            raise ConfigurationError(
-                "expected --curriculum.random-start-probability between 0 and 1, got "
-                f"{self.curriculum.random_start_probability}."
-            )
+        super().__post_init__()
         if self.trainer.ppo.num_minibatches > self.num_envs:
             raise ConfigurationError(
                 f"expected at most as many --ppo.num-minibatches as simulations, {self.num_envs}, got "
                 f"{self.trainer.ppo.num_minibatches}: each holds whole sequences."
             )
-        device = self.trainer.device
-        if device != "cpu" and device.partition(":")[0] != "cuda":
-            raise ConfigurationError(f"unknown device '{device}'; the choices are: cpu, cuda.")
+        trainer = self.trainer
+        for groups in (trainer.policy.groups, trainer.value_function.groups, trainer.discriminator.groups):
+            for group in groups:
+                if group not in GROUPS:
+                    raise unknown_name("observation group", group, GROUPS)
+
+    @property
+    def needs_pixels(self) -> bool:
+        """Whether a network reads images, and so whether a camera is built."""
+        return PIXELS in (*self.trainer.policy.groups, *self.trainer.value_function.groups)
 
 
-def options_of(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Names, as the command line has them without their hyphens, and values of all options in a configuration."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        name = field.name.replace("_", "-")
-        if dataclasses.is_dataclass(value):
-            yield from options_of(value, prefix if name == "trainer" else f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+def check_settings(config: RunConfig) -> None:
+    """Refuse settings of the environment that do not exist, before anything is made of them.
 
+    Raises:
+        ConfigurationError: no such level of randomisation, camera rate, renderer or backend; the choices are named.
+    """
+    from handful.demonstrations.starts import CLUSTERS
+    from handful.simulation.physics.protocol import check_backend
+    from handful.simulation.randomization import parse_level
+    from handful.simulation.rendering.camera import check_renderer
+    from handful.tasks.environment import CAMERA_RATES
 
-def _check_number(name: str, number: float) -> None:
-    if not math.isfinite(number) and not (number == math.inf and name in MAY_BE_INFINITE):
-        raise ConfigurationError(f"expected a finite number for --{name}, got {number}.")
-    if name in ANY_NUMBER or number > 0 or (number == 0 and name in MAY_BE_ZERO):
-        return
-    raise ConfigurationError(f"expected --{name} {'of at least' if name in MAY_BE_ZERO else 'above'} 0, got {number}.")
+    parse_level(config.randomization)
+    if config.camera_hz not in CAMERA_RATES:
+        choices = ", ".join(map(str, CAMERA_RATES))
+        raise ConfigurationError(f"unknown camera rate {config.camera_hz} Hz; the choices are: {choices}.")
+    check_renderer(config.renderer)
+    check_backend(config.backend)
+    if config.curriculum.clusters not in CLUSTERS:
+        raise unknown_name("way to draw demonstration states", config.curriculum.clusters, CLUSTERS)

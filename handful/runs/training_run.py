@@ -1,114 +1,95 @@
-"""A training run as a folder: its configuration, demonstrations, metrics, checkpoint and policy.
-
-The folder holds ``config.json``, ``demonstrations.hdf5`` unless they lie elsewhere, ``metrics.csv`` and TensorBoard files,
-``checkpoint.safetensors`` with everything needed to go on, and ``policy.safetensors``; ``failure`` if training broke down.
-``config.json`` is there from the first moment, so that a run goes on wherever it was killed, and before its first
-checkpoint too.
-"""
+"""A training run: environment, demonstrations and trainer behind its folder (`handful.runs.folder`)."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
-import json
 import math
 import pathlib
 import time
 from collections.abc import Callable
-from typing import Any
 
+import torch
+
+from handful.config import to_json
 from handful.demonstrations.dataset import load_demonstrations
-from handful.demonstrations.sequences import expert_sequences
-from handful.demonstrations.starts import (
-    CLUSTERS,
-    DemonstrationStarts,
-    expert_data,
-    mean_demonstration_return,
-    start_probability,
-)
-from handful.errors import ConfigurationError, DataError, StorageError, TrainingError, unknown_name
-from handful.learning.algorithms.gail import ExpertData
-from handful.learning.metrics import MetricsWriter, metric_names
+from handful.demonstrations.sequences import demonstration_sequences
+from handful.demonstrations.specification import DemonstrationSpec
+from handful.demonstrations.starts import DemonstrationStarts, start_probability
+from handful.environment import PIXELS
+from handful.errors import ConfigurationError, DataError, TrainingError
+from handful.learning.evaluation import mean_interval
+from handful.learning.metrics import metric_names
 from handful.learning.persistence.checkpoint import load_checkpoint, save_checkpoint
-from handful.learning.persistence.failure import replay, write_replay
 from handful.learning.persistence.policy_file import PolicyManifest, save_policy
 from handful.learning.trainer import Trainer
 from handful.profiling import span
-from handful.runs.config import RunConfig
-from handful.runs.config_file import read_config, write_config
-from handful.runs.interruption import Interruption
-from handful.simulation.physics.protocol import check_backend
-from handful.simulation.randomization import parse_level
-from handful.simulation.rendering.camera import check_renderer
-from handful.tasks.environment import CAMERA_RATES, TaskEnvironment
-from handful.tasks.registry import make_task
-from handful.trajectory import ExpertSequences
-
-CONFIG, CHECKPOINT, POLICY, DEMONSTRATIONS, METRICS, REPLAY = (
-    "config.json",
-    "checkpoint.safetensors",
-    "policy.safetensors",
-    "demonstrations.hdf5",
-    "metrics.csv",
-    "failure",
+from handful.runs.config import CurriculumConfig, RunConfig, check_settings
+from handful.runs.failure import reproduce_failure, write_failure
+from handful.runs.folder import (
+    CHECKPOINT_FILE,
+    FAILURE_FOLDER,
+    POLICY_FILE,
+    RunDescription,
+    read_description,
+    write_description,
 )
-"""Names of a run's files."""
-
-CLONING_EPOCHS = 200
-"""Passes over the demonstrations of tasks that begin by cloning (ours)."""
-
-CLONING_ENVS = 32
-"""Simulations in which the states of demonstrations are looked at."""
+from handful.runs.interruption import Interruption
+from handful.runs.logs import EpisodeWriter, MetricsWriter
+from handful.tasks.environment import TaskEnvironment
+from handful.trajectory import Demonstrations
 
 
 class TrainingRun:
-    """A run in its folder, new or gone on with."""
+    """A run in its folder, new or resumed."""
 
-    def __init__(
-        self, folder: pathlib.Path, *, task: str, config: RunConfig, demonstrations: pathlib.Path, resume: bool
-    ) -> None:
-        """Build the environment and the trainer, and load the checkpoint if there is one to go on from.
+    def __init__(self, folder: pathlib.Path, description: RunDescription, *, resume: bool) -> None:
+        """Build the environment and the trainer, and load the checkpoint if the run is resumed.
 
         Args:
             folder: The run's folder, which exists.
-            task: Name of the task.
-            config: The run's configuration.
-            demonstrations: File of demonstrations.
-            resume: Whether to go on from the folder's checkpoint.
+            description: What the run is.
+            resume: Whether to resume from the folder's checkpoint.
 
         Raises:
             HandfulError: an option, a file or the disk is not as it should be.
         """
-        import torch
-
         self.folder = folder
-        self.task = task
-        self.config = config
+        self.task = description.task
+        config = self.config = description.config
         torch.set_num_threads(config.torch_threads)
-        self.demonstrations = load_demonstrations(demonstrations, task, pixels=False)
-        self._demonstrations_digest = _digest(demonstrations)
-        self.environment = self._environment(num_envs=config.num_envs, starts=self._starts(), staggered=True)
-        features, actions = expert_data(self.demonstrations, config.curriculum.cut_after_success)
-        self.trainer = Trainer(
-            config.trainer,
-            self.environment,
-            ExpertData(features, actions),
-            sequences=self._sequences(),
-            num_threads=self.environment.physics.num_threads,
+        self.environment = TaskEnvironment(
+            self.task,
+            num_envs=config.num_envs,
+            randomization=config.randomization,
+            camera_hz=config.camera_hz,
+            renderer=config.renderer,
+            num_threads=config.num_threads,
+            backend=config.backend,
+            pixels=config.needs_pixels,
+            staggered=True,
         )
+        spec = DemonstrationSpec.of(self.environment)
+        self.demonstrations = load_demonstrations(description.demonstrations, spec, pixels=False)
+        self._digest = _digest(description.demonstrations)
+        cut = self.demonstrations.cut_after_success(config.curriculum.cut_after_success)
+        self.environment.starts = _starts(config.curriculum, cut, horizon=self.environment.horizon)
+        frames = bool(self.cloning_epochs) and PIXELS in config.trainer.policy.groups
+        sequences = demonstration_sequences(cut, self.environment, frames=frames)
+        num_threads = self.environment.physics.num_threads
+        self.trainer = Trainer(config.trainer, self.environment, sequences, num_threads=num_threads)
         if resume:
-            state = load_checkpoint(folder / CHECKPOINT)
-            if state.get("demonstrations", self._demonstrations_digest) != self._demonstrations_digest:
+            state = load_checkpoint(folder / CHECKPOINT_FILE)
+            if state.get("demonstrations", self._digest) != self._digest:
                 raise DataError(
-                    f"{demonstrations} is not what the run {folder} began with: a run goes on with the same "
-                    "demonstrations, so bring that file back or begin a new run."
+                    f"{description.demonstrations} is not what the run {folder} began with: a run is resumed with the "
+                    "same demonstrations, so bring that file back or begin a new run."
                 )
             self.trainer.load_state_dict(state)
         else:
             if config.start_from is not None:
-                self.trainer.load_networks(load_checkpoint(pathlib.Path(config.start_from) / CHECKPOINT))
-            write_run_config(folder, task=task, demonstrations=demonstrations, config=config)
+                self.trainer.load_networks(load_checkpoint(pathlib.Path(config.start_from) / CHECKPOINT_FILE))
+            write_description(folder, description)
             self.save()
 
     def train(
@@ -116,7 +97,7 @@ class TrainingRun:
         *,
         minutes: float | None,
         num_steps: int | None,
-        on_iteration: Callable[[dict[str, float]], None],
+        on_iteration: Callable[[dict[str, float]], None] = lambda metrics: None,
         checkpoint_seconds: float = 30.0,
     ) -> bool:
         """Train until the budget is spent; saves every half minute and at the end.
@@ -131,25 +112,27 @@ class TrainingRun:
             Whether the budget was spent; False if the user interrupted.
 
         Raises:
-            TrainingError: something is not a finite number; the last good checkpoint stays, and a replay is written.
+            TrainingError: something is not a finite number; the last good checkpoint stays, and the failure is kept.
         """
         if self.spent(minutes, num_steps):
             return True
         if self.cloning_epochs and not self.trainer.cloned and not self._clone(on_iteration):
             return False
-        names = metric_names(self.environment.spec)
+        trainer, names = self.trainer, metric_names(self.environment.spec)
         saved_at = time.monotonic()
         with (
             Interruption() as interruption,
-            contextlib.closing(MetricsWriter(self.folder, names, resume_after=self.trainer.iteration)) as writer,
+            contextlib.closing(MetricsWriter(self.folder, names, resume_after=trainer.iteration)) as metrics_log,
+            contextlib.closing(EpisodeWriter(self.folder, resume_after=trainer.iteration)) as episode_log,
         ):
-            while (self.trainer.iteration == 0 or not self.spent(minutes, num_steps)) and not interruption.requested:
+            while (trainer.iteration == 0 or not self.spent(minutes, num_steps)) and not interruption.requested:
                 try:
-                    metrics = self.trainer.iterate()
+                    metrics = trainer.iterate()
                 except TrainingError as error:
                     raise self._failure(error) from error
                 with span("report"):
-                    writer.write(metrics)
+                    metrics_log.write(metrics)
+                    episode_log.write(trainer.ended_episodes, iteration=trainer.iteration, steps=trainer.steps)
                     on_iteration(metrics)
                 if time.monotonic() - saved_at > checkpoint_seconds:
                     with span("checkpoint"):
@@ -169,9 +152,7 @@ class TrainingRun:
         trainer = self.config.trainer
         if trainer.imitation_weight == 0 or self.config.start_from is not None:
             return 0
-        if trainer.cloning.epochs is not None:
-            return trainer.cloning.epochs
-        return CLONING_EPOCHS if make_task(self.task).begins_by_cloning else 0
+        return trainer.cloning.epochs
 
     def _clone(self, on_pass: Callable[[dict[str, float]], None]) -> bool:
         """Clone the demonstrations, and save; False if the user interrupted, and then nothing has changed on disk."""
@@ -183,8 +164,8 @@ class TrainingRun:
         self.save()
         return True
 
-    def replay(self) -> TrainingError | None:
-        """Go from the checkpoint before the run's failure to the failure again.
+    def reproduce_failure(self) -> TrainingError | None:
+        """Run from the checkpoint before the run's failure to the failure again.
 
         Returns:
             The error, or None if it did not come again.
@@ -192,139 +173,78 @@ class TrainingRun:
         Raises:
             DataError: the run has not failed.
         """
-        return replay(self.folder / REPLAY, self.trainer)
+        return reproduce_failure(self.folder / FAILURE_FOLDER, self.trainer)
 
     def _failure(self, error: TrainingError) -> TrainingError:
         """Keep what leads to the error again; returns the error with what a user can do about it."""
-        folder = self.folder / REPLAY
-        write_replay(folder, checkpoint=self.folder / CHECKPOINT, trainer=self.trainer, error=error)
+        folder = self.folder / FAILURE_FOLDER
+        write_failure(folder, checkpoint=self.folder / CHECKPOINT_FILE, trainer=self.trainer, error=error)
         return TrainingError(
             f"{error} The last good checkpoint stays in {self.folder}, and {folder} keeps what led to this; to see it "
-            f"again: handful train {self.task} --replay {self.folder}"
+            f"again: handful train {self.task} --reproduce-failure {self.folder}"
         )
 
     def save(self) -> None:
         """Write policy and checkpoint, each whole or not at all."""
-        mean, interval = mean_demonstration_return(self.demonstrations, self.environment.spec.horizon)
+        returns = self.demonstrations.returns(self.environment.spec.horizon)
         training = {
             "steps": self.trainer.steps,
             "seconds": self.trainer.seconds,
             "randomization": self.config.randomization,
-            "config": json.loads(json.dumps(dataclasses.asdict(self.config))),
+            "config": to_json(self.config),
             "demonstrations": {
                 "num_episodes": len(self.demonstrations),
-                "mean_return": mean,
-                "return_interval": list(interval),
+                "mean_return": float(returns.mean()),
+                "return_interval": list(mean_interval(returns)),
             },
         }
         manifest = PolicyManifest.of(self.trainer.average.policy, self.environment.spec, training=training)
-        save_policy(self.folder / POLICY, self.trainer.average.policy, manifest)
-        state = {**self.trainer.state_dict(), "demonstrations": self._demonstrations_digest}
-        save_checkpoint(self.folder / CHECKPOINT, state)
+        save_policy(self.folder / POLICY_FILE, self.trainer.average.policy, manifest)
+        save_checkpoint(self.folder / CHECKPOINT_FILE, {**self.trainer.state_dict(), "demonstrations": self._digest})
 
     def close(self) -> None:
         """Stop the threads."""
         self.environment.close()
 
-    def _environment(self, *, num_envs: int, **options: Any) -> TaskEnvironment:
-        return TaskEnvironment(
-            self.task,
-            num_envs=num_envs,
-            randomization=self.config.randomization,
-            camera_hz=self.config.camera_hz,
-            renderer=self.config.renderer,
-            num_threads=self.config.num_threads,
-            backend=self.config.backend,
-            **options,
-        )
 
-    def _sequences(self) -> ExpertSequences | None:
-        if not self.cloning_epochs:
-            return None
-        with contextlib.closing(self._environment(num_envs=CLONING_ENVS)) as environment:
-            cut = self.config.curriculum.cut_after_success
-            return expert_sequences(self.demonstrations, environment, cut_after_success_s=cut)
-
-    def _starts(self) -> DemonstrationStarts | None:
-        curriculum = self.config.curriculum
-        if curriculum.random_start_probability >= 1.0:
-            return None
-        seconds, max_length = curriculum.max_seconds, None
-        if not math.isinf(seconds):
-            max_length = max(1, round(seconds / self.demonstrations.control_timestep))
-        horizon = make_task(self.task).horizon
-        share = curriculum.random_start_probability
-        return DemonstrationStarts(
-            self.demonstrations,
-            random_start_probability=start_probability(share, horizon=horizon, max_length=max_length),
-            clusters=curriculum.clusters,
-            max_length=max_length,
-            include_solved=curriculum.include_solved,
-            cut_after_success_s=curriculum.cut_after_success,
-        )
-
-
-def write_run_config(folder: pathlib.Path, *, task: str, demonstrations: pathlib.Path, config: RunConfig) -> None:
-    """Make the folder of a run, with the file that says what it is.
-
-    Demonstrations inside the folder are named relative to it, so that it can be moved; others by their absolute path, so
-    that the run can be gone on with from anywhere.
+def open_or_begin(
+    folder: pathlib.Path, *, task: str, config: RunConfig, demonstrations: pathlib.Path, recipe: str = "custom"
+) -> TrainingRun:
+    """The run in a folder, resumed, or a new one.
 
     Raises:
-        StorageError: the disk refused.
+        ConfigurationError: the folder holds a run of another task or configuration.
+        HandfulError: an option, a file or the disk is not as it should be.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise StorageError(f"cannot make the folder {folder} of the run: {reason}.") from error
-    where = demonstrations.absolute()
-    if where.is_relative_to(folder.absolute()):
-        where = where.relative_to(folder.absolute())
-    write_config(folder / CONFIG, {"task": task, "demonstrations": str(where)}, config)
-
-
-def open_run(folder: pathlib.Path) -> tuple[str, pathlib.Path, RunConfig]:
-    """Task, demonstrations and configuration of the run in ``folder``.
-
-    Raises:
-        DataError: the folder holds no run that can go on.
-    """
-    if not (folder / CONFIG).is_file():
-        raise DataError(f"{folder} holds no run to go on with: {CONFIG} is missing.")
-    header, config = read_config(folder / CONFIG, RunConfig)
-    try:
-        return str(header["task"]), folder / str(header["demonstrations"]), config
-    except KeyError as error:
-        raise DataError(f"{folder / CONFIG} lacks the entry {error}.") from error
-
-
-def check_settings(config: RunConfig) -> None:
-    """Refuse settings of the environment that do not exist, before anything is made of them.
-
-    Raises:
-        ConfigurationError: no such level of randomisation, camera rate, renderer or backend; the choices are named.
-    """
-    parse_level(config.randomization)
-    if config.camera_hz not in CAMERA_RATES:
-        choices = ", ".join(map(str, CAMERA_RATES))
-        raise ConfigurationError(f"unknown camera rate {config.camera_hz} Hz; the choices are: {choices}.")
-    check_renderer(config.renderer)
-    check_backend(config.backend)
-    if config.curriculum.clusters not in CLUSTERS:
-        raise unknown_name("way to draw demonstration states", config.curriculum.clusters, CLUSTERS)
-
-
-def check_new(folder: pathlib.Path) -> None:
-    """Refuse a folder that holds a run already.
-
-    Raises:
-        ConfigurationError: it does.
-    """
-    if (folder / CHECKPOINT).exists():
+    check_settings(config)
+    description = RunDescription(task=task, demonstrations=demonstrations, recipe=recipe, config=config)
+    if not (folder / CHECKPOINT_FILE).exists():
+        load_demonstrations(demonstrations, task, pixels=False)  # refused before there is a folder
+        write_description(folder, description)
+        return TrainingRun(folder, description, resume=False)
+    saved = read_description(folder)
+    if (saved.task, saved.config) != (task, config):
         raise ConfigurationError(
-            f"{folder} holds a run already: go on with it by --resume {folder}, or name another folder by --run."
+            f"{folder} holds a run of {saved.task} with another configuration: name another folder."
         )
+    return TrainingRun(folder, description, resume=True)
+
+
+def _starts(config: CurriculumConfig, demonstrations: Demonstrations, *, horizon: int) -> DemonstrationStarts | None:
+    """Where episodes begin; None: always in random starts."""
+    if config.random_start_probability >= 1.0:
+        return None
+    max_length = None
+    if not math.isinf(config.max_seconds):
+        max_length = max(1, round(config.max_seconds / demonstrations.control_timestep))
+    probability = start_probability(config.random_start_probability, horizon=horizon, max_length=max_length)
+    return DemonstrationStarts(
+        demonstrations,
+        random_start_probability=probability,
+        clusters=config.clusters,
+        max_length=max_length,
+        include_solved=config.include_solved,
+    )
 
 
 def _digest(path: pathlib.Path) -> str:

@@ -14,9 +14,11 @@ from handful.environment import (
     PHYSICAL_STATE,
     PIXELS,
     PROPRIOCEPTION,
+    TIME_LEFT,
     ArraySpec,
     EnvironmentSpec,
     Images,
+    Observation,
     StartDistribution,
     StateTree,
     TimeStep,
@@ -134,7 +136,7 @@ class TaskEnvironment:
         self._episodes = EpisodeCounters(
             num_envs, horizon=self.horizon, top_stage=len(self.task.stages) - 1, sustained_steps=SUSTAINED_STEPS
         )
-        self._observation: dict[str, np.ndarray] | None = None
+        self._observation: Observation | None = None
         self.num_diverged = 0
 
     @property
@@ -170,7 +172,7 @@ class TaskEnvironment:
 
         Args:
             ids: The simulations.
-            seeds: One seed for each of them; None goes on with their present generators.
+            seeds: One seed for each of them; None keeps their present generators.
         """
         if seeds is not None:
             for i, seed in zip(ids, seeds, strict=True):
@@ -198,6 +200,9 @@ class TaskEnvironment:
                 final_observation = self._final_observation(diverged)
             whole = done[~self._episodes.shortened[done]]
             episodes = [self._episodes.summary(int(i), diverged=bool(diverged[i])) for i in whole]
+            if self.starts is not None:
+                for episode in episodes:
+                    self.starts.report(episode)
             with span("begin episodes"):
                 self._begin_episodes(done)
         observed_stage = self.task.stage(self.snapshot) if len(done) else stage
@@ -205,7 +210,7 @@ class TaskEnvironment:
         with span("observe"):
             self._observation = self._observe()
         return TimeStep(
-            observation=dict(self._observation),
+            observation=Observation(self._observation),
             reward=reward.astype(np.float32),
             terminated=diverged,
             truncated=truncated,
@@ -234,18 +239,19 @@ class TaskEnvironment:
         self.physics.set_state(ids, states)
 
     def state_dict(self) -> StateTree:
-        """Everything needed to go on to the bit."""
+        """Everything needed to resume to the bit."""
         return {
             "physics": self.physics.get_state(),
-            "worlds": {name: values.copy() for name, values in self.parameters.items()},
+            "parameters": {name: values.copy() for name, values in self.parameters.items()},
             "generators": json.dumps([generator.bit_generator.state for generator in self._generators]),
             "pixels": on_host(self._pixels).copy(),
             "episodes": dict(self._episodes.state_dict()),
             "num_diverged": self.num_diverged,
+            "starts": self.starts.state_dict() if self.starts is not None else None,
         }
 
     def load_state_dict(self, state: StateTree) -> TimeStep:
-        """Go on where ``state_dict`` was taken.
+        """Resume where ``state_dict`` was taken.
 
         Raises:
             DataError: the state is of another task or another number of simulations.
@@ -257,13 +263,17 @@ class TaskEnvironment:
                 f"this one {(self.num_envs, self.physics.state_size)}."
             )
         ids = np.arange(self.num_envs)
-        parameters = [{name: values[i] for name, values in tree["worlds"].items()} for i in ids]
+        parameters = [{name: values[i] for name, values in tree["parameters"].items()} for i in ids]
         self.restore(ids, parameters, tree["physics"])
         for generator, saved in zip(self._generators, json.loads(tree["generators"]), strict=True):
             generator.bit_generator.state = saved
         self._pixels = tree["pixels"].copy() if self._camera is None else images_of(self._camera, tree["pixels"])
         self._episodes.load_state_dict(tree["episodes"])
         self.num_diverged = int(tree["num_diverged"])
+        if (self.starts is None) != (tree["starts"] is None):
+            raise DataError("the saved environment and this one differ in whether episodes begin from demonstrations.")
+        if self.starts is not None:
+            self.starts.load_state_dict(tree["starts"])
         return self._first_time_step(np.ones(self.num_envs, bool))
 
     def render(self, camera: Camera | None = None) -> np.ndarray:
@@ -287,7 +297,8 @@ class TaskEnvironment:
     def _make_spec(self, camera_hz: int, image_size: int) -> EnvironmentSpec:
         names = {
             PROPRIOCEPTION: PROPRIOCEPTION_NAMES,
-            PHYSICAL_STATE: (*arm_state_names(), *self.task.object_state_names, "time_left"),
+            PHYSICAL_STATE: (*arm_state_names(), *self.task.object_state_names),
+            TIME_LEFT: ("time_left",),
             OBJECT_FEATURES: self.task.object_feature_names,
             OBJECT_POSITIONS: self.task.object_position_names,
         }
@@ -331,8 +342,7 @@ class TaskEnvironment:
         if not drawn.all():
             states = np.stack([start.state for start in begins if start is not None])
             self.physics.set_state(ids[~drawn], states)
-        max_lengths = [start.max_length if start is not None else None for start in begins]
-        self._episodes.begin(ids, random_start=drawn, max_lengths=max_lengths)
+        self._episodes.begin(ids, begins)
 
     def _apply_parameters(self, ids: np.ndarray, parameters: Sequence[Parameters]) -> None:
         stacked = stack_parameters(parameters)
@@ -367,21 +377,21 @@ class TaskEnvironment:
                 self._pixels = images
         return due
 
-    def _observe(self) -> dict[str, np.ndarray]:
+    def _observe(self) -> Observation:
         snapshot = self.snapshot
-        time_left = self._episodes.time_left[:, None]
-        state = [arm_state(snapshot.physics), self.task.object_state(snapshot), time_left]
+        state = [arm_state(snapshot.physics), self.task.object_state(snapshot)]
         observation = {
             PROPRIOCEPTION: proprioception(self.physics),
             PHYSICAL_STATE: np.concatenate(state, axis=1).astype(np.float32),
+            TIME_LEFT: self._episodes.time_left[:, None].astype(np.float32),
             OBJECT_FEATURES: self.task.object_features(snapshot).astype(np.float32),
             OBJECT_POSITIONS: self.task.object_positions(snapshot).astype(np.float32),
         }
         if self._camera is not None:
-            observation = {PIXELS: cast("np.ndarray", self._pixels), **observation}
-        return observation
+            observation = {PIXELS: self._pixels, **observation}
+        return Observation(observation)
 
-    def _final_observation(self, diverged: np.ndarray) -> dict[str, np.ndarray]:
+    def _final_observation(self, diverged: np.ndarray) -> Observation:
         """The observation before ended episodes begin anew; where the physics blew up, the one before that."""
         assert self._observation is not None
         now = self._observe()
@@ -396,7 +406,7 @@ class TaskEnvironment:
         nothing = np.zeros(self.num_envs, bool)
         stage = self.task.stage(self.snapshot)
         return TimeStep(
-            observation=dict(self._observation),
+            observation=Observation(self._observation),
             reward=np.zeros(self.num_envs, np.float32),
             terminated=nothing,
             truncated=nothing.copy(),

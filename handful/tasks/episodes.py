@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from handful.environment import EpisodeSummary
+from handful.environment import EpisodeSummary, Start
 
 NUM_STAGGERED_GROUPS = 5
 """Groups of simulations whose training episodes begin at different times (ours)."""
@@ -35,6 +35,8 @@ class EpisodeCounters:
         self._final_stage = np.zeros(num_envs, np.int64)
         self._return = np.zeros(num_envs, np.float64)
         self._random_start = np.ones(num_envs, bool)
+        self._demonstration = np.full(num_envs, -1)
+        self._start_step = np.full(num_envs, -1)
         self.shortened = np.zeros(num_envs, bool)
         """Whether the episode counts as begun before it was, bool [env]: see `stagger`."""
 
@@ -48,19 +50,16 @@ class EpisodeCounters:
         """Share of the horizon that is left, [env]."""
         return 1.0 - self.length / self._horizon
 
-    def begin(self, ids: np.ndarray, *, random_start: np.ndarray, max_lengths: Sequence[int | None]) -> None:
-        """Begin new episodes in the simulations ``ids``.
-
-        Args:
-            ids: The simulations.
-            random_start: Whether each begins in a random start, bool [len(ids)].
-            max_lengths: After how many control steps each is cut off; None for the horizon.
-        """
+    def begin(self, ids: np.ndarray, starts: Sequence[Start | None]) -> None:
+        """Begin new episodes in the simulations ``ids``, each in its start; None is a random one."""
         for counter in (self.length, self._steps_held, self._highest_stage, self._final_stage, self._return):
             counter[ids] = 0
         self.shortened[ids] = False
-        self._random_start[ids] = random_start
-        self._max_length[ids] = [min(self._horizon, length or self._horizon) for length in max_lengths]
+        self._demonstration[ids] = [start.demonstration if start else -1 for start in starts]
+        self._start_step[ids] = [start.step if start else -1 for start in starts]
+        limits = [(start.max_length if start else None) or self._horizon for start in starts]
+        self._max_length[ids] = np.minimum(limits, self._horizon)
+        self._random_start[ids] = [start is None for start in starts]
 
     def stagger(self, camera_period: int) -> None:
         """Count a part of the episodes that have just begun as gone: spread over their length, in step with the camera.
@@ -81,17 +80,19 @@ class EpisodeCounters:
 
     def summary(self, env: int, *, diverged: bool) -> EpisodeSummary:
         """What is known of the episode that has ended in a simulation."""
+        held = bool(self._steps_held[env] >= self._sustained_steps and not diverged)
         return EpisodeSummary(
             env=env,
             task_return=float(self._return[env]),
             length=int(self.length[env]),
             random_start=bool(self._random_start[env]),
-            success=bool(
-                self._steps_held[env] >= self._sustained_steps and self.length[env] >= self._horizon and not diverged
-            ),
+            success=held and bool(self.length[env] >= self._horizon),
             highest_stage=int(self._highest_stage[env]),
             final_stage=int(self._final_stage[env]),
             diverged=diverged,
+            held=held,
+            demonstration=int(self._demonstration[env]),
+            start_step=int(self._start_step[env]),
         )
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -99,7 +100,7 @@ class EpisodeCounters:
         return {name: counter.copy() for name, counter in self._counters()}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from saved counters."""
+        """Resume from saved counters."""
         for name, counter in self._counters():
             counter[:] = state[name]
 
@@ -111,6 +112,8 @@ class EpisodeCounters:
             ("final_stage", self._final_stage),
             ("return", self._return),
             ("random_start", self._random_start),
+            ("demonstration", self._demonstration),
+            ("start_step", self._start_step),
             ("shortened", self.shortened),
             ("max_length", self._max_length),
         ]

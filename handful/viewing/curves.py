@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handful.errors import DataError
+from handful.runs.folder import METRICS_FILE
 from handful.storage import written_when_complete
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-METRICS_FILE = "metrics.csv"
 STEPS = "steps"
 SECONDS = "seconds"
 MINUTES = "minutes"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from handful.environment import PIXELS, EpisodeSummary, TimeStep, on_host
-from handful.runs.actors import FoundPolicy, load_actor, read_policy
+from handful.runs.policies import FoundPolicy, load_actor, read_policy
 from handful.simulation.randomization import parse_level
 from handful.tasks.environment import TaskEnvironment
 

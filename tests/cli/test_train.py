@@ -10,14 +10,14 @@ import shutil
 
 import pytest
 from command_line import NUM_ENVS, NUM_STEPS, ROLLOUT_STEPS, TASK, TINY, assert_same_runs, checkpoint, rows
+from handful.runs.config_file import read_config
 
 from handful.cli import demonstrate
 from handful.cli.main import parse_options
 from handful.cli.train import Options
-from handful.learning.config import TrainerConfig
+from handful.learning.config.trainer import TrainerConfig
 from handful.learning.trainer import Trainer
 from handful.runs.config import RunConfig
-from handful.runs.config_file import read_config
 
 ITERATION = NUM_ENVS * ROLLOUT_STEPS
 

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from handful.learning.config import PolicyConfig
+from handful.learning.config.models import PolicyConfig
 from handful.learning.models.averaging import PolicyAverage
 from handful.learning.models.policy import Policy, PolicySizes
 
-SIZES = PolicySizes(image=(20, 20, 3), proprioception=4, action=2, object_positions=3)
+SIZES = PolicySizes(image=(20, 20, 3), vector=4, action=2, object_positions=3)
 
 
 def set_all(policy: Policy, value: float) -> None:
@@ -37,7 +37,7 @@ def test_without_a_time_the_average_is_the_policy_itself():
     policy = Policy(PolicyConfig(), SIZES, seed=0)
     average = PolicyAverage(policy, time=None)
     set_all(policy, 3.0)
-    policy.proprioception_normalizer.update(torch.randn(50, 4, generator=torch.Generator().manual_seed(0)))
+    policy.vector_normalizer.update(torch.randn(50, 4, generator=torch.Generator().manual_seed(0)))
     average.update(iteration=1, num_steps=10)
     for name, tensor in average.policy.state_dict().items():
         assert torch.equal(tensor, policy.state_dict()[name]), name

@@ -9,18 +9,19 @@ import torch
 from toy import SIZE, ToyEnvironment, sequences
 
 from handful.errors import TrainingError
-from handful.learning.algorithms.cloning import ExpertPieces, ExpertTensors, clone, negative_log_likelihood, shifted
-from handful.learning.config import CloningConfig, PolicyConfig
-from handful.learning.evaluation import PolicyActor
+from handful.learning.actors import PolicyActor
+from handful.learning.algorithms.cloning import DemonstrationSegments, clone, scaled_action_error, shifted
+from handful.learning.config.cloning import CloningConfig
+from handful.learning.config.models import PolicyConfig
 from handful.learning.models.policy import Policy, PolicySizes
 from handful.learning.parallel import Workers
-from handful.trajectory import ExpertSequences
+from handful.sequences import Sequences
 
 CONFIG = CloningConfig(episodes_per_batch=12, image_shift=0)
 
 
 def new_policy(**options) -> Policy:
-    return Policy(PolicyConfig(**options), PolicySizes.of(ToyEnvironment(1).spec), seed=0)
+    return Policy(PolicyConfig(**options), PolicySizes.of(ToyEnvironment(1).spec, PolicyConfig()), seed=0)
 
 
 def final_distance(policy: Policy) -> float:
@@ -33,16 +34,16 @@ def final_distance(policy: Policy) -> float:
     return float(np.linalg.norm(step.observation["object_features"], axis=1).mean())
 
 
-def cloned(expert: ExpertSequences, *, config=CONFIG, num_epochs=60, num_threads=1, **options):
+def cloned(expert: Sequences, *, config=CONFIG, num_epochs=60, num_threads=1, **options):
     policy = new_policy(**options)
     passes = clone(
         policy,
-        ExpertTensors(expert, "cpu"),
+        expert,
         config=config,
         num_epochs=num_epochs,
         generator=torch.Generator().manual_seed(0),
         workers=Workers(num_threads),
-        num_shares=2,
+        num_splits=2,
     )
     return policy, list(passes)
 
@@ -80,13 +81,19 @@ def test_no_bit_depends_on_the_number_of_threads():
 def test_steps_after_the_end_of_a_shorter_episode_do_not_count():
     """A batch of all episodes has the gradient of its steps, whatever is behind the shorter ones."""
     expert = sequences((8, 3, 5, 8))
+
+    def lengthened(rows):
+        return torch.cat([rows, torch.zeros_like(rows[:5])])
+
     longer = dataclasses.replace(
         expert,
+        **{name: lengthened(getattr(expert, name)) for name in ("frame_index", "actions", "mask", "episode_start")},
         **{
-            name: np.concatenate([getattr(expert, name), np.zeros_like(getattr(expert, name)[:9])])
-            for name in ("frame_index", "proprioception", "action", "taken")
+            name: {group: lengthened(rows) for group, rows in getattr(expert, name).items()}
+            for name in ("vectors", "outcomes")
         },
     )
+    assert longer.num_steps == 13
     for left, right in zip(
         cloned(expert, num_epochs=3)[0].state_dict().values(),
         cloned(longer, num_epochs=3)[0].state_dict().values(),
@@ -97,7 +104,7 @@ def test_steps_after_the_end_of_a_shorter_episode_do_not_count():
 
 def test_an_error_that_is_not_finite_is_told():
     expert = sequences((8, 5))
-    expert.action[3, 1] = np.nan
+    expert.actions[3, 1] = np.nan
     with pytest.raises(TrainingError, match="behavioural cloning is nan"):
         cloned(expert)
 
@@ -112,24 +119,23 @@ def test_images_are_shifted_with_their_edges_repeated():
     assert torch.equal(moved[:, :, -1], moved[:, :, -2])
 
 
-def test_pieces_are_those_of_the_demonstrations_with_what_the_policy_remembers_of_what_was_before():
-    expert = sequences((20, 7, 13))
-    data, policy = ExpertTensors(expert, "cpu"), new_policy()
-    whole = data.evaluate(policy).mean
-    pieces = ExpertPieces(data, policy, length=6)
-    drawn, state = pieces.draw(200, generator=torch.Generator().manual_seed(0))
-    mean = drawn.evaluate(policy, state).mean
+def test_segments_are_those_of_the_demonstrations_with_what_the_policy_remembers_of_what_was_before():
+    data, policy = sequences((20, 7, 13)), new_policy()
+    whole = policy.evaluate_sequence(data).mean
+    segments = DemonstrationSegments(data, policy, length=6)
+    drawn = segments.draw(200, generator=torch.Generator().manual_seed(0))
+    mean = policy.evaluate_sequence(drawn).mean
     begun = set()
     for number in range(200):
-        length = int(drawn.taken[:, number].sum())
-        assert length > 0 and drawn.taken[:length, number].all()
+        length = int(drawn.mask[:, number].sum())
+        assert length > 0 and drawn.mask[:length, number].all()
         places = [
             (episode, begin)
             for episode in range(3)
             for begin in range(0, 20, 6)
-            if expert.taken[begin, episode]
-            and length == min(6, int(expert.taken[:, episode].sum()) - begin)
-            and torch.equal(drawn.action[:length, number], data.action[begin : begin + length, episode])
+            if data.mask[begin, episode]
+            and length == min(6, int(data.mask[:, episode].sum()) - begin)
+            and torch.equal(drawn.actions[:length, number], data.actions[begin : begin + length, episode])
             and torch.allclose(mean[:length, number], whole[begin : begin + length, episode], atol=1e-6)
         ]
         assert len(places) == 1
@@ -137,14 +143,13 @@ def test_pieces_are_those_of_the_demonstrations_with_what_the_policy_remembers_o
     assert begun == {(0, 0), (0, 6), (0, 12), (0, 18), (1, 0), (1, 6), (2, 0), (2, 6), (2, 12)}
 
 
-def test_the_negative_log_likelihood_is_that_of_the_gaussian_but_for_its_constant():
-    policy, data = new_policy(), ExpertTensors(sequences((20, 7)), "cpu")
-    mean = data.evaluate(policy).mean
-    distribution = torch.distributions.Normal(mean, policy.log_std.exp())
-    taken = data.taken
-    expected = -distribution.log_prob(torch.where(taken[:, :, None], data.action, 0.0))[taken].sum(dim=-1).mean()
+def test_the_scaled_action_error_is_the_gaussians_negative_log_likelihood_but_for_its_constant():
+    policy, data = new_policy(), sequences((20, 7))
+    distribution = torch.distributions.Normal(policy.evaluate_sequence(data).mean, policy.log_std.exp())
+    log_prob = distribution.log_prob(torch.where(data.mask[:, :, None], data.actions, 0.0))
+    expected = -log_prob[data.mask].sum(dim=-1).mean()
     constant = float((policy.log_std.detach() + 0.5 * math.log(2 * math.pi)).sum())
-    result = negative_log_likelihood(policy, data)
+    result = scaled_action_error(policy, data)
     assert float(result.detach()) == pytest.approx(float(expected.detach()) - constant, rel=1e-5)
     result.backward()
     assert policy.log_std.grad is None and policy.mean_layer.bias.grad is not None

@@ -8,8 +8,9 @@ import torch
 from test_trainer import EXPERT, SMALL, everything, small_trainer
 from toy import ToyEnvironment
 
-from handful.learning.config import PolicyConfig
-from handful.learning.evaluation import PolicyActor, evaluate_policy
+from handful.learning.actors import PolicyActor
+from handful.learning.config.models import PolicyConfig
+from handful.learning.evaluation import evaluate_policy
 from handful.learning.persistence.checkpoint import load_checkpoint, save_checkpoint
 from handful.learning.trainer import Trainer
 

@@ -7,14 +7,9 @@ from toy import ToyEnvironment, ToyExpert
 
 from handful.environment import TimeStep
 from handful.errors import ConfigurationError
-from handful.learning.config import PolicyConfig
-from handful.learning.evaluation import (
-    PolicyActor,
-    RandomActor,
-    ZeroActor,
-    evaluate_policy,
-    wilson_interval,
-)
+from handful.learning.actors import PolicyActor, RandomActor, ZeroActor
+from handful.learning.config.models import PolicyConfig
+from handful.learning.evaluation import evaluate_policy, wilson_interval
 from handful.learning.models.policy import Policy, PolicySizes
 
 
@@ -37,7 +32,7 @@ def test_episodes_do_not_depend_on_how_many_simulations_run_them(kind):
     results = []
     for num_envs in (3, 10):
         environment = ToyEnvironment(num_envs, divergence=0.02)
-        policy = Policy(PolicyConfig(), PolicySizes.of(environment.spec), seed=0)
+        policy = Policy(PolicyConfig(), PolicySizes.of(environment.spec, PolicyConfig()), seed=0)
         actors = {
             "expert": ToyExpert(),
             "random": RandomActor(environment.spec, seed=1),
@@ -63,7 +58,7 @@ def test_an_expert_succeeds_and_who_holds_still_does_not():
 
 def test_a_policy_forgets_at_the_right_simulation_and_holds_the_image_between_frames():
     environment = ToyEnvironment(4, camera_period=5, staggered=True)
-    policy = Policy(PolicyConfig(), PolicySizes.of(environment.spec), seed=0)
+    policy = Policy(PolicyConfig(), PolicySizes.of(environment.spec, PolicyConfig()), seed=0)
     together = PolicyActor(policy)
     together.reset(None)
     step = environment.reset(seeds=[0, 1, 2, 3])

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import pytest
 import torch
+from toy import ToyEnvironment
 
 from handful.errors import ConfigurationError
 from handful.learning.algorithms.gail import Discriminator
-from handful.learning.config import DiscriminatorConfig, TrainerConfig
+from handful.learning.config.gail import DiscriminatorConfig
+from handful.learning.config.trainer import TrainerConfig
 from handful.learning.data.reward import hybrid_reward
+from handful.sequences import Sequences
 
 
 def discriminator(**options) -> Discriminator:
-    return Discriminator(DiscriminatorConfig(**options), feature_size=2, action_size=3, seed=0)
+    return Discriminator(DiscriminatorConfig(**options), ToyEnvironment(1).spec, seed=0)
 
 
 def gaussians(num_samples: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,15 +30,14 @@ def test_two_gaussians_are_told_apart_and_the_expert_side_pays_more():
     # The best possible accuracy is Phi(1.5 sqrt 2) = 0.983.
     assert metrics["discriminator_accuracy_expert"] > 0.95
     assert metrics["discriminator_accuracy_policy"] > 0.95
-    no_actions = torch.zeros(1000, 3)
-    assert subject.reward(expert, no_actions).mean() > 5 * subject.reward(policy, no_actions).mean()
+    assert subject.reward(expert).mean() > 5 * subject.reward(policy).mean()
 
 
 def test_the_reward_is_minus_log_one_minus_the_probability_of_the_expert():
     subject = discriminator()
     features = torch.randn(100, 2, generator=torch.Generator().manual_seed(1))
     probability = torch.sigmoid(subject.logit(features).double())
-    reward = subject.reward(features, torch.zeros(100, 3))
+    reward = subject.reward(features)
     torch.testing.assert_close(reward, -torch.log(1 - probability).float())
 
 
@@ -43,17 +45,36 @@ def test_the_reward_is_clipped_at_ten():
     subject = discriminator()
     with torch.no_grad():
         subject.network[-1].bias.fill_(1000.0)
-    assert subject.reward(torch.zeros(4, 2), torch.zeros(4, 3)).tolist() == [10.0] * 4
+    assert subject.reward(torch.zeros(4, 2)).tolist() == [10.0] * 4
+
+
+def steps(actions, **groups) -> Sequences:
+    """One step of one sequence, with outcomes of these values."""
+    outcomes = {"object_features": torch.zeros(1, 1, 2), "proprioception": torch.zeros(1, 1, 2)}
+    outcomes |= {name: torch.full((1, 1, 2), value) for name, value in groups.items()}
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    return Sequences(vectors={}, outcomes=outcomes, actions=actions, mask=mask, episode_start=mask)
 
 
 def test_actions_are_seen_only_where_asked_for():
-    features = torch.zeros(1, 2)
     for use_actions in (False, True):
         subject = discriminator(use_actions=use_actions)
-        differs = subject.reward(features, torch.ones(1, 3)) != subject.reward(features, torch.zeros(1, 3))
-        assert bool(differs) == use_actions
+        rewards = [subject.reward(subject.inputs(steps(torch.full((1, 1, 3), value)))) for value in (0.0, 1.0)]
+        assert bool(rewards[0] != rewards[1]) == use_actions
     with pytest.raises(ConfigurationError, match="the demonstrations hold none"):
-        discriminator(use_actions=True).inputs(features, None)
+        discriminator(use_actions=True).inputs(steps(None))
+
+
+def test_the_arm_is_seen_only_where_asked_for():
+    """The ablation "no discriminator mask" of the paper's Fig. 5."""
+    for groups, sees in ((("object_features",), False), (("object_features", "proprioception"), True)):
+        subject = discriminator(groups=groups)
+        rewards = [subject.reward(subject.inputs(steps(None, proprioception=value))) for value in (0.0, 1.0)]
+        assert bool(rewards[0] != rewards[1]) == sees
+    with pytest.raises(ConfigurationError, match="groups other than pixels"):
+        discriminator(groups=("pixels",))
+    with pytest.raises(ConfigurationError, match="unknown observation group 'arm'"):
+        discriminator(groups=("arm",))
 
 
 def test_replay_keeps_old_samples_and_goes_on_from_a_saved_state_to_the_bit():

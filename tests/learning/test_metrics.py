@@ -7,7 +7,8 @@ import pytest
 from toy import ToyEnvironment
 
 from handful.errors import DataError, StorageError
-from handful.learning.metrics import METRICS, MetricsWriter, metric_names
+from handful.learning.metrics import METRICS, metric_names
+from handful.runs.logs import MetricsWriter
 
 NAMES = ("iteration", "steps", "kl")
 
@@ -62,7 +63,7 @@ def test_a_full_disk_is_told_once_and_closing_does_not_hide_it(tmp_path, monkeyp
     def full(path, mode="r", **options):
         return open("/dev/full" if mode == "a" else path, mode, **options)
 
-    monkeypatch.setattr("handful.learning.metrics.open", full, raising=False)
+    monkeypatch.setattr("handful.runs.logs.open", full, raising=False)
     writer = MetricsWriter(tmp_path, NAMES, tensorboard=False)
     with pytest.raises(StorageError, match=r"metrics\.csv could not be written: No space left on device"):
         writer.write({"iteration": 1, "steps": 10})

@@ -8,7 +8,7 @@ from toy import ToyEnvironment
 
 from handful.environment import ArraySpec
 from handful.errors import DataError
-from handful.learning.config import PolicyConfig
+from handful.learning.config.models import PolicyConfig
 from handful.learning.models.policy import Policy, PolicySizes
 from handful.learning.persistence.checkpoint import save_checkpoint
 from handful.learning.persistence.policy_file import PolicyManifest, check_policy_fits, load_policy, save_policy
@@ -17,8 +17,8 @@ SPEC = ToyEnvironment(1).spec
 
 
 def policy_and_manifest():
-    policy = Policy(PolicyConfig(hidden_size=20, auxiliary_sizes=(10,)), PolicySizes.of(SPEC), seed=3)
-    policy.proprioception_normalizer.update(torch.randn(10, 2))
+    policy = Policy(PolicyConfig(hidden_size=20, auxiliary_sizes=(10,)), PolicySizes.of(SPEC, PolicyConfig()), seed=3)
+    policy.vector_normalizer.update(torch.randn(10, 2))
     return policy, PolicyManifest.of(policy, SPEC, training={"minutes": 20})
 
 

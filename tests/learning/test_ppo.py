@@ -9,22 +9,24 @@ from toy import ToyEnvironment
 
 from handful.errors import ConfigurationError, TrainingError
 from handful.learning.algorithms.ppo import PPO, adapted_kl_weight, decay_after, policy_loss
-from handful.learning.config import PolicyConfig, PPOConfig
+from handful.learning.config.models import PolicyConfig, ValueFunctionConfig
+from handful.learning.config.ppo import PPOConfig
 from handful.learning.data.rollout import Rollout, RolloutCollector
-from handful.learning.models.policy import Policy, PolicySizes, ValueFunction
+from handful.learning.models.policy import Policy, PolicySizes
+from handful.learning.models.value_function import ValueFunction
+
+GROUPS = ("physical_state", "time_left", "object_features")
 
 
 def collect(*, num_rollouts: int = 1, recurrent: bool = True) -> tuple[Policy, Rollout, ToyEnvironment]:
     """The last of some rollouts in which episodes end at all times and in both ways, and images are held."""
     environment = ToyEnvironment(6, camera_period=3, divergence=0.05, staggered=True)
-    policy = Policy(PolicyConfig(recurrent=recurrent), PolicySizes.of(environment.spec), seed=0)
+    policy = Policy(PolicyConfig(recurrent=recurrent), PolicySizes.of(environment.spec, PolicyConfig()), seed=0)
     torch.nn.init.normal_(policy.mean_layer.weight, std=0.1, generator=torch.Generator().manual_seed(0))
-    collector = RolloutCollector(
-        environment, environment.reset(seeds=range(6)), num_steps=25, hidden_size=100, device="cpu"
-    )
+    collector = RolloutCollector(environment, environment.reset(seeds=range(6)), policy, num_steps=25, groups=GROUPS)
     generator = torch.Generator().manual_seed(0)
     for _ in range(num_rollouts):
-        rollout = collector.collect(policy, generator=generator)
+        rollout = collector.collect(generator=generator)
     return policy, rollout, environment
 
 
@@ -36,8 +38,8 @@ def advantage_of(rollout: Rollout) -> torch.Tensor:
 @pytest.mark.parametrize("num_rollouts", [1, 3])
 def test_before_the_first_update_the_ratio_is_one_and_the_kl_zero(num_rollouts, recurrent):
     policy, rollout, _ = collect(num_rollouts=num_rollouts, recurrent=recurrent)
-    assert rollout.terminated.any() and rollout.truncated.any() and rollout.episode_start[1:].any()
-    assert len(rollout.frames) < 0.75 * rollout.frame_index.numel()
+    assert rollout.terminated.any() and rollout.truncated.any() and rollout.sequences.episode_start[1:].any()
+    assert len(rollout.sequences.frames) < 0.75 * rollout.sequences.frame_index.numel()
     for envs in (torch.arange(6), torch.tensor([4, 1])):
         batch = rollout.select(envs)
         loss = policy_loss(policy, batch, advantage_of(batch), config=PPOConfig(), kl_weight=1.0)
@@ -77,10 +79,14 @@ def test_the_gradient_of_the_loss_equals_finite_differences(objective):
         assert (above - below).item() / (2 * step) == pytest.approx(expected, rel=1e-4, abs=1e-7)
 
 
-def _double(batch: Rollout) -> Rollout:
+def _double(batch):
     def convert(value):
         if isinstance(value, tuple):
             return tuple(convert(v) for v in value)
+        if isinstance(value, dict):
+            return {name: convert(v) for name, v in value.items()}
+        if dataclasses.is_dataclass(value):
+            return _double(value)
         return value.double() if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
 
     return dataclasses.replace(
@@ -89,13 +95,16 @@ def _double(batch: Rollout) -> Rollout:
 
 
 def test_the_policys_output_cannot_depend_on_other_groups():
-    policy, rollout, environment = collect()
-    assert set(vars(PolicySizes.of(environment.spec))) == {"image", "proprioception", "action", "object_positions"}
-    inputs = (rollout.frames, rollout.frame_index, rollout.proprioception, rollout.initial_state, rollout.episode_start)
-    before = policy.evaluate_sequence(*inputs).mean
-    for name in ("physical_state", "final_physical_state", "object_features", "frame_positions"):
-        getattr(rollout, name).add_(1.0)
-    assert torch.equal(policy.evaluate_sequence(*inputs).mean, before)
+    policy, rollout, _ = collect()
+    assert policy.config.groups == ("pixels", "proprioception")
+    assert policy.sizes.vector == 2  # proprioception alone
+    before = policy.evaluate_sequence(rollout.sequences).mean
+    for groups in (rollout.sequences.vectors, rollout.sequences.outcomes):
+        for name in ("physical_state", "time_left", "object_features", "object_positions"):
+            groups[name].add_(1.0)
+    rollout.sequences.outcomes["proprioception"].add_(1.0)
+    rollout.sequences.frame_positions.add_(1.0)
+    assert torch.equal(policy.evaluate_sequence(rollout.sequences).mean, before)
 
 
 def test_actions_do_not_change_when_the_environments_other_groups_do():
@@ -106,16 +115,16 @@ def test_actions_do_not_change_when_the_environments_other_groups_do():
 
         def disturbed(noise=noise, observation=observation):
             groups = observation()
-            for name in ("physical_state", "object_features", "object_positions"):
+            for name in ("physical_state", "time_left", "object_features", "object_positions"):
                 groups[name] = groups[name] + np.float32(noise)
             return groups
 
         environment._observation = disturbed
-        policy = Policy(PolicyConfig(), PolicySizes.of(environment.spec), seed=0)
+        policy = Policy(PolicyConfig(), PolicySizes.of(environment.spec, PolicyConfig()), seed=0)
         collector = RolloutCollector(
-            environment, environment.reset(seeds=range(4)), num_steps=10, hidden_size=100, device="cpu"
+            environment, environment.reset(seeds=range(4)), policy, num_steps=10, groups=GROUPS
         )
-        means.append(collector.collect(policy, generator=torch.Generator().manual_seed(0)).mean)
+        means.append(collector.collect(generator=torch.Generator().manual_seed(0)).mean)
     assert torch.equal(*means)
 
 
@@ -127,8 +136,8 @@ def test_the_kl_weight_doubles_above_and_halves_below_the_target():
 
 
 def test_an_update_ends_early_when_the_kl_runs_away():
-    policy, rollout, _ = collect()
-    value_function = ValueFunction(7, seed=0)
+    policy, rollout, environment = collect()
+    value_function = ValueFunction(ValueFunctionConfig(), environment.spec, seed=0)
     config = PPOConfig(learning_rate=0.05, kl_stop_factor=2.0, epochs=10)
     ppo = PPO(config, policy, value_function, generator=torch.Generator().manual_seed(0))
     metrics = ppo.update(rollout, advantage=advantage_of(rollout), value_target=advantage_of(rollout))
@@ -136,8 +145,9 @@ def test_an_update_ends_early_when_the_kl_runs_away():
 
 
 def test_a_loss_that_is_not_finite_stops_the_update():
-    policy, rollout, _ = collect()
-    ppo = PPO(PPOConfig(), policy, ValueFunction(7, seed=0), generator=torch.Generator().manual_seed(0))
+    policy, rollout, environment = collect()
+    value_function = ValueFunction(ValueFunctionConfig(), environment.spec, seed=0)
+    ppo = PPO(PPOConfig(), policy, value_function, generator=torch.Generator().manual_seed(0))
     advantage = advantage_of(rollout)
     advantage[3, 2] = float("nan")
     with pytest.raises(TrainingError, match="finite"):
@@ -154,3 +164,35 @@ def test_step_size_and_kl_target_halve_with_every_half_life():
     config = PPOConfig(half_life=1000)
     assert [decay_after(steps, config=config) for steps in (0, 1000, 3000)] == pytest.approx([1.0, 0.5, 0.125])
     assert decay_after(10**9, config=PPOConfig(half_life=None)) == 1.0
+
+
+class PullToZero:
+    """A term that pulls the mean of the actions to zero."""
+
+    name = "pull"
+
+    def __init__(self, rollout: Rollout, weight: float) -> None:
+        self.weight = weight
+        self._rollout = rollout
+
+    def draw(self, generator):
+        return self._rollout.sequences.select(torch.randperm(6, generator=generator)[:3])
+
+    def loss(self, policy, data):
+        return policy.evaluate_sequence(data).mean.square().mean()
+
+
+def test_an_extra_term_moves_the_policy_by_its_weight_and_is_reported_unweighted():
+    def mean_after(weight: float) -> tuple[float, dict[str, float]]:
+        policy, rollout, environment = collect()
+        value_function = ValueFunction(ValueFunctionConfig(), environment.spec, seed=0)
+        ppo = PPO(PPOConfig(kl_stop_factor=None), policy, value_function, generator=torch.Generator().manual_seed(0))
+        zeros = torch.zeros(rollout.terminated.shape)
+        for _ in range(5):
+            metrics = ppo.update(rollout, advantage=zeros, value_target=zeros, terms=[PullToZero(rollout, weight)])
+        return float(policy.evaluate_sequence(rollout.sequences).mean.detach().square().mean()), metrics
+
+    without, reported = mean_after(0.0)
+    pulled, metrics = mean_after(100.0)
+    assert pulled < 0.5 * without
+    assert reported["pull"] == pytest.approx(without, rel=0.3) and metrics["pull"] < reported["pull"]

@@ -5,21 +5,23 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from toy import ToyEnvironment, expert_features, sequences
+from toy import ToyEnvironment, expert, sequences
 from tree import assert_same
 
 from handful.errors import ConfigurationError, DataError, TrainingError
-from handful.learning.algorithms.cloning import ExpertTensors
-from handful.learning.algorithms.gail import ExpertData
-from handful.learning.config import CloningConfig, DiscriminatorConfig, PolicyConfig, PPOConfig, TrainerConfig
-from handful.learning.evaluation import PolicyActor, RandomActor, evaluate_policy
+from handful.learning.actors import PolicyActor, RandomActor
+from handful.learning.config.cloning import CloningConfig
+from handful.learning.config.gail import DiscriminatorConfig
+from handful.learning.config.models import PolicyConfig
+from handful.learning.config.ppo import PPOConfig
+from handful.learning.config.trainer import TrainerConfig
+from handful.learning.evaluation import evaluate_policy
 from handful.learning.metrics import metric_names
 from handful.learning.persistence.checkpoint import load_checkpoint, save_checkpoint
-from handful.learning.persistence.failure import replay, write_replay
 from handful.learning.trainer import Trainer
+from handful.runs.failure import reproduce_failure, write_failure
 
-FEATURES, ACTIONS = expert_features(num_episodes=5, seed=0)
-EXPERT = ExpertData(FEATURES, ACTIONS)
+EXPERT = expert()
 SMALL = TrainerConfig(
     rollout_steps=7,
     ppo=PPOConfig(epochs=2, num_minibatches=2),
@@ -89,13 +91,13 @@ def test_a_cloned_policy_stands_until_values_mean_something():
 
 def test_a_cloned_policy_is_held_near_the_demonstrations_by_the_weight_of_their_likelihood():
     def loss_after(weight: float) -> float:
-        trainer = cloning_trainer(weight=weight, half_life=None, step_scale=1.0)
+        trainer = cloning_trainer(weight=weight, half_life=None, learning_rate_scale=1.0)
         list(trainer.clone(2))
         for _ in range(12):
             trainer.iterate()
-        data = ExpertTensors(sequences((20, 7, 13), camera_period=3), "cpu")
+        data = sequences((20, 7, 13), camera_period=3)
         with torch.no_grad():
-            return float((data.evaluate(trainer.policy).mean - data.action)[data.taken].square().mean())
+            return float((trainer.policy.evaluate_sequence(data).mean - data.actions)[data.mask].square().mean())
 
     assert loss_after(10.0) < 0.9 * loss_after(0.0)
     trainer = cloning_trainer(weight=0.0)
@@ -135,10 +137,9 @@ def test_global_generators_play_no_part_and_another_seed_is_another_run():
 
 
 def cloning_trainer(**options) -> Trainer:
-    config = dataclasses.replace(SMALL, cloning=CloningConfig(warmup_steps=28, num_pieces=3, **options))
+    config = dataclasses.replace(SMALL, cloning=CloningConfig(warmup_steps=28, num_segments=3, **options))
     environment = ToyEnvironment(4, camera_period=3, divergence=0.03, demo_start=0.5, staggered=True)
-    expert = sequences((20, 7, 13), camera_period=3)
-    return Trainer(config, environment, EXPERT, sequences=expert)
+    return Trainer(config, environment, sequences((20, 7, 13), camera_period=3))
 
 
 def test_every_reported_metric_is_defined():
@@ -159,18 +160,24 @@ def test_reinforcement_alone_has_no_discriminator_and_imitation_alone_ignores_th
     assert metrics["reward"] == metrics["imitation_reward"] != metrics["task_reward"]
 
 
+def narrow(demonstrations):
+    """Demonstrations whose object features lack an entry."""
+    features = demonstrations.outcomes["object_features"][..., :1]
+    return dataclasses.replace(demonstrations, outcomes={**demonstrations.outcomes, "object_features": features})
+
+
 @pytest.mark.parametrize(
-    ("changes", "expert", "message"),
+    ("changes", "demonstrations", "message"),
     [
         ({}, None, "imitation needs demonstrations"),
-        ({}, ExpertData(FEATURES), "the demonstrations hold none"),
-        ({}, ExpertData(FEATURES[:, :1], ACTIONS), "must be finite, of shape"),
+        ({}, expert(actions=False), "the demonstrations hold none"),
+        ({}, narrow(EXPERT), "must be finite, of shape"),
         ({"device": "cuda:99"}, EXPERT, "the device 'cuda:99' is not there"),
     ],
 )
-def test_what_cannot_be_trained_is_refused(changes, expert, message):
+def test_what_cannot_be_trained_is_refused(changes, demonstrations, message):
     with pytest.raises(ConfigurationError, match=message):
-        Trainer(dataclasses.replace(SMALL, **changes), ToyEnvironment(2), expert)
+        Trainer(dataclasses.replace(SMALL, **changes), ToyEnvironment(2), demonstrations)
     with pytest.raises(ConfigurationError, match="must lie in"):
         TrainerConfig(imitation_weight=-0.1)
 
@@ -195,16 +202,16 @@ class Breaking(ToyEnvironment):
         return super().load_state_dict(state)
 
 
-def test_a_nan_stops_the_run_and_the_replay_leads_there_again(tmp_path):
+def test_a_nan_stops_the_run_and_is_reproduced(tmp_path):
     trainer = Trainer(SMALL, Breaking(4), EXPERT)
     trainer.iterate()
     save_checkpoint(tmp_path / "last", trainer.state_dict())
     with pytest.raises(TrainingError, match="reward") as error:
         for _ in range(10):
             trainer.iterate()
-    write_replay(tmp_path / "replay", checkpoint=tmp_path / "last", trainer=trainer, error=error.value)
+    write_failure(tmp_path / "failure", checkpoint=tmp_path / "last", trainer=trainer, error=error.value)
     again = Trainer(SMALL, Breaking(4), EXPERT)
-    assert str(replay(tmp_path / "replay", again)) == str(error.value)
+    assert str(reproduce_failure(tmp_path / "failure", again)) == str(error.value)
     assert again.iteration == trainer.iteration == 4
 
 
@@ -233,7 +240,7 @@ def mean_return(actor) -> float:
 def test_the_toy_is_learned_from_pixels(imitation_weight):
     """By the task's reward alone, and by imitation alone, from 5 demonstrations without actions."""
     config = dataclasses.replace(LEARNING, imitation_weight=imitation_weight)
-    trainer = Trainer(config, ToyEnvironment(64), ExpertData(FEATURES))
+    trainer = Trainer(config, ToyEnvironment(64), expert(actions=False))
     for _ in range(60):
         trainer.iterate()
     random_return = mean_return(RandomActor(trainer.environment.spec, seed=0))

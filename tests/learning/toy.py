@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from handful.environment import ArraySpec, EnvironmentSpec, EpisodeSummary, TimeStep
-from handful.trajectory import ExpertSequences
+from handful.sequences import Sequences
 
 SIZE = 24
 STAGES = ("start", "near", "on target")
@@ -41,7 +42,8 @@ class ToyEnvironment:
             observations={
                 "pixels": ArraySpec(shape=(SIZE, SIZE, 3), dtype="uint8"),
                 "proprioception": _vector("vx", "vy"),
-                "physical_state": _vector("x", "y", "vx", "vy", "target_x", "target_y", "time_left"),
+                "physical_state": _vector("x", "y", "vx", "vy", "target_x", "target_y"),
+                "time_left": _vector("time_left"),
                 "object_features": _vector("dx", "dy"),
                 "object_positions": _vector("target_x", "target_y"),
             },
@@ -160,11 +162,12 @@ class ToyEnvironment:
 
     def _observation(self) -> dict[str, np.ndarray]:
         left = 1 - self._time[:, None] / self._spec.horizon
-        state = np.concatenate([self._dot, self._velocity, self._target, left], axis=1)
+        state = np.concatenate([self._dot, self._velocity, self._target], axis=1)
         return {
             "pixels": self._pixels.copy(),
             "proprioception": self._velocity.astype(np.float32),
             "physical_state": state.astype(np.float32),
+            "time_left": left.astype(np.float32),
             "object_features": (self._target - self._dot).astype(np.float32),
             "object_positions": self._target.astype(np.float32),
         }
@@ -206,44 +209,49 @@ class ToyExpert:
         return np.clip(np.pad(toward, ((0, 0), (0, 1))), -1, 1).astype(np.float32)
 
 
-def expert_features(*, num_episodes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Object features and actions of a few demonstrations."""
-    environment = ToyEnvironment(num_episodes)
-    expert = ToyExpert()
-    step = environment.reset(seeds=[[seed, env, 2] for env in range(num_episodes)])
-    features, actions = [], []
-    for _ in range(environment.spec.horizon - 1):
-        action = expert.act(step)
-        step = environment.step(action)
-        features.append(step.observation["object_features"])
-        actions.append(action)
-    return np.concatenate(features), np.concatenate(actions)
+GROUPS = ("proprioception", "physical_state", "object_features", "object_positions")
 
 
-def sequences(lengths: Sequence[int] = (20,) * 48, *, camera_period: int = 2) -> ExpertSequences:
+def sequences(
+    lengths: Sequence[int] = (20,) * 48,
+    *,
+    camera_period: int = 2,
+    frames: bool = True,
+    actions: bool = True,
+    seed: int = 5,
+) -> Sequences:
     """Toy demonstrations of these lengths, as a policy would have seen them."""
     environment = ToyEnvironment(len(lengths), camera_period=camera_period, horizon=1000)
-    step = environment.reset(seeds=[[5, env] for env in range(len(lengths))])
-    rows = {name: [] for name in ("pixels", "object_positions", "proprioception", "action")}
+    step = environment.reset(seeds=[[seed, env] for env in range(len(lengths))])
+    observed, done = [step.observation], []
     for _ in range(max(lengths)):
-        action = ToyExpert().act(step)
-        for name in rows:
-            rows[name].append(action if name == "action" else step.observation[name])
-        step = environment.step(action)
-    arrays = {name: np.stack(values) for name, values in rows.items()}
-    taken = np.arange(max(lengths))[:, None] < np.asarray(lengths)
-    frames, positions, frame_index = [], [], np.zeros(taken.shape, np.int64)
-    for episode, length in enumerate(lengths):
-        frame_index[:length, episode] = len(frames) + np.arange(length) // camera_period
-        frames += list(arrays["pixels"][:length:camera_period, episode])
-        positions += list(arrays["object_positions"][:length:camera_period, episode])
+        done.append(ToyExpert().act(step))
+        step = environment.step(done[-1])
+        observed.append(step.observation)
+    mask = np.arange(max(lengths))[:, None] < np.asarray(lengths)
     # What is not there must not matter.
-    garbage = np.where(taken[:, :, None], 0.0, 7.0).astype(np.float32)
-    return ExpertSequences(
-        frames=np.stack(frames),
-        frame_positions=np.stack(positions),
-        frame_index=frame_index,
-        proprioception=arrays["proprioception"] + garbage[:, :, :1],
-        action=arrays["action"] + garbage[:, :, :1],
-        taken=taken,
+    garbage = np.where(mask[:, :, None], 0.0, 7.0).astype(np.float32)
+    rows = {group: np.stack([each[group] for each in observed]) for group in GROUPS}
+    result = Sequences(
+        vectors={group: torch.from_numpy(values[:-1] + garbage) for group, values in rows.items()},
+        outcomes={group: torch.from_numpy(values[1:] + garbage) for group, values in rows.items()},
+        actions=torch.from_numpy(np.stack(done) + garbage) if actions else None,
+        mask=torch.from_numpy(mask),
+        episode_start=torch.from_numpy((np.arange(max(lengths)) == 0)[:, None] & np.ones_like(mask)),
     )
+    if frames:
+        pixels = np.stack([each["pixels"] for each in observed])
+        images, positions, index = [], [], np.zeros(mask.shape, np.int64)
+        for episode, length in enumerate(lengths):
+            index[:length, episode] = len(images) + np.arange(length) // camera_period
+            images += list(pixels[:length:camera_period, episode])
+            positions += list(rows["object_positions"][:length:camera_period, episode])
+        result.frames = torch.from_numpy(np.stack(images))
+        result.frame_positions = torch.from_numpy(np.stack(positions))
+        result.frame_index = torch.from_numpy(index)
+    return result
+
+
+def expert(**options) -> Sequences:
+    """Five demonstrations without images, for a discriminator."""
+    return sequences((19,) * 5, frames=False, seed=0, **options)

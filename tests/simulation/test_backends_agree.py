@@ -14,7 +14,8 @@ import pytest
 
 from handful.demonstrations.operators.scripted.script import ScriptedActor
 from handful.environment import PROPRIOCEPTION
-from handful.learning.evaluation import PolicyActor, evaluate_policy
+from handful.learning.actors import PolicyActor
+from handful.learning.evaluation import evaluate_policy
 from handful.learning.persistence.policy_file import load_policy
 from handful.simulation.physics.protocol import Physics
 from handful.tasks.environment import TaskEnvironment

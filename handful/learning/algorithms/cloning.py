@@ -1,161 +1,121 @@
 """Behavioural cloning: a policy that begins by doing as the demonstrations do (Pomerleau 1989; Bain & Sammut 1995).
 
-The paper's policy begins by moving at random and learns of the demonstrations through its rewards alone, with 256 workers to
-find out. One laptop gets further from a policy that has looked at what was done. See docs/decisions/0011.
+The paper's policy begins by moving at random and learns from the demonstrations through its rewards alone. See
+docs/decisions/0011 for what cloning adds.
 """
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from handful.errors import TrainingError
-from handful.learning.config import CloningConfig
-from handful.learning.models.policy import Policy, RecurrentState, SequenceOutput
-from handful.learning.parallel import SharedGradient, Workers
-from handful.trajectory import ExpertSequences
+from handful.learning.config.cloning import CloningConfig
+from handful.learning.models.policy import Policy
+from handful.learning.parallel import ParallelGradient, Workers
+from handful.sequences import Sequences
 
 
-class ExpertTensors:
-    """Demonstrations on the policy's device."""
-
-    def __init__(self, expert: ExpertSequences, device: torch.device | str) -> None:
-        """Copy them there."""
-        self.frames = torch.from_numpy(expert.frames).to(device)
-        self.frame_positions = torch.from_numpy(expert.frame_positions).to(device)
-        self.frame_index = torch.from_numpy(expert.frame_index).to(device)
-        self.proprioception = torch.from_numpy(expert.proprioception).to(device)
-        self.action = torch.from_numpy(expert.action).to(device)
-        self.taken = torch.from_numpy(expert.taken).to(device)
-
-    def select(self, episodes: Tensor) -> ExpertTensors:
-        """Some of the episodes, with their frames alone and no step longer than the longest of them."""
-        length = int(self.taken[:, episodes].sum(dim=0).max())
-        time = torch.arange(length, device=self.taken.device)[:, None]
-        return self.at(time.expand(-1, len(episodes)), episodes.expand(length, -1))
-
-    def at(self, time: Tensor, episode: Tensor) -> ExpertTensors:
-        """Any steps of any episodes, int64 [time, sequence]; those past the end are not taken."""
-        last = self.taken.shape[0] - 1
-        part, there, time = copy.copy(self), time <= last, time.clamp(max=last)
-        part.taken = self.taken[time, episode] & there
-        frames, part.frame_index = torch.unique(self.frame_index[time, episode], return_inverse=True)
-        part.frames, part.frame_positions = self.frames[frames], self.frame_positions[frames]
-        part.proprioception, part.action = self.proprioception[time, episode], self.action[time, episode]
-        return part
-
-    def evaluate(
-        self, policy: Policy, state: RecurrentState | None = None, *, shift: tuple[int, int] | None = None
-    ) -> SequenceOutput:
-        """What a policy says of them.
-
-        Args:
-            policy: The policy.
-            state: What it remembers before the first step; None at the beginning of episodes.
-            shift: How far to shift the images, as `shifted` takes it.
-        """
-        first = torch.zeros_like(self.taken)
-        if state is None:
-            first[0], state = True, policy.initial_state(self.taken.shape[1])
-        frames = self.frames if shift is None else shifted(self.frames, shift)
-        return policy.evaluate_sequence(frames, self.frame_index, self.proprioception, state, first)
-
-
-class ExpertPieces:
-    """Demonstrations cut into pieces of one length, with what the policy remembers where each begins.
+class DemonstrationSegments:
+    """Demonstrations cut into segments of one length, with the policy's memory where each begins.
 
     A policy in the middle of an episode remembers its beginning, and must do well with that.
     """
 
     @torch.no_grad()
-    def __init__(self, data: ExpertTensors, policy: Policy, *, length: int) -> None:
+    def __init__(self, demonstrations: Sequences, policy: Policy, *, length: int) -> None:
         """Go over all demonstrations once.
 
         Args:
-            data: The demonstrations.
-            policy: Who remembers.
-            length: Control steps of a piece.
+            demonstrations: Whole episodes.
+            policy: Whose memory it is.
+            length: Control steps of a segment.
         """
-        self._data, self._length = data, length
-        state = policy.initial_state(data.taken.shape[1])
-        everyone = torch.arange(data.taken.shape[1], device=data.taken.device)
+        self._demonstrations, self._length = demonstrations, length
+        everyone = torch.arange(demonstrations.num_sequences, device=demonstrations.device)
+        state = policy.initial_state(len(everyone))
         states = []
-        for begin in range(0, data.taken.shape[0], length):
+        for begin in range(0, demonstrations.num_steps, length):
             states.append(state)
-            piece = data.at(self._steps(begin), everyone.expand(length, -1))
-            state = policy.remember(piece.frames, piece.frame_index, piece.proprioception, state)
-        self._states = (
-            torch.stack([h for h, _ in states]),
-            torch.stack([c for _, c in states]),
-        )  # [piece, episode, unit]
-        self._begun = data.taken[::length].cpu().nonzero()  # rows of piece, episode
+            segments = demonstrations.segments(torch.full_like(everyone, begin), everyone, length)
+            state = policy.final_state(dataclasses.replace(segments, initial_state=state))
+        # [segment, episode, unit]
+        self._states = torch.stack([h for h, _ in states]), torch.stack([c for _, c in states])
+        self._existing = demonstrations.mask[::length].cpu().nonzero()  # rows of segment, episode
 
-    def draw(self, count: int, *, generator: torch.Generator) -> tuple[ExpertTensors, RecurrentState]:
-        """Pieces drawn uniformly, with what the policy remembered before them; the generator is one on the CPU."""
-        drawn = torch.randint(len(self._begun), (count,), generator=generator)
-        piece, episode = self._begun[drawn].to(self._data.taken.device).T
-        state = self._states[0][piece, episode], self._states[1][piece, episode]
-        return self._data.at(self._steps(piece * self._length), episode.expand(self._length, -1)), state
-
-    def _steps(self, begin: Tensor | int) -> Tensor:
-        """Steps from each beginning on, [time, sequence]."""
-        return begin + torch.arange(self._length, device=self._data.taken.device)[:, None]
+    def draw(self, count: int, *, generator: torch.Generator) -> Sequences:
+        """Segments drawn uniformly; the generator is on the CPU."""
+        drawn = torch.randint(len(self._existing), (count,), generator=generator)
+        segment, episode = self._existing[drawn].to(self._demonstrations.device).T
+        state = self._states[0][segment, episode], self._states[1][segment, episode]
+        segments = self._demonstrations.segments(segment * self._length, episode, self._length)
+        return dataclasses.replace(segments, initial_state=state)
 
 
-def negative_log_likelihood(policy: Policy, expert: ExpertTensors, state: RecurrentState | None = None) -> Tensor:
-    """Mean of |mean - a|^2 / (2 std^2), summed over the actions, the deviations taken as they are.
+class DemonstrationLoss:
+    """A term of the policy's loss: the scaled error of demonstrated actions (Rajeswaran et al. 2018, "DAPG")."""
+
+    name = "demonstration_loss"
+
+    def __init__(self, segments: DemonstrationSegments, *, num_segments: int, weight: float) -> None:
+        """A term of that weight on so many segments for each gradient."""
+        self.weight = weight
+        self._segments = segments
+        self._num_segments = num_segments
+
+    def draw(self, generator: torch.Generator) -> Sequences:
+        """Draw segments."""
+        return self._segments.draw(self._num_segments, generator=generator)
+
+    def loss(self, policy: Policy, data: Sequences) -> Float[Tensor, ""]:
+        """See `scaled_action_error`."""
+        return scaled_action_error(policy, data)
+
+
+def scaled_action_error(policy: Policy, demonstrations: Sequences) -> Float[Tensor, ""]:
+    """Mean of |mean - a|^2 / (2 std^2), summed over the actions, with no gradient into the deviations.
 
     Args:
         policy: Whose mean and deviations.
-        expert: Whose actions a.
-        state: What the policy remembers before the first of them; None at the beginning of episodes.
+        demonstrations: Whose actions a.
     """
-    mean = expert.evaluate(policy, state).mean
+    assert demonstrations.actions is not None
+    mean = policy.evaluate_sequence(demonstrations).mean
     variance = torch.exp(2.0 * policy.log_std.detach())
-    return 0.5 * ((mean - expert.action)[expert.taken].square() / variance).sum(dim=-1).mean()
-
-
-class _Share(NamedTuple):
-    """What one thread does of a minibatch."""
-
-    episodes: Tensor
-    shift: tuple[int, int]
-    batch_steps: int
-    """Steps in the whole minibatch."""
+    return 0.5 * ((mean - demonstrations.actions)[demonstrations.mask].square() / variance).sum(dim=-1).mean()
 
 
 def clone(
     policy: Policy,
-    data: ExpertTensors,
+    demonstrations: Sequences,
     *,
     config: CloningConfig,
     num_epochs: int,
     generator: torch.Generator,
     workers: Workers,
-    num_shares: int,
+    num_splits: int,
 ) -> Iterator[dict[str, float]]:
-    """Let the policy's mean come near the demonstrated actions, whole episodes at a time.
+    """Bring the policy's mean near the demonstrated actions, whole episodes at a time.
 
         L = E[|mean - a|^2] / Var[a] + weight * error of the predicted object positions
 
-    Images are shifted by a few pixels, each minibatch otherwise (Yarats et al. 2021, "DrQ"). At the end the policy's
+    Images are shifted by a few pixels, differently in each minibatch (Yarats et al. 2021, "DrQ"). At the end the policy's
     deviations become the root mean square of what is left between it and the demonstrations, in each action, but not less
-    than ``config.minimum_log_std`` says and not more than they were.
+    than ``config.minimum_log_std`` and not more than they were.
 
     Args:
         policy: Changed in place, statistics of its inputs too.
-        data: The demonstrations.
+        demonstrations: Whole episodes, with actions.
         config: The options.
         num_epochs: Passes over the demonstrations.
         generator: On the CPU; draws minibatches and shifts.
-        workers: Who works on the shares of a minibatch. No bit depends on it.
-        num_shares: Parts of a minibatch whose gradients are computed side by side.
+        workers: Who computes the splits of a minibatch. No bit depends on it.
+        num_splits: Parts of a minibatch whose gradients are computed side by side.
 
     Yields:
         ``cloning_epoch`` and ``cloning_error``, the root mean square of mean - a, after each pass.
@@ -163,49 +123,70 @@ def clone(
     Raises:
         TrainingError: a loss is not finite.
     """
-    policy.proprioception_normalizer.update(data.proprioception[data.taken])
-    policy.position_normalizer.update(data.frame_positions)
-    variance = data.action[data.taken].var(dim=0, correction=0).mean()
+    assert demonstrations.actions is not None
+    mask = demonstrations.mask
+    policy.vector_normalizer.update(policy.join(demonstrations.vectors)[mask])
+    if demonstrations.frame_positions is not None:
+        policy.position_normalizer.update(demonstrations.frame_positions)
+    variance = demonstrations.actions[mask].var(dim=0, correction=0).mean()
     optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, fused=True)
-    shares = SharedGradient(policy, num_shares=num_shares, workers=workers)
-
-    def share_of_gradient(policy: Policy, share: _Share) -> Tensor:
-        """Leave the gradient of a share in the policy; returns its sum of squares in each action."""
-        batch = data.select(share.episodes)
-        output = batch.evaluate(policy, shift=share.shift)
-        squares = (output.mean - batch.action)[batch.taken].square()
-        positions = policy.position_normalizer(batch.frame_positions)
-        auxiliary = (output.object_positions - positions).square().mean()
-        weight = len(squares) / share.batch_steps
-        loss = weight * (squares.mean() / variance + config.auxiliary_weight * auxiliary)
-        if not torch.isfinite(loss):
-            raise TrainingError(f"the loss of behavioural cloning is {float(loss.detach())}: it must be finite.")
-        loss.backward()
-        return squares.detach().sum(dim=0)
-
-    reach = config.image_shift
-    square = torch.zeros_like(policy.log_std)
+    gradient = ParallelGradient(policy, num_splits=num_splits, workers=workers)
+    reach, square = config.image_shift, torch.zeros_like(policy.log_std)
     for epoch in range(num_epochs):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * (0.02 + 0.49 * (1.0 + math.cos(math.pi * epoch / num_epochs)))
         square = torch.zeros_like(square)
-        for episodes in torch.randperm(data.taken.shape[1], generator=generator).split(config.episodes_per_batch):
-            episodes = episodes.to(data.taken.device)
-            num_steps = int(data.taken[:, episodes].sum())
-            parts = episodes.chunk(num_shares)
+        permutation = torch.randperm(demonstrations.num_sequences, generator=generator)
+        for episodes in permutation.split(config.episodes_per_batch):
+            episodes = episodes.to(mask.device)
+            parts = episodes.chunk(num_splits)
             shifts = torch.randint(-reach, reach + 1, (len(parts), 2), generator=generator).tolist()
-            pairs = zip(parts, shifts, strict=True)
-            sums = shares.accumulate(
-                share_of_gradient, [_Share(part, (down, right), num_steps) for part, (down, right) in pairs]
-            )
+            splits = [
+                _Split(demonstrations, part, (down, right), int(mask[:, episodes].sum()), variance, config)
+                for part, (down, right) in zip(parts, shifts, strict=True)
+            ]
+            sums = gradient.accumulate(_split_gradient, splits)
             torch.nn.utils.clip_grad_norm_(policy.parameters(), config.max_grad_norm)
             optimizer.step()
             square += torch.stack(sums).sum(dim=0)
-        square /= int(data.taken.sum())
+        square /= int(mask.sum())
         yield {"cloning_epoch": float(epoch + 1), "cloning_error": float(square.mean().sqrt())}
     with torch.no_grad():
         deviation = square.sqrt().log().clamp(min=config.minimum_log_std)
         policy.log_std.copy_(torch.minimum(policy.log_std, deviation))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Split:
+    """A part of a minibatch, for one thread."""
+
+    demonstrations: Sequences
+    episodes: Int[Tensor, " episode"]
+    shift: tuple[int, int]
+    batch_steps: int
+    """Steps in the whole minibatch."""
+    variance: Tensor
+    """Of the demonstrated actions."""
+    config: CloningConfig
+
+
+def _split_gradient(policy: Policy, split: _Split) -> Float[Tensor, " action"]:
+    """Leave the gradient of a split in a replica of the policy; returns its sum of squared errors in each action."""
+    batch = split.demonstrations.select(split.episodes)
+    if batch.frames is not None:
+        batch.frames = shifted(batch.frames, split.shift)
+    output = policy.evaluate_sequence(batch)
+    assert batch.actions is not None
+    squares = (output.mean - batch.actions)[batch.mask].square()
+    loss = squares.mean() / split.variance
+    if output.object_positions is not None:
+        assert batch.frame_positions is not None
+        targets = policy.position_normalizer(batch.frame_positions)
+        loss = loss + split.config.auxiliary_weight * (output.object_positions - targets).square().mean()
+    if not torch.isfinite(loss):
+        raise TrainingError(f"the loss of behavioural cloning is {float(loss.detach())}: it must be finite.")
+    (len(squares) / split.batch_steps * loss).backward()
+    return squares.detach().sum(dim=0)
 
 
 def shifted(

@@ -11,7 +11,6 @@ which is positive everywhere and grows as x looks more like the expert's.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -20,25 +19,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from handful.environment import StateTree
+from handful.environment import PIXELS, EnvironmentSpec, StateTree
 from handful.errors import ConfigurationError
-from handful.learning.config import DiscriminatorConfig
+from handful.learning.config.gail import DiscriminatorConfig
+from handful.learning.models.layers import mlp
 from handful.learning.models.normalization import RunningNormalizer
-from handful.learning.models.policy import mlp
+from handful.learning.models.policy import check_groups, join_groups, vector_size
 from handful.learning.persistence.tensor_state import load_module, load_optimizer, module_state, optimizer_state
+from handful.sequences import Sequences
 
-
-@dataclasses.dataclass(frozen=True)
-class ExpertData:
-    """What the discriminator knows of the demonstrations: one row for each step of each."""
-
-    object_features: np.ndarray
-    """Features of the state that the action led to, float32 [sample, feature]."""
-    actions: np.ndarray | None = None
-    """The action that led there, float32 [sample, action]; None where it is unknown."""
-
-
-_METRICS = (
+_METRIC_NAMES = (
     "discriminator_loss",
     "discriminator_gradient_penalty",
     "discriminator_accuracy_expert",
@@ -47,19 +37,26 @@ _METRICS = (
 
 
 class Discriminator(nn.Module):
-    """Tells states of the expert from states of the policy, by object features alone unless told otherwise."""
+    """Tells states of the expert from states of the policy, by object features alone unless configured otherwise.
 
-    def __init__(
-        self, config: DiscriminatorConfig, *, feature_size: int, action_size: int, seed: int, device: str = "cpu"
-    ) -> None:
-        """Draw the weights from ``seed``; every later draw comes from a generator of its own, seeded alike."""
+    It judges the state that an action led to, as the reward of a transition is paid for where it ends.
+    """
+
+    def __init__(self, config: DiscriminatorConfig, spec: EnvironmentSpec, *, seed: int, device: str = "cpu") -> None:
+        """Draw the weights from ``seed``; every later draw comes from a generator of its own, seeded alike.
+
+        Raises:
+            ConfigurationError: the environment has no group of a name, or pixels are among the groups.
+        """
         super().__init__()
         self.config = config
-        size = feature_size + (action_size if config.use_actions else 0)
+        if PIXELS in config.groups:
+            raise ConfigurationError("the discriminator reads vectors: expected groups other than pixels.")
+        check_groups(spec, config.groups)
+        size = vector_size(spec, config.groups) + (spec.action.shape[0] if config.use_actions else 0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = mlp(size, config.hidden_sizes, 1)
-        # A floor of a tenth of a millimetre: features are positions in metres.
         self.normalizer = RunningNormalizer(size)
         self.to(device)
         self.device = device
@@ -73,26 +70,25 @@ class Discriminator(nn.Module):
         return self.network(self.normalizer(inputs))[..., 0]
 
     @torch.no_grad()
-    def reward(
-        self, object_features: Float[Tensor, "*batch feature"], actions: Float[Tensor, "*batch action"]
-    ) -> Float[Tensor, "*batch"]:
+    def reward(self, inputs: Float[Tensor, "*batch input"]) -> Float[Tensor, "*batch"]:
         """Imitation reward -log(1 - D), clipped at ``reward_clip``."""
-        return F.softplus(self.logit(self.inputs(object_features, actions))).clamp(max=self.config.reward_clip)
+        return F.softplus(self.logit(inputs)).clamp(max=self.config.reward_clip)
 
-    def inputs(self, object_features: Tensor, actions: Tensor | None) -> Tensor:
-        """What the network sees of samples.
+    def inputs(self, sequences: Sequences) -> Float[Tensor, "time sequence input"]:
+        """What the network sees of every step; actions as the environment clips them.
 
         Raises:
             ConfigurationError: it is to see actions and there are none.
         """
+        outcomes = join_groups(sequences.outcomes, self.config.groups)
         if not self.config.use_actions:
-            return object_features
-        if actions is None:
+            return outcomes
+        if sequences.actions is None:
             raise ConfigurationError(
                 "the discriminator is to see actions, but the demonstrations hold none: switch use_actions off or "
                 "give demonstrations with actions."
             )
-        return torch.cat([object_features, actions], dim=-1)
+        return torch.cat([outcomes, sequences.actions.clamp(-1.0, 1.0)], dim=-1)
 
     def update(self, *, policy: Float[Tensor, "sample input"], expert: Float[Tensor, "row input"]) -> dict[str, float]:
         """Take a few steps of gradient descent.
@@ -117,11 +113,12 @@ class Discriminator(nn.Module):
         self._remember(policy)
         columns = torch.stack(steps).T.tolist()  # in one go: each number asked of a GPU waits for it
         return {
-            name: sum(value / num_updates for value in column) for name, column in zip(_METRICS, columns, strict=True)
+            name: sum(value / num_updates for value in column)
+            for name, column in zip(_METRIC_NAMES, columns, strict=True)
         }
 
     def _step(self, policy: Tensor, expert: Tensor) -> Tensor:
-        """One step of gradient descent; returns `_METRICS`."""
+        """One step of gradient descent; returns the values of `_METRIC_NAMES`."""
         self.normalizer.update(torch.cat([policy, expert]))
         normalized = self.normalizer(expert).requires_grad_()
         expert_logit = self.network(normalized)[..., 0]
@@ -145,7 +142,7 @@ class Discriminator(nn.Module):
         return torch.cat([batch, self._draw(self.replay[: self.num_replayed], num_old)]) if num_old else batch
 
     def _remember(self, policy: Tensor) -> None:
-        """Fill the replay; once full, overwrite random rows with half a batch's worth of this rollout for each step."""
+        """Fill the replay buffer; once full, overwrite random rows with half a batch of this rollout for each step."""
         size = self.config.replay_size
         if size == 0:
             return
@@ -158,7 +155,7 @@ class Discriminator(nn.Module):
         self.replay[index.to(self.replay.device)] = rows[num_free:]
 
     def training_state(self) -> StateTree:
-        """Everything: weights, normaliser, optimiser, generator, replay."""
+        """Everything: weights, normaliser, optimiser, generator, replay buffer."""
         return {
             "module": module_state(self),
             "optimizer": optimizer_state(self.optimizer),
@@ -167,7 +164,7 @@ class Discriminator(nn.Module):
         }
 
     def load_training_state(self, state: Any) -> None:
-        """Go on where ``training_state`` was taken."""
+        """Resume where ``training_state`` was taken."""
         load_module(self, state["module"])
         load_optimizer(self.optimizer, state["optimizer"])
         self.generator.set_state(torch.from_numpy(np.array(state["generator"])))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,23 +14,40 @@ from torch import Tensor
 
 from handful.environment import StateTree
 from handful.errors import TrainingError
-from handful.learning.algorithms.cloning import ExpertPieces, negative_log_likelihood
-from handful.learning.config import PPOConfig
+from handful.learning.config.ppo import PPOConfig
 from handful.learning.data.advantage import standardized
 from handful.learning.data.rollout import Rollout
 from handful.learning.models import gaussian
-from handful.learning.models.policy import Policy, ValueFunction
-from handful.learning.parallel import SharedGradient, Workers
+from handful.learning.models.policy import Policy
+from handful.learning.models.value_function import ValueFunction
+from handful.learning.parallel import ParallelGradient, Workers
 from handful.learning.persistence.tensor_state import load_module, load_optimizer, module_state, optimizer_state
 from handful.profiling import span
 
 KL_WEIGHT_RANGE = (1e-4, 1e4)
-"""Bounds of the penalty's weight (ours): without them it would underflow where the policy stands still."""
+"""Bounds of the penalty's weight (our choice): without them it would underflow where the policy does not change."""
+
+
+class LossTerm(Protocol):
+    """An extra term of the policy's loss, on data of its own."""
+
+    name: str
+    """The metric under which its value is reported, before it is weighted."""
+    weight: float
+    """Its weight in the loss."""
+
+    def draw(self, generator: torch.Generator) -> Any:
+        """Draw the data of one gradient; the generator is on the CPU."""
+        ...
+
+    def loss(self, policy: Policy, data: Any) -> Float[Tensor, ""]:
+        """The term on data that `draw` gave."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
 class PolicyLoss:
-    """Terms of the loss on one minibatch."""
+    """The loss on one minibatch, and its parts."""
 
     total: Float[Tensor, ""]
     """What is descended."""
@@ -38,34 +56,20 @@ class PolicyLoss:
     ratio: Float[Tensor, "time env"]
     """pi_new(a) / pi_old(a)."""
     auxiliary: Float[Tensor, ""]
-    """Mean squared error of the predicted positions [square standard deviations]."""
-
-
-@dataclasses.dataclass(frozen=True)
-class DemonstrationTerm:
-    """A term of the policy's loss: the negative log-likelihood of demonstrated actions (Rajeswaran et al. 2018)."""
-
-    pieces: ExpertPieces
-    """What to draw from."""
-    count: int
-    """Pieces for each share of a minibatch."""
-    weight: float
-    """Weight of the term."""
+    """Mean squared error of the predicted positions [square standard deviations]; 0 without pixels."""
 
 
 def policy_loss(
     policy: Policy, batch: Rollout, advantage: Float[Tensor, "time env"], *, config: PPOConfig, kl_weight: float
 ) -> PolicyLoss:
-    """The loss of a minibatch (Schulman et al. 2017, eq. 7 or 8).
+    """The surrogate objective, negated.
 
         L_kl   = -E[ratio A] + beta E[KL(old || new)]
         L_clip = -E[min(ratio A, clip(ratio, 1 - eps, 1 + eps) A)]
 
     less the entropy bonus, plus the auxiliary error of the predicted object positions (paper, section III-B).
     """
-    output = policy.evaluate_sequence(
-        batch.frames, batch.frame_index, batch.proprioception, batch.initial_state, batch.episode_start
-    )
+    output = policy.evaluate_sequence(batch.sequences)
     new = gaussian.log_prob(batch.action, mean=output.mean, log_std=output.log_std)
     old = gaussian.log_prob(batch.action, mean=batch.mean, log_std=batch.log_std)
     ratio = torch.exp(new - old)
@@ -77,11 +81,14 @@ def policy_loss(
     else:
         clipped = ratio.clamp(1 - config.clip_range, 1 + config.clip_range)
         objective = torch.minimum(ratio * advantage, clipped * advantage).mean()
-    targets = policy.position_normalizer(batch.frame_positions)
-    auxiliary = (output.object_positions - targets).square().mean()
     total = -objective - config.entropy_weight * gaussian.entropy(output.log_std)
-    if config.auxiliary_weight > 0:
-        total = total + config.auxiliary_weight * auxiliary
+    auxiliary = torch.zeros_like(kl)
+    if output.object_positions is not None:
+        assert batch.sequences.frame_positions is not None
+        targets = policy.position_normalizer(batch.sequences.frame_positions)
+        auxiliary = (output.object_positions - targets).square().mean()
+        if config.auxiliary_weight > 0:
+            total = total + config.auxiliary_weight * auxiliary
     return PolicyLoss(total=total, kl=kl, ratio=ratio, auxiliary=auxiliary)
 
 
@@ -95,7 +102,7 @@ def adapted_kl_weight(kl_weight: float, *, kl: float, kl_target: float) -> float
 
 
 def decay_after(steps: int, *, config: PPOConfig) -> float:
-    """What is left of the policy's step size and KL target after a number of control steps: half with every half-life."""
+    """Factor on the policy's learning rate and KL target after some control steps: half with every half-life."""
     return 0.5 ** (steps / config.half_life) if config.half_life is not None else 1.0
 
 
@@ -118,16 +125,16 @@ class PPO:
             policy: The policy.
             value_function: The value function.
             generator: Draws the minibatches.
-            workers: Who works on the shares of a minibatch; None leaves them to the calling thread. No bit depends on it.
+            workers: Who computes the splits of a minibatch; None leaves them to the calling thread. No bit depends on it.
         """
         self.config = config
         self.policy = policy
         self.value_function = value_function
         self.generator = generator
         self.kl_weight = config.initial_kl_weight
-        # A GPU works on a minibatch whole; shares are for the cores of a CPU.
-        self.num_shares = config.num_shares if policy.log_std.device.type == "cpu" else 1
-        self._shares = SharedGradient(policy, num_shares=self.num_shares, workers=workers or Workers(1))
+        # A GPU takes a minibatch whole; splits are for the cores of a CPU.
+        self.num_splits = config.num_splits if policy.log_std.device.type == "cpu" else 1
+        self._gradient = ParallelGradient(policy, num_splits=self.num_splits, workers=workers or Workers(1))
         self.policy_optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, fused=True)
         self.value_optimizer = torch.optim.Adam(value_function.parameters(), lr=config.value_learning_rate, fused=True)
 
@@ -138,9 +145,9 @@ class PPO:
         advantage: Float[Tensor, "time env"],
         value_target: Float[Tensor, "time env"],
         steps: int = 0,
-        policy_stands: bool = False,
-        step_scale: float = 1.0,
-        demonstrations: DemonstrationTerm | None = None,
+        terms: Sequence[LossTerm] = (),
+        freeze_policy: bool = False,
+        learning_rate_scale: float = 1.0,
     ) -> dict[str, float]:
         """Epochs of minibatches over one rollout.
 
@@ -148,10 +155,10 @@ class PPO:
             rollout: What happened.
             advantage: A of each step.
             value_target: What V should have said before each step.
-            steps: Control steps of the run so far, by which step size and KL target fall.
-            policy_stands: Whether the value function learns alone.
-            step_scale: What the policy's step size is multiplied with.
-            demonstrations: What the policy shall not forget.
+            steps: Control steps of the run so far, by which learning rate and KL target fall.
+            terms: Extra terms of the policy's loss.
+            freeze_policy: Whether only the value function learns.
+            learning_rate_scale: Factor on the policy's learning rate.
 
         Returns:
             Metrics. ``kl`` is the mean over the last epoch, each minibatch just before its own step; the weight of the
@@ -160,94 +167,89 @@ class PPO:
         Raises:
             TrainingError: a loss or a gradient is not finite; the parameters may already have changed.
         """
-        decay = decay_after(steps, config=self.config)
-        kl_target = self.config.kl_target * decay
+        config = self.config
+        decay = decay_after(steps, config=config)
+        kl_target = config.kl_target * decay
         for group in self.policy_optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * decay * step_scale
-        groups = rollout.stage if self.config.advantage_scale == "stage" else torch.zeros_like(rollout.stage)
-        advantage = standardized(advantage, groups)
-        self.policy.position_normalizer.update(rollout.frame_positions)
+            group["lr"] = config.learning_rate * decay * learning_rate_scale
+        stages = rollout.stage if config.advantage_scale == "stage" else torch.zeros_like(rollout.stage)
+        advantage = standardized(advantage, stages)
+        if rollout.sequences.frame_positions is not None:
+            self.policy.position_normalizer.update(rollout.sequences.frame_positions)
         self.value_function.return_normalizer.update(value_target[..., None])
-        totals = _Mean()
-        kl, num_epochs = _Mean(), 0
-        for _ in range(self.config.epochs):
-            kl = _Mean()
-            num_epochs += 1
+
+        means, kl, num_epochs = _Mean(), _Mean(), 0
+        for _ in range(config.epochs):
+            kl, num_epochs = _Mean(), num_epochs + 1
             permutation = torch.randperm(rollout.num_envs, generator=self.generator)
-            for envs in permutation.chunk(self.config.num_minibatches):
+            for envs in permutation.chunk(config.num_minibatches):
                 envs = envs.to(advantage.device)
-                if not policy_stands:
+                if not freeze_policy:
                     with span("policy"):
-                        kl.add(kl=self._step_policy(rollout, envs, advantage, totals, demonstrations))
+                        metrics = self._step_policy(rollout, envs, advantage, terms)
+                        kl.add(kl=metrics.pop("kl"))
+                        means.add(**metrics)
                 with span("value"):
-                    self._step_value(rollout.physical_state[:-1, envs], value_target[:, envs], totals)
-            stop = self.config.kl_stop_factor
-            if stop is not None and not policy_stands and kl.value("kl") > stop * kl_target:
+                    means.add(**self._step_value(rollout, envs, value_target[:, envs]))
+            if config.kl_stop_factor is not None and not freeze_policy and kl["kl"] > config.kl_stop_factor * kl_target:
                 break
-        if policy_stands:
-            return totals.values()
-        mean_kl = kl.value("kl")
-        metrics = {**totals.values(), "kl": mean_kl, "kl_weight": self.kl_weight, "epochs": float(num_epochs)}
-        if self.config.objective == "kl":
-            self.kl_weight = adapted_kl_weight(self.kl_weight, kl=mean_kl, kl_target=kl_target)
+
+        if freeze_policy:
+            return means.all()
+        metrics = {**means.all(), "kl": kl["kl"], "kl_weight": self.kl_weight, "epochs": float(num_epochs)}
+        if config.objective == "kl":
+            self.kl_weight = adapted_kl_weight(self.kl_weight, kl=kl["kl"], kl_target=kl_target)
         return metrics
 
     def _step_policy(
-        self,
-        rollout: Rollout,
-        envs: Tensor,
-        advantage: Tensor,
-        totals: _Mean,
-        demonstrations: DemonstrationTerm | None,
-    ) -> float:
-        """One step on the sequences of the simulations ``envs``; each share of them weighs as many as it holds."""
-
-        def share_of_gradient(policy: Policy, drawn: tuple[Tensor, Any]) -> dict[str, float]:
-            share, pieces = drawn
-            weight = len(share) / len(envs)
-            with span("select"):
-                batch = rollout.select(share)
-            with span("forward"):
-                loss = policy_loss(policy, batch, advantage[:, share], config=self.config, kl_weight=self.kl_weight)
-            with span("backward"):
-                (weight * loss.total).backward()
-            outside = ((loss.ratio.detach() - 1).abs() > self.config.clip_range).float().mean()
-            terms = {
-                "policy_loss": loss.total.detach(),
-                "auxiliary_loss": loss.auxiliary.detach(),
-                "clip_fraction": outside,
-                "kl": loss.kl.detach(),
-            }
-            if demonstrations is not None:
-                with span("demonstrations"):
-                    unlikelihood = negative_log_likelihood(policy, *pieces)
-                    (weight * demonstrations.weight * unlikelihood).backward()
-                terms["demonstration_loss"] = unlikelihood.detach()
-            # In one go, since whoever asks a GPU for a number waits for all that it was told before.
-            numbers = torch.stack(list(terms.values())).tolist()
-            return {name: weight * number for name, number in zip(terms, numbers, strict=True)}
-
-        shares = [
-            (share, demonstrations and demonstrations.pieces.draw(demonstrations.count, generator=self.generator))
-            for share in envs.chunk(self.num_shares)
+        self, rollout: Rollout, envs: Tensor, advantage: Tensor, terms: Sequence[LossTerm]
+    ) -> dict[str, float]:
+        """One gradient step on the sequences of the simulations ``envs``; returns metrics."""
+        splits = [
+            _Split(rollout, part, advantage, len(part) / len(envs), [(t, t.draw(self.generator)) for t in terms])
+            for part in envs.chunk(self.num_splits)
         ]
-        parts = self._shares.accumulate(share_of_gradient, shares)
+        parts = self._gradient.accumulate(self._policy_gradient, splits)
         sums = {name: sum(part[name] for part in parts) for name in parts[0]}
-        kl = sums.pop("kl")
         norm = self._descend(self.policy_optimizer, sums["policy_loss"], "policy")
-        totals.add(**sums, policy_gradient_norm=norm)
-        return kl
+        return {**sums, "policy_gradient_norm": norm}
 
-    def _step_value(self, physical_state: Tensor, target: Tensor, totals: _Mean) -> None:
+    def _policy_gradient(self, policy: Policy, split: _Split) -> dict[str, float]:
+        """Leave the weighted gradient of one split in a replica of the policy; returns its weighted metrics."""
+        with span("select"):
+            batch, advantage = split.rollout.select(split.envs), split.advantage[:, split.envs]
+        with span("forward"):
+            loss = policy_loss(policy, batch, advantage, config=self.config, kl_weight=self.kl_weight)
+        with span("backward"):
+            (split.weight * loss.total).backward()
+        values = {
+            "policy_loss": loss.total.detach(),
+            "clip_fraction": ((loss.ratio.detach() - 1).abs() > self.config.clip_range).float().mean(),
+            "kl": loss.kl.detach(),
+        }
+        if policy.sees_pixels:
+            values["auxiliary_loss"] = loss.auxiliary.detach()
+        for term, data in split.terms:
+            with span(term.name):
+                value = term.loss(policy, data)
+                (split.weight * term.weight * value).backward()
+            values[term.name] = value.detach()
+        # All at once, since each number asked of a GPU waits for all that it was told before.
+        numbers = torch.stack(list(values.values())).tolist()
+        return {name: split.weight * number for name, number in zip(values, numbers, strict=True)}
+
+    def _step_value(self, rollout: Rollout, envs: Tensor, target: Tensor) -> dict[str, float]:
+        """One gradient step of the value function; returns metrics."""
+        batch = rollout.sequences.select(envs, with_frames=self.value_function.sees_pixels)
         with span("forward"):
             scaled = self.value_function.return_normalizer(target[..., None])[..., 0]
-            loss = (self.value_function.normalized(physical_state) - scaled).square().mean()
+            loss = (self.value_function.normalized(batch) - scaled).square().mean()
         self.value_optimizer.zero_grad(set_to_none=True)
         with span("backward"):
             loss.backward()
         value_loss = float(loss.detach())
         norm = self._descend(self.value_optimizer, value_loss, "value function")
-        totals.add(value_loss=value_loss, value_gradient_norm=norm)
+        return {"value_loss": value_loss, "value_gradient_norm": norm}
 
     def _descend(self, optimizer: torch.optim.Optimizer, loss: float, name: str) -> float:
         """Take a step along the gradients that lie in the parameters; returns their norm."""
@@ -272,12 +274,25 @@ class PPO:
         }
 
     def load_state_dict(self, state: Any) -> None:
-        """Go on where ``state_dict`` was taken."""
+        """Resume where ``state_dict`` was taken."""
         load_module(self.policy, state["policy"])
         load_module(self.value_function, state["value_function"])
         load_optimizer(self.policy_optimizer, state["policy_optimizer"])
         load_optimizer(self.value_optimizer, state["value_optimizer"])
         self.kl_weight = state["kl_weight"]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Split:
+    """A part of a minibatch, for one thread."""
+
+    rollout: Rollout
+    envs: Tensor
+    advantage: Tensor
+    weight: float
+    """Its part of the minibatch's simulations."""
+    terms: list[tuple[LossTerm, Any]]
+    """Extra terms with the data drawn for them."""
 
 
 class _Mean:
@@ -290,8 +305,8 @@ class _Mean:
         for name, number in numbers.items():
             self._numbers.setdefault(name, []).append(number)
 
-    def value(self, name: str) -> float:
+    def __getitem__(self, name: str) -> float:
         return float(np.mean(self._numbers[name]))
 
-    def values(self) -> dict[str, float]:
-        return {name: self.value(name) for name in self._numbers}
+    def all(self) -> dict[str, float]:
+        return {name: self[name] for name in self._numbers}

@@ -1,4 +1,4 @@
-"""One file for everything that a run needs to go on: safetensors with JSON beside the arrays, and no pickle.
+"""One file for everything that a run needs to be resumed: safetensors with JSON beside the arrays, and no pickle.
 
 Nested names become ``a/b/c``; arrays are tensors under that name, all else is JSON in the file's metadata, where an
 array leaves the placeholder ``{"$array": "a/b/c"}``.
@@ -20,7 +20,7 @@ import safetensors.numpy
 from handful.environment import StateTree
 from handful.errors import DataError, StorageError
 
-CHECKPOINT_FORMAT = "handful-checkpoint-1"
+CHECKPOINT_FORMAT = "handful-checkpoint-2"
 """Kind and version of a checkpoint, in its metadata."""
 
 _PLACEHOLDER = "$array"
@@ -55,7 +55,7 @@ def load_checkpoint(path: pathlib.Path | str) -> StateTree:
     Raises:
         DataError: there is no such file, or it is truncated, or something else than a checkpoint of this version.
     """
-    metadata, arrays = read_safetensors(path, kind="checkpoint", file_format=CHECKPOINT_FORMAT)
+    metadata, arrays = read_safetensors(path, kind="checkpoint", file_formats=(CHECKPOINT_FORMAT,))
     try:
         return _with_arrays(json.loads(metadata["tree"]), arrays)
     except (KeyError, ValueError) as error:
@@ -63,9 +63,9 @@ def load_checkpoint(path: pathlib.Path | str) -> StateTree:
 
 
 def read_safetensors(
-    path: pathlib.Path | str, *, kind: str, file_format: str
+    path: pathlib.Path | str, *, kind: str, file_formats: tuple[str, ...]
 ) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """Metadata and arrays of a file that must say in its metadata that it is of ``file_format``.
+    """Metadata and arrays of a file that must say in its metadata that it is of one of some formats, the present one first.
 
     Raises:
         DataError: it cannot be read, or says something else.
@@ -79,8 +79,8 @@ def read_safetensors(
     except (safetensors.SafetensorError, OSError) as error:
         raise DataError(f"{path} is not a {kind}, or only a part of one: {error}.") from error
     found = metadata.get("format", "no format at all")
-    if found != file_format:
-        raise DataError(f"{path} was expected to be a {kind} of format '{file_format}', but says '{found}'.")
+    if found not in file_formats:
+        raise DataError(f"{path} was expected to be a {kind} of format '{file_formats[0]}', but says '{found}'.")
     return metadata, arrays
 
 

@@ -9,19 +9,27 @@ import platform
 from importlib import metadata as package_metadata
 from typing import Any
 
+import msgspec
 import numpy as np
 import safetensors.numpy
 import torch
 
-from handful.environment import POLICY_GROUPS, ArraySpec, EnvironmentSpec
+from handful.config import from_json
+from handful.environment import PIXELS, POLICY_GROUPS, ArraySpec, EnvironmentSpec
 from handful.errors import DataError
-from handful.learning.config import PolicyConfig
+from handful.learning.config.models import PolicyConfig
 from handful.learning.models.policy import Policy, PolicySizes
 from handful.learning.persistence.checkpoint import read_safetensors, write_atomically
 from handful.learning.persistence.tensor_state import load_module, module_state
 
-POLICY_FORMAT = "handful-policy-1"
+POLICY_FORMAT = "handful-policy-2"
 """Kind and version of a policy file, in its metadata."""
+
+OLDER_FORMAT = "handful-policy-1"
+"""The version before, which is read as well: its policies read pixels and proprioception alone."""
+
+_RENAMED = {"proprioception_layer.": "vector_layers.0.", "proprioception_normalizer.": "vector_normalizer."}
+"""Parameters whose names begin otherwise since that version."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +39,7 @@ class PolicyManifest:
     task: str
     """Name of the task it was trained on."""
     observations: dict[str, ArraySpec]
-    """Specs of ``pixels`` and ``proprioception``, and of nothing else."""
+    """Specs of the groups that the policy reads, and of no other."""
     action: ArraySpec
     """Spec of the action."""
     object_positions: int
@@ -52,7 +60,7 @@ class PolicyManifest:
         """The manifest of a policy that was trained in an environment of this spec."""
         return cls(
             task=spec.task,
-            observations={group: spec.observations[group] for group in POLICY_GROUPS},
+            observations={group: spec.observations[group] for group in policy.config.groups},
             action=spec.action,
             object_positions=policy.sizes.object_positions,
             control_timestep=spec.control_timestep,
@@ -64,28 +72,33 @@ class PolicyManifest:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return dataclasses.asdict(self)
+        return msgspec.to_builtins(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PolicyManifest:
-        """From what ``to_json`` gave."""
-        policy = dict(values["policy"], auxiliary_sizes=tuple(values["policy"]["auxiliary_sizes"]))
-        return cls(
-            **{
-                **values,
-                "observations": {name: _array_spec(spec) for name, spec in values["observations"].items()},
-                "action": _array_spec(values["action"]),
-                "policy": PolicyConfig(**policy),
-            }
-        )
+        """From what ``to_json`` gave.
+
+        Raises:
+            DataError: an entry is missing, unknown, or of another type.
+        """
+        try:
+            from_json(PolicyConfig, values["policy"])
+            return msgspec.convert(values, cls)
+        except (msgspec.ValidationError, KeyError, TypeError) as error:
+            raise DataError(str(error)) from error
+
+    @property
+    def deployable(self) -> bool:
+        """Whether the policy reads only what exists on a robot."""
+        return set(self.observations) <= set(POLICY_GROUPS)
 
     @property
     def sizes(self) -> PolicySizes:
         """Sizes of the network's inputs and outputs."""
-        pixels, proprioception = (self.observations[group].shape for group in POLICY_GROUPS)
+        pixels = self.observations.get(PIXELS)
         return PolicySizes(
-            image=(pixels[0], pixels[1], pixels[2]),
-            proprioception=proprioception[0],
+            image=(pixels.shape[0], pixels.shape[1], pixels.shape[2]) if pixels else None,
+            vector=sum(spec.shape[0] for group, spec in self.observations.items() if group != PIXELS),
             action=self.action.shape[0],
             object_positions=self.object_positions,
         )
@@ -108,10 +121,13 @@ def load_policy(path: pathlib.Path | str, *, device: str = "cpu") -> tuple[Polic
     Raises:
         DataError: there is no such file, or it is truncated, or something else than a policy of this version.
     """
-    metadata, arrays = read_safetensors(path, kind="policy", file_format=POLICY_FORMAT)
+    metadata, arrays = read_safetensors(path, kind="policy", file_formats=(POLICY_FORMAT, OLDER_FORMAT))
     try:
-        manifest = PolicyManifest.from_json(json.loads(metadata["manifest"]))
-    except (KeyError, TypeError, ValueError) as error:
+        values = json.loads(metadata["manifest"])
+        if metadata["format"] == OLDER_FORMAT:
+            values, arrays = _from_older(values, arrays)
+        manifest = PolicyManifest.from_json(values)
+    except (DataError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged: its manifest cannot be read ({error}).") from error
     policy = Policy(manifest.policy, manifest.sizes, seed=0)
     try:
@@ -130,7 +146,12 @@ def check_policy_fits(manifest: PolicyManifest, spec: EnvironmentSpec) -> None:
         DataError: names, shapes or types differ; the message says which.
     """
     pairs = [("action", manifest.action, spec.action)]
-    pairs += [(group, manifest.observations[group], spec.observations[group]) for group in POLICY_GROUPS]
+    missing = [group for group in manifest.observations if group not in spec.observations]
+    if missing:
+        raise DataError(
+            f"the policy, trained on {manifest.task}, reads {missing[0]}, which {spec.task} does not deliver."
+        )
+    pairs += [(group, mine, spec.observations[group]) for group, mine in manifest.observations.items()]
     misfits = [
         f"{name} {_description(mine, theirs)}" for name, mine, theirs in pairs if _description(mine, theirs) is not None
     ]
@@ -150,12 +171,19 @@ def _description(policy: ArraySpec, environment: ArraySpec) -> str | None:
     return None
 
 
-def _array_spec(values: dict[str, Any]) -> ArraySpec:
-    return ArraySpec(shape=tuple(values["shape"]), dtype=values["dtype"], names=tuple(values["names"]))
+def _from_older(values: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Manifest and arrays of `OLDER_FORMAT`, as they are today."""
+    policy = dict(values["policy"], groups=POLICY_GROUPS)
+    policy["vector_sizes"] = [policy.pop("proprioception_features")]
+    renamed = {}
+    for name, array in arrays.items():
+        old = next((prefix for prefix in _RENAMED if name.startswith(prefix)), None)
+        renamed[name if old is None else _RENAMED[old] + name.removeprefix(old)] = array
+    return {**values, "policy": policy}, renamed
 
 
 def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    versions = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
     for package in ("handful", "mujoco", "safetensors"):
         try:
             versions[package] = package_metadata.version(package)

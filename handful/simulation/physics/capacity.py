@@ -13,9 +13,10 @@ from mujoco_warp import OverflowType
 
 CONTACTS_PER_DOF = 2.0
 CONSTRAINTS_PER_DOF = 12.0
-"""Capacity per degree of freedom of the model, beside 32 contacts and 64 rows. Scripted episodes of the six tasks, 16 side
-by side at full randomisation, had at most 0.3 to 1.3 contacts on average over the simulations, which share their room, and 3 to
-7 rows in any one of them (MuJoCo on the CPU)."""
+"""Capacity per degree of freedom of the model, besides 32 contacts and 64 rows.
+
+Scripted episodes of the six tasks, 16 side by side at full randomisation, had at most 0.3 to 1.3 contacts on average over
+the simulations, which share their room, and 3 to 7 rows in any one of them (MuJoCo on the CPU)."""
 
 _logger = logging.getLogger(__name__)
 

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 import handful
 from handful.errors import ConfigurationError, unknown_name
+from handful.runs.folder import POLICY_FILE
 
 if TYPE_CHECKING:
-    from handful.learning.evaluation import Actor
+    import numpy as np
+
+    from handful.environment import TimeStep
+    from handful.learning.actors import Actor
     from handful.learning.models.policy import Policy
     from handful.learning.persistence.policy_file import PolicyManifest
     from handful.tasks.environment import TaskEnvironment
 
 STAND_INS = ("zero", "random", "scripted")
 """Names that stand in for a policy anywhere a policy is named."""
-
-POLICY_FILE = "policy.safetensors"
-"""The policy inside a run's folder, or a folder of shipped policies."""
 
 
 def find_policy(task: str, name: str | None) -> pathlib.Path | str:
@@ -63,6 +64,11 @@ class FoundPolicy:
     """What its file says of it; None for a stand-in."""
 
     @property
+    def sees_pixels(self) -> bool:
+        """Whether it reads images."""
+        return self.network is not None and self.network.sees_pixels
+
+    @property
     def camera_hz(self) -> int:
         """The rate of the camera that it is used to [Hz]; a stand-in sees nothing and is shown 5."""
         from handful.tasks.environment import CONTROL_HZ
@@ -84,6 +90,36 @@ def read_policy(task: str, name: str | None) -> FoundPolicy:
     return FoundPolicy(source, network, manifest)
 
 
+class LoadedPolicy:
+    """A trained policy that acts, with what its file says of it."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        """Read a policy file.
+
+        Raises:
+            DataError: the file is no policy.
+        """
+        from handful.learning.actors import PolicyActor
+        from handful.learning.persistence.policy_file import load_policy
+
+        self.path = path
+        self.network, self.manifest = load_policy(path)
+        self._actor = PolicyActor(self.network)
+
+    @property
+    def camera_hz(self) -> int:
+        """The rate of the camera that it was trained with [Hz]."""
+        return round(1.0 / (self.manifest.control_timestep * self.manifest.camera_period))
+
+    def reset(self, done: np.ndarray | None = None) -> None:
+        """Begin new episodes where ``done`` is true, bool [env]; everywhere by default."""
+        self._actor.reset(done)
+
+    def act(self, time_step: TimeStep) -> np.ndarray:
+        """Mean actions for a time step, float32 [env, action]."""
+        return self._actor.act(time_step)
+
+
 def load_actor(policy: FoundPolicy, environment: TaskEnvironment, *, seed: int) -> Actor:
     """The actor for an environment.
 
@@ -96,7 +132,7 @@ def load_actor(policy: FoundPolicy, environment: TaskEnvironment, *, seed: int) 
         DataError: the policy's observations or actions are not those of the task.
     """
     from handful.demonstrations.operators.scripted.script import ScriptedActor
-    from handful.learning.evaluation import PolicyActor, RandomActor, ZeroActor
+    from handful.learning.actors import PolicyActor, RandomActor, ZeroActor
     from handful.learning.persistence.policy_file import check_policy_fits
 
     if policy.network is not None and policy.manifest is not None:

@@ -3,9 +3,9 @@ import threading
 import pytest
 import torch
 
+from handful.learning.models.layers import mlp
 from handful.learning.models.normalization import RunningNormalizer
-from handful.learning.models.policy import mlp
-from handful.learning.parallel import SharedGradient, Workers
+from handful.learning.parallel import ParallelGradient, Workers
 
 
 class _Network(torch.nn.Module):
@@ -32,11 +32,11 @@ def _gradients(network):
 ROWS = torch.randn(10, 3, generator=torch.Generator().manual_seed(1))
 
 
-def test_the_shares_gradients_add_up_to_that_of_the_whole():
+def test_the_gradients_of_the_parts_add_up_to_that_of_the_whole():
     network = _Network()
     whole = _loss_gradient(network, ROWS)
     expected = _gradients(network)
-    shared = SharedGradient(network, num_shares=3, workers=Workers(3))
+    shared = ParallelGradient(network, num_splits=3, workers=Workers(3))
     parts = shared.accumulate(_loss_gradient, ROWS.chunk(3))
     assert sum(parts) == pytest.approx(whole)
     for gradient, other in zip(_gradients(network), expected, strict=True):
@@ -47,7 +47,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     results = []
     for num_threads in (1, 2, 3):
         network = _Network()
-        SharedGradient(network, num_shares=3, workers=Workers(num_threads)).accumulate(_loss_gradient, ROWS.chunk(3))
+        ParallelGradient(network, num_splits=3, workers=Workers(num_threads)).accumulate(_loss_gradient, ROWS.chunk(3))
         results.append(_gradients(network))
     for others in results[1:]:
         assert all(torch.equal(one, other) for one, other in zip(results[0], others, strict=True))
@@ -55,7 +55,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
 
 def test_replicas_follow_the_networks_parameters_and_buffers():
     network = _Network()
-    shared = SharedGradient(network, num_shares=2, workers=Workers(2))
+    shared = ParallelGradient(network, num_splits=2, workers=Workers(2))
     optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
     for _ in range(3):
         shared.accumulate(_loss_gradient, ROWS.chunk(2))
@@ -68,7 +68,7 @@ def test_replicas_follow_the_networks_parameters_and_buffers():
 
 def test_gradients_of_an_earlier_step_do_not_stay():
     network = _Network()
-    shared = SharedGradient(network, num_shares=2, workers=Workers(2))
+    shared = ParallelGradient(network, num_splits=2, workers=Workers(2))
     shared.accumulate(_loss_gradient, ROWS.chunk(2))
     once = _gradients(network)
     shared.accumulate(_loss_gradient, ROWS.chunk(2))
@@ -80,7 +80,7 @@ def test_gradients_of_an_earlier_step_do_not_stay():
     assert all(torch.equal(one, other) for one, other in zip(alone, _gradients(network), strict=True))
 
 
-def test_an_error_in_a_share_comes_out_when_all_are_done():
+def test_an_error_in_a_part_comes_out_when_all_are_done():
     network, done = _Network(), threading.Event()
 
     def fail(replica, rows):
@@ -89,5 +89,5 @@ def test_an_error_in_a_share_comes_out_when_all_are_done():
         done.set()
 
     with pytest.raises(ValueError, match="one row"):
-        SharedGradient(network, num_shares=2, workers=Workers(2)).accumulate(fail, [ROWS, ROWS[:1]])
+        ParallelGradient(network, num_splits=2, workers=Workers(2)).accumulate(fail, [ROWS, ROWS[:1]])
     assert done.is_set()

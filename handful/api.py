@@ -1,0 +1,194 @@
+"""The public API: what a script or a notebook needs, in a few functions.
+
+    import handful
+
+    environment = handful.make("block-lifting", num_envs=16)
+    policy = handful.load_policy("block-lifting")
+    step = environment.reset(seeds=range(16))
+    for _ in range(100):
+        step = environment.step(policy.act(step))
+        policy.reset(step.done)
+    print(handful.evaluate(policy, "block-lifting", num_episodes=50).success_rate)
+
+Everything is imported when it is called, so ``import handful`` is quick.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from handful.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from handful.demonstrations.operators.operator import Operator
+    from handful.demonstrations.recorder import RecordingProgress
+    from handful.learning.actors import Actor
+    from handful.learning.evaluation import EvaluationResult
+    from handful.runs.config import RunConfig
+    from handful.runs.policies import LoadedPolicy
+    from handful.runs.training_run import TrainingRun
+    from handful.tasks.environment import TaskEnvironment
+
+EVALUATION_SEED = 1_000_000
+"""Added to the seed of an evaluation, so that it meets no episode that training drew from a small seed."""
+
+
+def make(task: str, *, num_envs: int = 1, **settings: Any) -> TaskEnvironment:
+    """Many simulations of a task that step together, see `handful.environment.VectorEnvironment`.
+
+    Args:
+        task: Name of the task, for example ``block-lifting``.
+        num_envs: Number of simulations.
+        settings: As `handful.tasks.environment.TaskEnvironment` takes them, for example ``randomization="full"``.
+
+    Raises:
+        ConfigurationError: a name, rate or count that cannot be.
+    """
+    from handful.tasks.environment import TaskEnvironment
+
+    return TaskEnvironment(task, num_envs=num_envs, **settings)
+
+
+def load_policy(policy: str | pathlib.Path) -> LoadedPolicy:
+    """A trained policy that acts by its mean action.
+
+    Args:
+        policy: A policy file, the folder of a run, or the name of a task, for the policy that ships for it.
+
+    Returns:
+        ``act(time_step)`` gives actions for a time step of an environment, ``reset(done)`` begins new episodes where
+        ``done`` is true, everywhere by default; ``manifest`` says what the policy is.
+
+    Raises:
+        ConfigurationError: there is no such policy.
+        DataError: the file is no policy.
+    """
+    from handful.runs.policies import LoadedPolicy, find_policy
+    from handful.tasks.registry import TASKS
+
+    name = str(policy)
+    return LoadedPolicy(pathlib.Path(find_policy(name, None) if name in TASKS else find_policy("", name)))
+
+
+def evaluate(
+    actor: Actor,
+    task: str,
+    *,
+    num_episodes: int = 200,
+    seed: int = 0,
+    randomization: str = "task",
+    camera_hz: int | None = None,
+) -> EvaluationResult:
+    """Run an actor from random starts; the same seed gives the same episodes.
+
+    Args:
+        actor: A policy of `load_policy`, or whatever has its ``reset`` and ``act``.
+        task: Name of the task.
+        num_episodes: Episodes.
+        seed: Seed of the episodes, apart from training's.
+        randomization: How much varies from episode to episode: none, task or full.
+        camera_hz: Rate of the camera [Hz]; None takes the policy's own, or 5.
+
+    Raises:
+        ConfigurationError: an option that cannot be.
+        DataError: the policy's observations or actions are not those of the task.
+    """
+    from handful.learning.evaluation import evaluate_policy
+    from handful.learning.persistence.policy_file import check_policy_fits
+    from handful.runs.policies import LoadedPolicy
+
+    loaded = actor if isinstance(actor, LoadedPolicy) else None
+    rate = camera_hz or (loaded.camera_hz if loaded else 5)
+    if num_episodes < 1:
+        raise ConfigurationError(f"expected at least 1 episode, got {num_episodes}.")
+    environment = make(task, num_envs=min(64, num_episodes), randomization=randomization, camera_hz=rate)
+    try:
+        if loaded is not None:
+            check_policy_fits(loaded.manifest, environment.spec)
+        return evaluate_policy(actor, environment, num_episodes=num_episodes, seed=EVALUATION_SEED + seed)
+    finally:
+        environment.close()
+
+
+def record(
+    task: str,
+    path: str | pathlib.Path,
+    *,
+    operator: Operator | None = None,
+    num_episodes: int = 30,
+    num_envs: int | None = None,
+    on_progress: Callable[[RecordingProgress], None] | None = None,
+    **settings: Any,
+) -> RecordingProgress:
+    """Record demonstrations by an operator until a file holds enough successes.
+
+    Args:
+        task: Name of the task.
+        path: File to write, or to fill up.
+        operator: Who demonstrates, see `handful.demonstrations.operators.operator.Operator`; None is the task's script.
+        num_episodes: Successes that the file shall hold.
+        num_envs: Simulations that the operator steers at once; None is 1 for an operator of one's own.
+        on_progress: Called after every episode.
+        settings: ``randomization``, ``camera_hz``, ``seed`` and ``overwrite``.
+
+    Raises:
+        HandfulError: an option, the file or the disk is not as it should be.
+    """
+    from handful.runs import recording
+
+    count = num_envs or (recording.NUM_ENVS if operator is None else 1)
+    return recording.record(
+        task,
+        pathlib.Path(path),
+        operator=operator,
+        num_episodes=num_episodes,
+        num_envs=count,
+        on_progress=on_progress,
+        **settings,
+    )
+
+
+def recipe(task: str, name: str = "quick") -> RunConfig:
+    """The configuration of a recipe for a task; `dataclasses.replace` changes it.
+
+    Raises:
+        ConfigurationError: there is no such recipe; the message names those that there are.
+    """
+    from handful.runs.recipes import find_recipe
+
+    return find_recipe(name).config(task)
+
+
+def train(
+    task: str,
+    config: RunConfig,
+    *,
+    demonstrations: str | pathlib.Path,
+    run: str | pathlib.Path,
+    minutes: float | None = None,
+    num_steps: int | None = None,
+    on_iteration: Callable[[dict[str, float]], None] = lambda metrics: None,
+) -> TrainingRun:
+    """Begin a run, or resume the one that is in the folder, and train until a budget is spent or Ctrl-C.
+
+    Args:
+        task: Name of the task.
+        config: What the run depends on, see `recipe`.
+        demonstrations: File of demonstrations.
+        run: Folder of the run; `load_policy` takes it.
+        minutes: Training time since the run began [min].
+        num_steps: Control steps since the run began.
+        on_iteration: Called with each iteration's metrics.
+
+    Raises:
+        HandfulError: an option, a file or the disk is not as it should be.
+    """
+    from handful.runs.training_run import open_or_begin
+
+    if minutes is None and num_steps is None:
+        raise ConfigurationError("expected a budget: minutes or num_steps.")
+    training = open_or_begin(pathlib.Path(run), task=task, config=config, demonstrations=pathlib.Path(demonstrations))
+    training.train(minutes=minutes, num_steps=num_steps, on_iteration=on_iteration)
+    return training

@@ -1,0 +1,49 @@
+"""Sizes of the networks, and which observation groups they read."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from handful.config import Config, Count
+from handful.environment import PHYSICAL_STATE, POLICY_GROUPS, TIME_LEFT
+
+Activation = Literal["relu", "elu"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicyConfig(Config):
+    """The policy network: an image encoder and a layer over the other groups, a core, a Gaussian over actions."""
+
+    groups: tuple[str, ...] = POLICY_GROUPS
+    """Observation groups that the policy reads. A robot has pixels and proprioception (paper); a teacher in simulation
+    may read physical_state."""
+    image_features: Count = 128
+    """Outputs of the image encoder. The paper's appendix is not public; this value is believed to be its own."""
+    vector_sizes: tuple[Count, ...] = (64,)
+    """Layers over the groups other than pixels, which are joined (our choice)."""
+    hidden_size: Count = 100
+    """Units of the core (believed to be the paper's)."""
+    recurrent: bool = True
+    """Whether the core is an LSTM (paper) or a linear layer of the same size (the paper's ablation)."""
+    activation: Activation = "relu"
+    """Between the layers over vectors, and after a core that is a linear layer."""
+    initial_log_std: float = -1.0
+    """Log standard deviation of every action at first (believed to be the paper's, with -3 for clearing-blocks)."""
+    auxiliary_sizes: tuple[Count, ...] = (200, 100)
+    """Hidden layers of the head that predicts object positions from the image features (believed to be the paper's)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ValueFunctionConfig(Config):
+    """The value function's network, which shares no weight with the policy (paper)."""
+
+    groups: tuple[str, ...] = (PHYSICAL_STATE, TIME_LEFT)
+    """Observation groups that it reads: the physical state (paper) and the share of the episode that is left. pixels and
+    proprioception instead are an ablation of the paper's Fig. 5."""
+    hidden_sizes: tuple[Count, ...] = (128, 128)
+    """Hidden layers (our choice)."""
+    image_features: Count = 128
+    """Outputs of the image encoder, where it reads pixels."""
+    activation: Activation = "relu"
+    """Between the layers."""

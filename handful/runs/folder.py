@@ -1,0 +1,121 @@
+"""The folder of a run: its files, and the one that says what it is.
+
+config.json               task, demonstrations, recipe and configuration, from the first moment on
+demonstrations.hdf5       unless they are elsewhere
+metrics.csv               a row for each iteration, and TensorBoard files with the same
+episodes.csv              a row for each training episode: where it began and how it ended
+checkpoint.safetensors    everything that is needed to resume
+policy.safetensors        the policy
+failure/                  what led to a number that is not finite, if one came up
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from handful.config import from_json, to_json
+from handful.errors import ConfigurationError, DataError, StorageError
+from handful.learning.persistence.checkpoint import write_atomically
+from handful.runs.config import RunConfig
+
+CONFIG_FILE = "config.json"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+POLICY_FILE = "policy.safetensors"
+DEMONSTRATIONS_FILE = "demonstrations.hdf5"
+METRICS_FILE = "metrics.csv"
+EPISODES_FILE = "episodes.csv"
+FAILURE_FOLDER = "failure"
+
+RUN_FORMAT = 2
+"""Version of ``config.json``; runs of another version are refused in a sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDescription:
+    """What ``config.json`` says."""
+
+    task: str
+    """Name of the task."""
+    demonstrations: pathlib.Path
+    """File of demonstrations."""
+    recipe: str
+    """Name of the recipe that the configuration began as."""
+    config: RunConfig
+    """The configuration."""
+
+
+def write_description(folder: pathlib.Path, description: RunDescription) -> None:
+    """Make the folder of a run, with the file that says what it is.
+
+    Demonstrations inside the folder are named relative to it, so that it can be moved; others by their absolute path, so
+    that the run can be resumed from anywhere.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise StorageError(f"cannot make the folder {folder} of the run: {reason}.") from error
+    where = description.demonstrations.absolute()
+    if where.is_relative_to(folder.absolute()):
+        where = where.relative_to(folder.absolute())
+    values = {
+        "format": RUN_FORMAT,
+        "task": description.task,
+        "demonstrations": str(where),
+        "recipe": description.recipe,
+        "config": to_json(description.config),
+    }
+    # JSON has no infinity; Python's reader and writer agree on one.
+    write_atomically(folder / CONFIG_FILE, (json.dumps(values, indent=2) + "\n").encode())
+
+
+def read_description(folder: pathlib.Path) -> RunDescription:
+    """What the run in a folder is.
+
+    Raises:
+        DataError: the folder holds no run that can be resumed, or one of another version.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise DataError(f"{folder} holds no run to resume: {CONFIG_FILE} is missing.")
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())
+        if values.get("format", 1) != RUN_FORMAT:
+            raise DataError(f"it is of version {values.get('format', 1)}, and this program reads version {RUN_FORMAT}")
+        config = from_json(RunConfig, values["config"])
+        return RunDescription(
+            task=str(values["task"]),
+            demonstrations=folder / str(values["demonstrations"]),
+            recipe=str(values["recipe"]),
+            config=config,
+        )
+    except KeyError as error:
+        raise DataError(f"{path} lacks the entry {error}.") from error
+    except (OSError, ValueError, TypeError, AttributeError, DataError) as error:
+        raise DataError(f"{path} cannot be read as a run's configuration: {str(error).rstrip('.')}.") from error
+
+
+def check_new(folder: pathlib.Path) -> None:
+    """Refuse a folder that holds a run already.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    if (folder / CHECKPOINT_FILE).exists():
+        raise ConfigurationError(
+            f"{folder} holds a run already: resume it by --resume {folder}, or name another folder by --run."
+        )
+
+
+def free_folder(task: str) -> pathlib.Path:
+    """The first of runs/TASK-1, runs/TASK-2, ... that is free."""
+    number = 1
+    while (folder := pathlib.Path("runs") / f"{task}-{number}").exists():
+        number += 1
+    return folder

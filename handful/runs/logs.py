@@ -1,0 +1,177 @@
+"""What a run appends to while it trains: metrics of iterations, and episodes."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from handful.environment import EpisodeSummary
+from handful.errors import DataError, StorageError
+from handful.learning.persistence.checkpoint import write_atomically
+from handful.runs.folder import EPISODES_FILE, METRICS_FILE
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+EPISODE_COLUMNS = (
+    "iteration",
+    "steps",
+    "demonstration",
+    "start_step",
+    "length",
+    "highest_stage",
+    "final_stage",
+    "held",
+    "success",
+    "diverged",
+    "task_return",
+)
+"""Columns of ``episodes.csv``; the fields of `handful.environment.EpisodeSummary` after when the episode ended. A random
+start has -1 as ``demonstration`` and ``start_step``."""
+
+
+class CsvLog:
+    """Rows appended to a CSV file, each on disk at once; its first column is ``iteration``."""
+
+    def __init__(self, path: pathlib.Path, columns: tuple[str, ...], *, resume_after: int | None) -> None:
+        """Open the file.
+
+        Args:
+            path: The file.
+            columns: Its columns.
+            resume_after: Iteration of the checkpoint that the run is resumed from; later rows are dropped. None: anew.
+
+        Raises:
+            StorageError: the disk refused.
+            DataError: the file has other columns.
+        """
+        self._path = path
+        self.rows = [] if resume_after is None else _rows_until(path, columns, resume_after)
+        """Rows that were kept."""
+        lines = [",".join(columns), *(",".join(row[name] for name in columns) for row in self.rows)]
+        write_atomically(path, "".join(f"{line}\r\n" for line in lines).encode())
+        try:
+            self._file = open(path, "a", newline="")  # noqa: SIM115 (closed in close)
+        except OSError as error:
+            raise StorageError(f"{path} could not be written: {error.strerror}.") from error
+        self._csv = csv.DictWriter(self._file, columns, restval="", extrasaction="ignore")
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append rows; absent columns stay empty.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        try:
+            self._csv.writerows(rows)
+            self._file.flush()
+        except OSError as error:
+            raise StorageError(f"{self._path} could not be written: {error.strerror}.") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        # What could not be written was reported by ``write``; the same again would hide it.
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+class MetricsWriter:
+    """Appends metrics to ``metrics.csv`` and to TensorBoard files in a run's folder."""
+
+    def __init__(
+        self,
+        folder: pathlib.Path | str,
+        names: tuple[str, ...],
+        *,
+        resume_after: int | None = None,
+        tensorboard: bool = True,
+    ) -> None:
+        """Open the files.
+
+        Args:
+            folder: The run's folder, which exists.
+            names: Columns, from `handful.learning.metrics.metric_names`.
+            resume_after: As `CsvLog` takes it.
+            tensorboard: Whether to write TensorBoard files as well.
+
+        Raises:
+            StorageError: the disk refused.
+            DataError: the CSV to continue has other columns.
+        """
+        self._names = names
+        self._log = CsvLog(pathlib.Path(folder) / METRICS_FILE, names, resume_after=resume_after)
+        rows = self._log.rows
+        purge_step = None if resume_after is None else int(float(rows[-1]["steps"])) + 1 if rows else 0
+        self._tensorboard = _summary_writer(folder, purge_step) if tensorboard else None
+
+    def write(self, metrics: Mapping[str, float]) -> None:
+        """Append one iteration's metrics; absent ones stay empty.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        self._log.write([metrics])
+        try:
+            if self._tensorboard is not None:
+                for name in self._names:
+                    if name in metrics and name != "steps":
+                        self._tensorboard.add_scalar(name, metrics[name], int(metrics["steps"]))
+        except OSError as error:
+            raise StorageError(f"TensorBoard's file could not be written: {error.strerror}.") from error
+
+    def close(self) -> None:
+        """Close the files."""
+        self._log.close()
+        with contextlib.suppress(OSError):
+            if self._tensorboard is not None:
+                self._tensorboard.close()
+
+
+class EpisodeWriter:
+    """Appends episodes to ``episodes.csv``: where each began and how it ended, from which the curriculum can be drawn."""
+
+    def __init__(self, folder: pathlib.Path, *, resume_after: int | None) -> None:
+        """Open the file, see `CsvLog`."""
+        self._log = CsvLog(folder / EPISODES_FILE, EPISODE_COLUMNS, resume_after=resume_after)
+
+    def write(self, episodes: Iterable[EpisodeSummary], *, iteration: int, steps: int) -> None:
+        """Append the episodes that ended in an iteration.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        fields = EPISODE_COLUMNS[2:]
+        self._log.write(
+            {"iteration": iteration, "steps": steps, **{name: _plain(getattr(each, name)) for name in fields}}
+            for each in episodes
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._log.close()
+
+
+def _plain(value: float | bool) -> float:
+    return int(value) if isinstance(value, bool) else value
+
+
+def _rows_until(path: pathlib.Path, columns: tuple[str, ...], iteration: int) -> list[dict[str, str]]:
+    """Rows of a log up to an iteration; a kill may have cut the last one short."""
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != columns:
+            raise DataError(f"{path} has other columns than this version of the program writes.")
+        rows = [row for row in reader if None not in row.values()]
+    return [row for row in rows if float(row["iteration"]) <= iteration]
+
+
+def _summary_writer(folder: pathlib.Path | str, purge_step: int | None) -> SummaryWriter:
+    # Imported here: it takes a second, and evaluation and deployment do without.
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=purge_step)
