@@ -9,7 +9,6 @@ options come at once.
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib
 import importlib.metadata
 import io
@@ -22,6 +21,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from handful.errors import ConfigurationError, HandfulError, unknown_name
+from handful.storage import REASONS
 
 COMMANDS = {
     "tasks": "list the tasks, or say what one of them is",
@@ -42,19 +42,6 @@ EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 EXIT_BROKEN_PIPE = 141
 """128 + SIGPIPE."""
-
-_STORAGE_PROBLEMS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "permission denied",
-    errno.ENOENT: "no such file or folder",
-    errno.EEXIST: "it exists already",
-    errno.ENOTDIR: "a part of the path is a file, not a folder",
-    errno.EISDIR: "it is a folder, not a file",
-}
-"""Failures of the operating system that a user can act on; any other keeps its traceback, because it is a bug."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -85,8 +72,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except OSError as error:
-        problem = _STORAGE_PROBLEMS.get(error.errno or 0)
-        if problem is None:
+        problem = REASONS.get(error.errno or 0)
+        if problem is None:  # not the user's doing but a bug, which keeps its traceback
             raise
         return _report(f"{error.filename}: {problem}." if error.filename else f"{problem}.", EXIT_FAILURE)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import os
+import io
 import pathlib
 from typing import TYPE_CHECKING
 
 from handful.environment import EnvironmentSpec
 from handful.errors import DataError, StorageError
+from handful.storage import write_atomically
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -157,12 +158,11 @@ class MetricsWriter:
         return [row for row in rows if float(row["iteration"]) <= iteration]
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        temporary = self._path.with_suffix(".csv.tmp")
-        with open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, self._names)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, self._path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._names)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self._path, text.getvalue().encode())
 
 
 def _summary_writer(folder: pathlib.Path | str, purge_step: int | None) -> SummaryWriter:

@@ -10,7 +10,7 @@ import typing
 from typing import Any, TypeVar
 
 from handful.errors import ConfigurationError, DataError
-from handful.learning.persistence.checkpoint import write_atomically
+from handful.storage import write_atomically
 
 Config = TypeVar("Config")
 
