@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and their names."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import contextlib
 import errno
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from handful.errors import StorageError
+from handful.errors import ConfigurationError, StorageError
 
 REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -109,3 +109,20 @@ def _runs(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def check_file_name(path: Path, kind: str, suffixes: Sequence[str]) -> None:
+    """Refuse a name under which a file of this kind cannot be written.
+
+    Args:
+        path: The file to write.
+        kind: What it holds, such as ``picture``.
+        suffixes: Endings that it may have.
+
+    Raises:
+        ConfigurationError: another ending, or the name of a folder.
+    """
+    if path.suffix not in suffixes:
+        raise ConfigurationError(f"expected the name of a {kind} to end in {', '.join(suffixes)}, got {path}.")
+    if path.is_dir():
+        raise ConfigurationError(f"expected the name of a {kind} to write, got the folder {path}.")

@@ -20,9 +20,6 @@ EVALUATION_SEED = 1_000_000
 NUM_ENVS = 64
 """Simulations that run together, at most; the episodes do not depend on it."""
 
-FILMED_EPISODES = 24
-"""Episodes that a video shows at most."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -59,7 +56,7 @@ def run(options: Options) -> None:
     from handful.simulation.rendering.camera import check_renderer
     from handful.tasks.environment import TaskEnvironment
     from handful.tasks.registry import make_task
-    from handful.viewing.filming import FilmedEnvironment
+    from handful.viewing.filming import film_policy
 
     torch.set_num_threads(1)  # the bits of an action depend on it, and one is as fast for a small network
     if options.num_episodes < 1:
@@ -84,9 +81,7 @@ def run(options: Options) -> None:
     if options.video is None:
         result = evaluate_policy(actor, environment, num_episodes=options.num_episodes, seed=seed)
     else:
-        num_filmed = min(FILMED_EPISODES, environment.num_envs)
-        with FilmedEnvironment(environment, options.video, num_filmed=num_filmed) as filmed:
-            result = evaluate_policy(actor, filmed, num_episodes=options.num_episodes, seed=seed)
+        result = film_policy(actor, environment, options.video, num_episodes=options.num_episodes, seed=seed)
     environment.close()
     training: dict[str, Any] = policy.manifest.training if policy.manifest else {}
     report = {

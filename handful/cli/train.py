@@ -65,8 +65,8 @@ def defaults(options: Options) -> Options | None:
 
 def run(options: Options) -> None:
     """Train, showing how it goes."""
-    from handful.cli.live import LiveTable
     from handful.runs.training_run import METRICS, POLICY
+    from handful.viewing.live_table import LiveTable
 
     _check(options)
     if options.replay:
