@@ -14,27 +14,27 @@ NUM_DEMONSTRATIONS = 30
 """A handful (paper, section IV-A)."""
 
 NUM_ENVS = 8
-"""Simulations that the script steers at once."""
+"""Simulations that record at the same time."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Record demonstrations of a task by the scripted operator, keeping successes only."""
+    """Record demonstrations of a task by the scripted operator. Only successful episodes are kept."""
 
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of the task, for example block-lifting."""
     output: pathlib.Path | None = None
-    """File to write; by default demonstrations/TASK.hdf5. A file with fewer episodes is filled up."""
+    """File to write; by default demonstrations/TASK.hdf5. Episodes are added to a file that has too few."""
     num_episodes: int = NUM_DEMONSTRATIONS
-    """Successful episodes that the file shall hold."""
+    """Successful episodes that the file holds in the end."""
     randomization: str = "task"
     """How much varies from episode to episode: none, task or full."""
     camera_hz: int = 5
     """Rate of the camera [Hz]: 20, 10 or 5."""
     seed: int = 0
-    """Seed of the worlds and of the operator."""
+    """Seed of the episodes and of the operator."""
     overwrite: bool = False
-    """Whether to replace a file that is there."""
+    """Replace an existing file."""
 
 
 def run(options: Options) -> None:
@@ -71,16 +71,16 @@ def record(
 
     Args:
         task: Name of the task.
-        path: File to write, or to fill up.
-        num_episodes: Successes that the file shall hold.
+        path: File to write, or to add to.
+        num_episodes: Successful episodes that the file holds in the end.
         randomization: How much varies from episode to episode.
         camera_hz: Rate of the camera [Hz].
-        seed: Seed of the worlds and of the operator.
-        overwrite: Whether to replace a file that is there.
-        quiet: Whether to keep progress to itself.
+        seed: Seed of the episodes and of the operator.
+        overwrite: Whether to replace an existing file.
+        quiet: Whether to print nothing.
 
     Raises:
-        HandfulError: an option, the file or the disk is not as it should be.
+        HandfulError: an option is wrong, or the file cannot be read, added to or written.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -17,14 +17,14 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".webp")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Draw many random starts of a task as the policy sees them, and one scripted episode as a strip."""
+    """Draw random starts of a task as the policy sees them, and the course of one scripted episode."""
 
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of the task, for example block-lifting."""
     output: pathlib.Path | None = None
     """Picture to write, .png, .jpg or .webp; by default TASK.png."""
     num_starts: int = 40
-    """Random starts on the sheet."""
+    """Number of random starts."""
     randomization: str = "full"
     """How much varies from start to start: none, task or full."""
     seed: int = 0
@@ -32,7 +32,7 @@ class Options:
     image_size: int = 64
     """Height and width of the policy's image [px]."""
     renderer: str | None = None
-    """Who draws the images: rasterizer, raycaster or raycaster-shadows; by default the fastest."""
+    """How images are drawn: rasterizer, raycaster or raycaster-shadows; by default the fastest."""
 
 
 def run(options: Options) -> None:

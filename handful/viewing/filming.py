@@ -37,10 +37,10 @@ def film_policy(
         seed: Seed of the evaluation.
 
     Returns:
-        What `evaluate_policy` returns; it is not changed by the film.
+        The result of the evaluation, which does not depend on the film.
 
     Raises:
-        ConfigurationError: the path is no name of a video, or no episodes are asked for.
+        ConfigurationError: the path does not end in ``.mp4``, or the number of episodes is below 1.
         StorageError: the video cannot be written.
     """
     num_filmed = min(FILMED_EPISODES, environment.num_envs)
@@ -49,10 +49,10 @@ def film_policy(
 
 
 class FilmedEnvironment:
-    """An environment that writes a video of its first episodes, one cell for each, and is otherwise the one it wraps."""
+    """Wraps an environment and writes a video of its first episodes, one cell for each."""
 
     def __init__(self, environment: TaskEnvironment, path: pathlib.Path, *, num_filmed: int) -> None:
-        """Prepare to film the first episode of each of the first ``num_filmed`` simulations."""
+        """Prepare to film the first episode in each of the first ``num_filmed`` simulations."""
         self._environment = environment
         self._num_filmed = num_filmed
         self._camera = make_camera(None, environment.physics, width=VIEW_SIZE, height=VIEW_SIZE)
@@ -73,7 +73,7 @@ class FilmedEnvironment:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        """Finish the video, or drop it after an exception."""
+        """Finish the video; after an exception, remove it."""
         self._camera.close()
         return self._files.__exit__(kind, error, traceback)
 
@@ -88,7 +88,7 @@ class FilmedEnvironment:
         return self._environment.num_envs
 
     def reset(self, *, seeds: Sequence[int | Sequence[int]] | None = None) -> TimeStep:
-        """Reset the environment; the first reset begins the film."""
+        """Reset the environment; the first reset starts the film."""
         time_step = self._environment.reset(seeds=seeds)
         if not self._begun:
             self._begun = True

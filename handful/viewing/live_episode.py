@@ -1,4 +1,4 @@
-"""One simulation that a person watches: who acts in it, and how the episode stands."""
+"""One simulation that a person watches: who acts in it, and the status of its episode."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """How an episode stands."""
+    """The status of an episode."""
 
     seed: int
     seconds: float
@@ -33,9 +33,9 @@ class Status:
 
 
 class LiveEpisode:
-    """Episodes of one simulation, one after the other, by an actor that can change.
+    """Episodes of one simulation, one after the other, with an actor that can be changed.
 
-    The episode of seed s is the same each time, whatever was watched before.
+    The episode of a seed is always the same, whatever was watched before.
     """
 
     def __init__(self, task: Task, policy: str | None, *, randomization: str, seed: int) -> None:
@@ -48,7 +48,7 @@ class LiveEpisode:
             seed: Seed of the first episode.
 
         Raises:
-            HandfulError: there is no such policy or level, or the policy is of another task.
+            HandfulError: no such policy or level, or a policy of another task.
         """
         self._task = task
         self._level = parse_level(randomization)
@@ -73,7 +73,7 @@ class LiveEpisode:
 
     @property
     def status(self) -> Status:
-        """How the episode stands."""
+        """The status of the episode."""
         summary, spec = self._summary, self._environment.spec
         stage = int(self._time_step.stage[0]) if summary is None else summary.final_stage
         return Status(
@@ -89,7 +89,7 @@ class LiveEpisode:
         """Let another policy act, from the beginning of the present episode.
 
         Raises:
-            HandfulError: there is no such policy, or it is of another task; the present one stays.
+            HandfulError: no such policy, or a policy of another task; the present one stays.
         """
         built = self._built(policy)
         self._environment.close()

@@ -1,4 +1,4 @@
-"""A page in the browser that shows a simulation live, with controls; by `viser`, and `mjviser` for MuJoCo's scene."""
+"""A page in the browser that shows a simulation live, with controls; made with `viser`, and `mjviser` for the scene."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ViewPage:
     """
 
     def __init__(self, physics: Physics, *, title: str, host: str, port: int) -> None:
-        """Serve an empty page with the scene of the first simulation; `add_controls` completes it."""
+        """Serve a page with the scene of the first simulation; `add_controls` adds the controls."""
         with contextlib.redirect_stdout(io.StringIO()):  # viser's and its websocket's own banners
             self._server = viser.ViserServer(host=host, port=port, label=title, verbose=False)
         self.paused = False
@@ -58,7 +58,7 @@ class ViewPage:
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """Address of the page."""
         return f"http://{self._server.get_host()}:{self._server.get_port()}"
 
     def add_controls(
@@ -76,10 +76,10 @@ class ViewPage:
         """Add the controls.
 
         Args:
-            actors: Who can act.
+            actors: Names of those who can act.
             actor: Who acts now.
             levels: Levels of randomisation.
-            level: The present one.
+            level: The present level.
             seed: Seed of the present episode.
             act_by: Called with the actor that the visitor chose.
             restart: Called with a seed and a level when a new episode is asked for.
@@ -126,7 +126,7 @@ class ViewPage:
         self._scene.rebuild_visual_handles()
 
     def show(self, physics: Physics, pixels: np.ndarray, status: Status) -> None:
-        """Move the bodies of the first simulation, and show how the episode stands."""
+        """Move the bodies of the first simulation, and show the status of the episode."""
         with self._server.atomic():
             self._scene.update_from_arrays(
                 physics.xpos[:1], physics.xmat[:1].reshape(1, -1, 3, 3), qpos=physics.qpos[:1], qvel=physics.qvel[:1]

@@ -1,4 +1,4 @@
-"""Videos of many episodes in a grid, which a browser plays."""
+"""Videos of many episodes in a grid, in a format that browsers play."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CONSTANT_RATE_FACTOR = 23
 
 
 class Outcome(enum.Enum):
-    """How an episode stands; the colour is that of its frame."""
+    """The outcome of an episode so far; its value is the colour of the frame."""
 
     RUNNING = RUNNING_COLOR
     SUCCESS = SUCCESS_COLOR
@@ -48,7 +48,7 @@ class Outcome(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """What the grid shows of one episode at one moment."""
+    """One episode at one moment."""
 
     view: np.ndarray
     """A view for people, uint8 [size, size, 3]."""
@@ -57,19 +57,19 @@ class Cell:
     episode: int
     """Number of the episode."""
     stage: str
-    """Name of the stage that it is in."""
+    """Name of the present stage."""
     outcome: Outcome = Outcome.RUNNING
-    """How it stands: success is marked while it holds, failure at the end."""
+    """Success while the last stage holds; failure only at the end."""
 
 
 class _Abandoned(Exception):
-    """The block that was to fill a video raised."""
+    """The block that writes the video has raised an exception."""
 
 
 class EpisodeGridVideo:
     """Writes an MP4 of episodes side by side: H.264, yuv420p, its index at the front.
 
-    The file appears under its name when the ``with`` block ends well, and not otherwise::
+    The file appears when the ``with`` block ends without an exception::
 
         with EpisodeGridVideo(path, num_rows=4, num_columns=6, frame_rate=20) as video:
             video.add_frame(cells)
@@ -79,13 +79,13 @@ class EpisodeGridVideo:
         """Prepare a video.
 
         Args:
-            path: File to write, which ends in ``.mp4``.
+            path: File to write; its name ends in ``.mp4``.
             num_rows: Cells from top to bottom.
             num_columns: Cells from left to right.
             frame_rate: Frames per second, the control rate for real time.
 
         Raises:
-            ConfigurationError: the file has another ending, or is a folder.
+            ConfigurationError: another ending, or the name of a folder.
         """
         check_file_name(path, "video", [".mp4"])
         self._path = path
@@ -96,11 +96,11 @@ class EpisodeGridVideo:
         self._cell_size: int | None = None
 
     def __enter__(self) -> Self:
-        """Open a temporary file beside the final one."""
+        """Open a temporary file in the same folder."""
         with contextlib.ExitStack() as files:
             temporary = files.enter_context(written_when_complete(self._path))
             with self._storage_errors():
-                temporary.touch()  # FFmpeg finds out with the first frame whether it may write
+                temporary.touch()  # FFmpeg notices only at the first frame that it cannot write
                 self._container = av.open(str(temporary), "w", options={"movflags": "+faststart"})
             files.callback(self._container.close)
             self._stream = self._container.add_stream("libx264", rate=self._rate)
@@ -110,9 +110,9 @@ class EpisodeGridVideo:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Finish the file and give it its name; after an exception remove it."""
+        """Finish the file; after an exception, remove it."""
         if error is not None:
-            # The exception itself stays out of the stack: it need not be about this file.
+            # Not the exception itself: it need not concern this file.
             with contextlib.suppress(_Abandoned), self._files:
                 raise _Abandoned
             return
@@ -125,11 +125,11 @@ class EpisodeGridVideo:
         """Append a frame.
 
         Args:
-            cells: Row by row from the top left; None and those that are missing at the end stay empty.
+            cells: Row by row from the top left; None and missing cells at the end stay empty.
 
         Raises:
             ConfigurationError: more cells than the grid has, or views of another size than before.
-            StorageError: the disk refused.
+            StorageError: the file cannot be written.
         """
         frame = self._compose(cells)
         if self._cell_size is None:
@@ -177,7 +177,7 @@ def draw_cell(cell: Cell) -> np.ndarray:
     picture[:] = cell.outcome.value
     picture[BORDER : BORDER + size, BORDER:-BORDER] = cell.view
 
-    # Whole multiples keep the policy's pixels square; up to two fifths of the view leaves the scene to be seen.
+    # Whole multiples keep the policy's pixels square; at most two fifths of the view keeps the scene visible.
     scale = max(1, min(2, int(0.4 * size) // cell.pixels.shape[0]))
     inset = enlarged(cell.pixels, scale)[: size - 2, : size - 2]
     inset = np.pad(inset, ((0, 1), (0, 1), (0, 0)), constant_values=INK[0])
@@ -192,7 +192,7 @@ def _caption(episode: int, stage: str, outcome: Outcome, width: int) -> np.ndarr
     """The bar under a view, uint8 [LINE_HEIGHT, width, 3]."""
     bar = Image.fromarray(text_line(f"{episode}  {stage}", width))
     draw = ImageDraw.Draw(bar)
-    # Marks are drawn, since the font has none, and differ in shape as well as in colour.
+    # The font has no marks, so they are drawn; they differ in shape as well as in colour.
     right, middle = width - 16, LINE_HEIGHT // 2
     draw.rectangle((right - 5, 0, width, LINE_HEIGHT), fill=BACKGROUND)
     if outcome is Outcome.SUCCESS:
