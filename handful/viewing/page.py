@@ -41,7 +41,8 @@ class ViewPage:
         self.paused = False
         self.speed = 1.0
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        self._server.gui.configure_theme(show_logo=False, show_share_button=False, control_layout="fixed")
+        self._server.gui.configure_theme(show_logo=False, show_share_button=False)
+        self._server.gui.main_panel.dock_right()
         self._server.initial_camera.position = (1.1, 0.3, 0.6)
         self._server.initial_camera.look_at = scene.CAMERA_TARGET
         self._server.initial_camera.up = (0.0, 0.0, 1.0)

@@ -7,6 +7,7 @@ from handful.errors import ConfigurationError
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import make_task
 from handful.viewing.live_episode import LiveEpisode
+from handful.viewing.page import ViewPage
 from handful.viewing.serving import connect, show_until
 
 
@@ -137,3 +138,21 @@ def test_episodes_that_are_watched_are_those_of_the_environment():
     live = _live(policy="zero")
     environment = TaskEnvironment("block-lifting", num_envs=1, randomization="full")
     assert (environment.reset(seeds=[[3]]).observation["pixels"][0] == live.pixels).all()
+
+
+def test_a_seed_that_a_visitor_types_stays_until_another_episode_begins():
+    live = _live(policy="zero")
+    page = ViewPage(live.environment.physics, title="handful", host="127.0.0.1", port=8742)
+    try:
+        connect(page, live, {"zero": "zero"}, "zero", level="full")
+        page.show(live.environment.physics, live.pixels, live.status)
+        page._seed.value = 17  # as a message from the browser does
+        live.step()
+        page.show(live.environment.physics, live.pixels, live.status)
+        assert page._seed.value == 17
+        live.restart(seed=5)
+        page.show(live.environment.physics, live.pixels, live.status)
+        assert page._seed.value == 5
+    finally:
+        page.close()
+        live.close()
