@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from handful.errors import ConfigurationError, DataError, StorageError
-from handful.storage import check_file_name, reason, written_when_complete
+from handful.storage import check_file_name, reason, replaced_when_complete
 from handful.viewing.sheet import (
     BACKGROUND,
     FAILURE_COLOR,
@@ -62,10 +62,6 @@ class Cell:
     """Success while the last stage holds; failure only at the end."""
 
 
-class _Abandoned(Exception):
-    """The block that writes the video has raised an exception."""
-
-
 class EpisodeGridVideo:
     """Writes an MP4 of episodes side by side: H.264, yuv420p, its index at the front.
 
@@ -97,11 +93,11 @@ class EpisodeGridVideo:
 
     def __enter__(self) -> Self:
         """Open a temporary file in the same folder."""
-        with contextlib.ExitStack() as files:
-            temporary = files.enter_context(written_when_complete(self._path))
-            with self._storage_errors():
-                temporary.touch()  # FFmpeg notices only at the first frame that it cannot write
-                self._container = av.open(str(temporary), "w", options={"movflags": "+faststart"})
+        with self._storage_errors(), contextlib.ExitStack() as files:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = files.enter_context(replaced_when_complete(self._path))
+            temporary.touch()  # FFmpeg notices only at the first frame that it cannot write
+            self._container = av.open(str(temporary), "w", options={"movflags": "+faststart"})
             files.callback(self._container.close)
             self._stream = self._container.add_stream("libx264", rate=self._rate)
             self._files = files.pop_all()
@@ -112,9 +108,7 @@ class EpisodeGridVideo:
     ) -> None:
         """Finish the file; after an exception, remove it."""
         if error is not None:
-            # Not the exception itself: it need not concern this file.
-            with contextlib.suppress(_Abandoned), self._files:
-                raise _Abandoned
+            self._files.__exit__(kind, error, traceback)
             return
         with self._storage_errors(), self._files:
             if self._cell_size is None:
