@@ -1,4 +1,4 @@
-"""Draws the picture of the six tasks: a row of moments of a scripted episode of each.
+"""Draws the picture of the six tasks: for each, moments of a scripted episode.
 
 python docs/draw_tasks.py docs/images/tasks.png
 """
@@ -6,15 +6,16 @@ python docs/draw_tasks.py docs/images/tasks.png
 import sys
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from handful.cli.preview import grid, scripted_episode, text_line, widened
+from handful.storage import written_when_complete
 from handful.tasks.registry import TASKS
+from handful.viewing.preview import draw_strip, scripted_episode
+from handful.viewing.sheet import stack, text_line
 
 NUM_FRAMES = 5
 SEEDS = {"order-fulfillment": 3}
-"""Episodes that show most; 0 where none is named."""
+"""Seeds of the episodes that show most; 0 for other tasks."""
 
 
 def main() -> None:
@@ -23,11 +24,9 @@ def main() -> None:
     for task in TASKS:
         frames, success = scripted_episode(task, randomization="full", seed=SEEDS.get(task, 0), num_frames=NUM_FRAMES)
         assert success, task
-        cells = [np.concatenate([frame.picture, text_line(frame.caption, frame.picture.shape[1])]) for frame in frames]
-        rows += [text_line(task), grid(cells, NUM_FRAMES)]
-    width = max(row.shape[1] for row in rows)
-    picture = Image.fromarray(np.concatenate([widened(row, width) for row in rows]))
-    picture.quantize(256).save(Path(sys.argv[1]), optimize=True)
+        rows += [text_line(task), draw_strip(frames, num_columns=NUM_FRAMES)]
+    with written_when_complete(Path(sys.argv[1])) as temporary:
+        Image.fromarray(stack(rows)).quantize(256).save(temporary, optimize=True)
 
 
 if __name__ == "__main__":

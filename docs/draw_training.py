@@ -1,7 +1,7 @@
-"""The learning curves of the six tasks, kept in docs/training and drawn into one picture.
+"""Draws the learning curves of the six tasks, which are kept in docs/training, into one picture.
 
-python docs/draw_training.py --runs runs        takes the curves of runs/TASK, and measures the random agent
-python docs/draw_training.py                    draws docs/images/training.png from what is kept, and before-and-after.png
+python docs/draw_training.py --runs runs        copies the curves of runs/TASK, measures the random agent, and draws
+python docs/draw_training.py                    draws docs/images/training.png and before-and-after.png
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from handful.learning.actors import RandomActor
 from handful.learning.evaluation import evaluate_policy
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import TASKS
+from handful.viewing.curves import MINUTES, RETURN, STEPS, SUCCESS, read_curve
 
 KEPT = Path(__file__).parent / "training"
 PICTURE = Path(__file__).parent / "images" / "training.png"
 BEFORE_AND_AFTER = PICTURE.with_name("before-and-after.png")
 COLUMNS = ("steps", "seconds", "return_random_start", "return_demo_start", "success_rate_random_start")
 EVERY = 5
-"""Rows of a run's metrics from one that is kept to the next."""
+"""Every how many rows of a run's metrics one is kept."""
 NUM_RANDOM_EPISODES = 64
 
 
 def keep(runs: Path) -> None:
-    """Take the curves of the runs that are there, and the random agent's return in their tasks."""
+    """Copy the curves of the runs that exist, and measure the random agent's return in their tasks."""
     KEPT.mkdir(exist_ok=True)
     for task in TASKS:
         metrics = runs / task / "metrics.csv"
@@ -53,7 +54,7 @@ def keep(runs: Path) -> None:
 
 
 def draw() -> None:
-    """A panel for each task, and a line of the table that the README shows."""
+    """Draw a panel for each task, and print a line of the README's table for each."""
     figure, panels = plt.subplots(2, 3, figsize=(11, 6), layout="constrained")
     for task, panel in zip(TASKS, panels.flat, strict=True):
         panel.set_title(task)
@@ -62,23 +63,20 @@ def draw() -> None:
         if not (KEPT / f"{task}.csv").exists():
             panel.text(0.5, 0.5, "not trained", ha="center", transform=panel.transAxes)
             continue
-        with open(KEPT / f"{task}.csv", newline="") as file:
-            rows = list(csv.DictReader(file))
+        curve = read_curve(KEPT / f"{task}.csv")
         random = json.loads((KEPT / f"{task}.random.json").read_text())["mean_return"]
         for column, label in (
             ("return_demo_start", "episodes from demonstration states"),
             ("return_random_start", "episodes from random starts"),
         ):
-            known = [row for row in rows if row[column]]
-            minutes = [float(row["seconds"]) / 60 for row in known]
-            panel.plot(minutes, [float(row[column]) for row in known], label=label)
+            panel.plot(*curve.series(MINUTES, column), label=label)
         panel.axhline(random, color="0.4", linestyle=":", label="random agent")
         panel.set_yscale("symlog", linthresh=1.0)
         panel.set_ylim(bottom=0.0)
-        last = rows[-1]
+        last = {name: values[-1] for name, values in curve.columns.items()}
         print(
-            f"| {task} | {int(float(last['steps'])):,} | {float(last['seconds']) / 60:.0f} "
-            f"| {float(last['return_random_start']):.1f} | {float(last['return_demo_start']):.1f} | {random:.1f} |"
+            f"| {task} | {last[STEPS]:,.0f} | {last[MINUTES]:.0f} "
+            f"| {last[RETURN]:.1f} | {last['return_demo_start']:.1f} | {random:.1f} |"
         )
     panels[0, 0].legend(fontsize=8)
     PICTURE.parent.mkdir(exist_ok=True)
@@ -86,14 +84,13 @@ def draw() -> None:
 
 
 def draw_before_and_after() -> None:
-    """Block lifting before and after what docs/performance.md tells of, by control steps and by minutes."""
+    """Draw block lifting before and after the changes in docs/performance.md, by control steps and by minutes."""
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained", sharey=True)
     for name, label in (("block-lifting.before", "before"), ("block-lifting", "after")):
-        with open(KEPT / f"{name}.csv", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["success_rate_random_start"]]
-        success = [float(row["success_rate_random_start"]) for row in rows]
-        for panel, column, unit in zip(panels, ("steps", "seconds"), (1e6, 60.0), strict=True):
-            panel.plot([float(row[column]) / unit for row in rows], success, label=label)
+        curve = read_curve(KEPT / f"{name}.csv")
+        for panel, column, unit in zip(panels, (STEPS, MINUTES), (1e6, 1.0), strict=True):
+            xs, success = curve.series(column, SUCCESS)
+            panel.plot(xs / unit, success, label=label)
     for panel, quantity in zip(panels, ("million control steps", "minutes"), strict=True):
         panel.set_xlabel(quantity)
         panel.grid(alpha=0.3)
@@ -103,7 +100,7 @@ def draw_before_and_after() -> None:
 
 
 def main() -> None:
-    """Keep if asked, and draw."""
+    """Copy curves if asked to, and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, help="folder of the runs, each named as its task")
     options = parser.parse_args()

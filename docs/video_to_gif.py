@@ -1,6 +1,6 @@
-"""Make the README's moving picture of a video that ``handful evaluate --video`` wrote.
+"""Makes the README's animation from a video of ``handful evaluate --video``.
 
-Usage: ``python docs/video_to_gif.py evaluation.mp4 docs/images/block-lifting.gif --share 1 0.5``.
+Usage: ``python docs/video_to_gif.py evaluation.mp4 docs/images/block-lifting.gif --fraction 1 0.5``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=pathlib.Path)
     parser.add_argument("gif", type=pathlib.Path)
-    parser.add_argument("--share", type=float, nargs=2, default=(1.0, 1.0), help="share of width and height to keep")
+    parser.add_argument(
+        "--fraction", type=float, nargs=2, default=(1.0, 1.0), help="fractions of width and height to keep"
+    )
     parser.add_argument("--width", type=int, default=720, help="width of the picture [px]")
     options = parser.parse_args()
     frames = []
@@ -26,7 +28,9 @@ def main() -> None:
         for number, frame in enumerate(container.decode(video=0)):
             if number % 2 == 0:
                 image = frame.to_image()
-                image = image.crop((0, 0, int(options.share[0] * image.width), int(options.share[1] * image.height)))
+                image = image.crop(
+                    (0, 0, int(options.fraction[0] * image.width), int(options.fraction[1] * image.height))
+                )
                 height = round(options.width * image.height / image.width)
                 frames.append(image.resize((options.width, height), Image.Resampling.LANCZOS))
     palette = frames[len(frames) // 2].quantize(255)

@@ -1,32 +1,128 @@
-"""Files for people that appear only when they are whole."""
+"""Files that are written whole or not at all, and their names."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from handful.errors import StorageError
+from handful.errors import ConfigurationError, StorageError
+
+REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOENT: "there is no such folder or file",
+    errno.EEXIST: "it exists already",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EISDIR: "it is a folder, not a file",
+}
+"""Failures of the operating system that a user can act on, by ``errno``."""
+
+
+def reason(error: OSError) -> str:
+    """Why the operating system refused, in words."""
+    return REASONS.get(error.errno or 0, error.strerror or str(error))
+
+
+@contextlib.contextmanager
+def replaced_when_complete(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; its file replaces ``path`` when the block ends well.
+
+    The file is synced to the disk before it takes the name. If the block raises, the temporary file is removed and an
+    earlier ``path`` stays as it was. What a killed process left behind is removed by the next one that writes ``path``.
+
+    Raises:
+        OSError: the operating system refused.
+    """
+    # The suffix stays, because encoders choose the format by it.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    _remove_leftovers(path)
+    try:
+        yield temporary
+        sync(temporary)
+        os.replace(temporary, path)
+        sync(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def written_when_complete(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` to write to; it takes the name of ``path`` when the block ends well.
-
-    If the block raises, the temporary file goes and an earlier ``path`` stays as it was.
+    """The same as `replaced_when_complete`, with the folder made if it is missing and errors in words.
 
     Raises:
         StorageError: the folder or the file cannot be written.
     """
-    # The suffix stays, because encoders choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
+        with replaced_when_complete(path) as temporary:
+            yield temporary
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}.") from error
+        raise StorageError(f"cannot write {path}: {reason(error)}.") from error
+
+
+def write_atomically(path: Path | str, content: bytes) -> None:
+    """Write the whole file, or leave the previous one as it was.
+
+    Raises:
+        StorageError: the disk refused; a previous file under that name is intact.
+    """
+    path = Path(path)
+    try:
+        with replaced_when_complete(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        intact = "; the previous file there is intact" if path.exists() else ""
+        raise StorageError(f"{path} could not be written, because {reason(error)}{intact}.") from error
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or a folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove temporary files of processes of this machine that no longer run."""
+    for file in path.parent.glob(f".{glob.escape(path.stem)}.*{glob.escape(path.suffix)}"):
+        process = file.name.removeprefix(f".{path.stem}.").removesuffix(path.suffix)
+        if process.isdigit() and not _runs(int(process)):
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def check_file_name(path: Path, kind: str, suffixes: Sequence[str]) -> None:
+    """Refuse a name under which a file of this kind cannot be written.
+
+    Args:
+        path: The file to write.
+        kind: What it holds, such as ``picture``.
+        suffixes: Endings that it may have.
+
+    Raises:
+        ConfigurationError: another ending, or the name of a folder.
+    """
+    if path.suffix not in suffixes:
+        raise ConfigurationError(f"expected the name of a {kind} to end in {', '.join(suffixes)}, got {path}.")
+    if path.is_dir():
+        raise ConfigurationError(f"expected the name of a {kind} to write, got the folder {path}.")

@@ -16,25 +16,25 @@ from handful.errors import ConfigurationError
 from handful.profiling import Profile
 
 LEARNING_RATES = (5, 20)
-"""Rates of the camera with which learning is measured [Hz]."""
+"""Camera rates at which learning is measured [Hz]."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Measure the speed of simulation and learning on this machine, and the memory that they take."""
+    """Measure the speed of simulation and learning on this machine, and the memory they use."""
 
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of the task, for example block-lifting."""
     num_envs: int = 64
     """Simulations that step together."""
     seconds: float = 5.0
-    """Time for each measurement [s]."""
+    """Length of each measurement [s]."""
     num_threads: int | None = None
-    """Threads; by default one for every core."""
+    """Number of threads; by default one for each core."""
     backend: str = "cpu"
-    """Where the physics runs, and with it camera and learner: cpu or cuda."""
+    """Where physics, camera and learner run: cpu or cuda."""
     json: bool = False
-    """Print a list of {"name", "value", "unit", ...} instead of the table, with machine and versions in each."""
+    """Print a JSON list of {"name", "value", "unit", ...} with machine and versions, instead of the table."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ def run(options: Options) -> None:
     from handful.tasks.registry import make_task
 
     if options.num_envs < 1 or not options.seconds > 0:
-        raise ConfigurationError("expected at least 1 simulation and a time above 0 s for each measurement.")
+        raise ConfigurationError("expected at least 1 simulation and more than 0 s for each measurement.")
     if options.num_threads is not None and options.num_threads < 1:
         raise ConfigurationError(f"expected at least 1 thread, got {options.num_threads}.")
     make_task(options.task)
@@ -69,7 +69,7 @@ def run(options: Options) -> None:
 
 
 def _measure_simulation(options: Options) -> list[Figure]:
-    """Physics alone, each camera alone, and both together at the camera's rates."""
+    """Physics alone, each renderer alone, and both together at every camera rate."""
     import numpy as np
 
     from handful.environment import on_host
@@ -107,7 +107,7 @@ def _measure_simulation(options: Options) -> list[Figure]:
 
         def look() -> None:
             camera.render(ids, images)  # noqa: B023
-            on_host(images[:1])  # noqa: B023 (a GPU has then drawn them)
+            on_host(images[:1])  # noqa: B023 (waits until a GPU has drawn them)
 
         frames = options.num_envs * _rate(look, options.seconds)
         figures.append(Figure(f"camera/{renderer}", frames, "frames/s"))
@@ -163,7 +163,7 @@ def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
 
 
 def _measure_memory(options: Options) -> list[Figure]:
-    """The most memory that the process held while it measured the rest, and what is in use on the GPU at the end."""
+    """The peak memory of the process, and what is in use on the GPU at the end."""
     import resource
     import sys
 
@@ -190,7 +190,7 @@ def _circumstances(backend: str) -> dict[str, object]:
 
     versions = {"python": platform.python_version()}
     for package in ("handful", "mujoco", "mujoco-warp", "numba", "numpy", "torch", "warp-lang"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # handful, run from its folder
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # handful, when it is not installed
             versions[package] = importlib.metadata.version(package)
     machine = f"{os.cpu_count()} cores of {platform.machine()}, {platform.system()}"
     if backend == "cuda":
@@ -206,7 +206,7 @@ def _circumstances(backend: str) -> dict[str, object]:
 
 
 def _rate(call, seconds: float) -> float:
-    """Calls per second, after two that are not counted."""
+    """Calls per second, after two calls to warm up."""
     call()
     call()
     count, start = 0, time.perf_counter()

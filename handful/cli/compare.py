@@ -116,7 +116,8 @@ def _train(options: Options, folder: pathlib.Path, method: str, seed: int, demon
 
 def _draw(folder: pathlib.Path) -> None:
     from handful.runs.folder import METRICS_FILE
-    from handful.viewing.curves import draw_comparison, read_curve
+    from handful.viewing.curves import read_curve
+    from handful.viewing.plots import draw_comparison
 
     path = folder / "comparison.png"
     try:

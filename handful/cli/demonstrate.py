@@ -16,22 +16,22 @@ NUM_DEMONSTRATIONS = 30
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Record demonstrations of a task by the scripted operator, keeping successes only."""
+    """Record demonstrations of a task by the scripted operator. Only successful episodes are kept."""
 
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of the task, for example block-lifting."""
     output: pathlib.Path | None = None
-    """File to write; by default demonstrations/TASK.hdf5. A file with fewer episodes is filled up."""
+    """File to write; by default demonstrations/TASK.hdf5. Episodes are added to a file that has too few."""
     num_episodes: int = NUM_DEMONSTRATIONS
-    """Successful episodes that the file shall hold."""
+    """Successful episodes that the file holds in the end."""
     randomization: str = "task"
     """How much varies from episode to episode: none, task or full."""
     camera_hz: int = 5
     """Rate of the camera [Hz]: 20, 10 or 5."""
     seed: int = 0
-    """Seed of the worlds and of the operator."""
+    """Seed of the episodes and of the operator."""
     overwrite: bool = False
-    """Whether to replace a file that is there."""
+    """Replace an existing file."""
 
 
 def run(options: Options) -> None:

@@ -15,39 +15,36 @@ if TYPE_CHECKING:
     from handful.learning.evaluation import EvaluationResult
 
 EVALUATION_SEED = 1_000_000
-"""Added to the user's seed, so that no evaluation meets a world that training drew from a small seed."""
+"""Added to the user's seed, so that no evaluation repeats an episode that training drew from a small seed."""
 
 NUM_ENVS = 64
-"""Simulations that run together, at most; the episodes do not depend on it."""
-
-FILMED_EPISODES = 24
-"""Episodes that a video shows at most."""
+"""Most simulations that run together; the episodes do not depend on it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Run a policy from random starts and report sustained success, stages reached and return, with 95% intervals."""
+    """Run a policy from random starts and report its success, the stages it reached and its return, with 95% intervals."""
 
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of the task, for example block-lifting."""
     policy: str | None = None
     """A policy file, the folder of a run, or zero, random or scripted; by default the policy that ships with handful."""
     num_episodes: int = 200
-    """Episodes, each from a random start of its own seed."""
+    """Number of episodes, each from another random start."""
     seed: int = 0
-    """Seed of the starts, apart from training's."""
+    """Seed of the starts; they differ from those of training."""
     randomization: str = "task"
     """How much varies from episode to episode: none, task or full."""
     camera_hz: int | None = None
-    """Rate of the camera [Hz]: 20, 10 or 5; by default the one that the policy was trained with."""
+    """Rate of the camera [Hz]: 20, 10 or 5; by default the rate that the policy was trained with."""
     renderer: str | None = None
-    """Who draws the images: rasterizer, raycaster or raycaster-shadows; by default the fastest."""
+    """How images are drawn: rasterizer, raycaster or raycaster-shadows; by default the fastest."""
     backend: str = "cpu"
     """Where the physics runs: cpu or cuda."""
     json: bool = False
     """Print one JSON object instead of the table."""
     video: pathlib.Path | None = None
-    """Write an MP4 of the first episodes."""
+    """Video of the first episodes to write, .mp4."""
 
 
 def run(options: Options) -> None:
@@ -59,14 +56,14 @@ def run(options: Options) -> None:
     from handful.simulation.rendering.camera import check_renderer
     from handful.tasks.environment import TaskEnvironment
     from handful.tasks.registry import make_task
-    from handful.viewing.filming import FilmedEnvironment
+    from handful.viewing.filming import film_policy
 
-    torch.set_num_threads(1)  # the bits of an action depend on it, and one is as fast for a small network
+    torch.set_num_threads(1)  # actions depend on it in their last bits, and one thread is as fast for a small network
     if options.num_episodes < 1:
         raise ConfigurationError(f"expected at least 1 episode, got {options.num_episodes}.")
     if options.seed < 0:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
-    check_renderer(options.renderer)  # which nobody would notice where nobody looks at images
+    check_renderer(options.renderer)  # also where no camera is built, so that a wrong name is noticed
     task = make_task(options.task)
     policy = read_policy(options.task, options.policy)
     camera_hz = policy.camera_hz if options.camera_hz is None else options.camera_hz
@@ -84,9 +81,7 @@ def run(options: Options) -> None:
     if options.video is None:
         result = evaluate_policy(actor, environment, num_episodes=options.num_episodes, seed=seed)
     else:
-        num_filmed = min(FILMED_EPISODES, environment.num_envs)
-        with FilmedEnvironment(environment, options.video, num_filmed=num_filmed) as filmed:
-            result = evaluate_policy(actor, filmed, num_episodes=options.num_episodes, seed=seed)
+        result = film_policy(actor, environment, options.video, num_episodes=options.num_episodes, seed=seed)
     environment.close()
     training: dict[str, Any] = policy.manifest.training if policy.manifest else {}
     report = {
@@ -127,9 +122,9 @@ def _print_table(options: Options, report: dict[str, Any], result: EvaluationRes
         low, high = demonstrations["return_interval"]
         table.add_row("demonstrations' return", f"{demonstrations['mean_return']:.1f}", f"{low:.1f} to {high:.1f}")
     if report["num_diverged"]:
-        table.add_row("episodes where the physics blew up", str(report["num_diverged"]), "")
+        table.add_row("episodes in which the physics diverged", str(report["num_diverged"]), "")
     if report["num_overflows"]:
-        table.add_row("steps of a simulation that lost contacts", f"{report['num_overflows']:,}", "")
+        table.add_row("simulation steps that lost contacts", f"{report['num_overflows']:,}", "")
     console = Console()
     console.print(title, style="bold", highlight=False, soft_wrap=True)
     console.print(table)

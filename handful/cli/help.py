@@ -1,4 +1,4 @@
-"""The help of a command, from its dataclass of options: names, kinds and defaults of the fields, and their docstrings."""
+"""The help of a command, made from its dataclass of options: names, types and defaults of fields, and their docstrings."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from typing import Annotated, Any
 import tyro
 
 TEXT_COLUMN = 26
-"""Where the explanations begin; a longer option has a line of its own."""
+"""Column where explanations begin; below a longer option, they begin on the next line."""
 MAX_WIDTH = 100
-"""Lines do not get longer than this on any terminal."""
+"""Longest line, however wide the terminal is."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One option, or the one word without hyphens."""
+    """One option, or one word without hyphens."""
 
     name: str
-    """As it is typed, such as ``--ppo.discount``."""
+    """As it is typed, for example ``--ppo.discount``."""
     kind: str
-    """What follows it; empty for a switch."""
+    """Type of the value that follows; empty for a switch."""
     text: str
     """What it means."""
     default: str
-    """What it is when left out; empty where the text says."""
+    """Default value; empty where the text names it."""
     negation: str | None = None
-    """The option that switches it off again, for a switch."""
+    """For a switch, the option that turns it off."""
 
 
 def help_text(options_type: type, *, program: str, width: int) -> str:
-    """What ``program --help`` prints.
+    """The text that ``program --help`` prints.
 
     Args:
         options_type: Dataclass of the options.
@@ -59,7 +59,7 @@ def help_text(options_type: type, *, program: str, width: int) -> str:
 
 
 def option_names(options_type: type) -> list[str]:
-    """Every option as it is typed, switches both ways, and ``--help``."""
+    """Every option as it is typed, with both forms of a switch, and ``--help``."""
     entries = [entry for _, _, group in _groups(options_type, _default_of(options_type), "", "") for entry in group]
     names = [name for entry in entries for name in (entry.name, entry.negation) if name is not None]
     return ["--help", *(name for name in names if name.startswith("--"))]
@@ -70,7 +70,7 @@ Group = tuple[str, str, list[Entry]]
 
 
 def _groups(cls: type, defaults: dict[str, Any], prefix: str, title: str, meaning: str = "") -> list[Group]:
-    """The options of a dataclass, then those of the dataclasses inside it; one without a name joins the one around it."""
+    """Options of a dataclass, then those of its nested dataclasses; one with an empty name joins its parent's group."""
     hints, texts = typing.get_type_hints(cls, include_extras=True), _field_docstrings(cls)
     entries: list[Entry] = []
     inner: list[Group] = []
@@ -107,7 +107,7 @@ def _is_annotated(hint: Any) -> bool:
 
 
 def _entry_lines(entry: Entry, width: int) -> list[str]:
-    # A switch is shown the way that changes something.
+    # Of a switch, the form that changes the default is shown.
     name = entry.negation if entry.negation and entry.default == "yes" else entry.name
     text = f"{entry.text} (default: {entry.default})" if entry.default else entry.text
     head = f"  {name} {entry.kind}".rstrip()
@@ -135,7 +135,7 @@ def _shown(default: Any) -> str:
 
 
 def _default_of(cls: type) -> dict[str, Any]:
-    """Defaults by field name; fields that must be given are left out."""
+    """Defaults by field name, without fields that have none."""
     defaults: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
         if field.default is not dataclasses.MISSING:
@@ -150,7 +150,7 @@ def _values(config: Any) -> dict[str, Any]:
 
 
 def _field_docstrings(cls: type) -> dict[str, str]:
-    """The strings that stand beneath the fields of a dataclass."""
+    """The strings below the fields of a dataclass."""
     texts: dict[str, str] = {}
     body = typing.cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]).body
     for statement, following in itertools.pairwise(body):
@@ -165,5 +165,5 @@ def _field_docstrings(cls: type) -> dict[str, str]:
 
 
 def _plain(text: str) -> str:
-    """Without the marks of code, on one line."""
+    """The text on one line, without the marks of code."""
     return " ".join(text.replace("``", "").split())

@@ -1,15 +1,14 @@
-"""The command ``handful``: finds the command that was asked for, reads its options, and turns errors into sentences.
+"""The command line ``handful``: finds a command, reads its options, and reports errors in one sentence.
 
 A command is a module of this package with a frozen dataclass ``Options``, whose docstrings are the help, and a function
-``run(options)``; where options that are left out depend on others, a function ``defaults(options)`` says how. Only the
-module of the command that runs is imported, and it imports torch and MuJoCo inside ``run``: help and complaints about
-options come at once.
+``run(options)``. Where defaults depend on other options, a function ``defaults(options)`` returns them. Only the module of
+the command that runs is imported, and it imports torch and MuJoCo inside ``run``, so that help and errors about options
+are printed at once.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib
 import importlib.metadata
 import io
@@ -22,20 +21,21 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from handful.errors import ConfigurationError, HandfulError, unknown_name
+from handful.storage import REASONS
 
 COMMANDS = {
-    "tasks": "list the tasks, or say what one of them is",
+    "tasks": "list the tasks, or describe one of them",
     "view": "watch a task live in the browser",
     "preview": "draw random starts of a task and a scripted episode",
     "demonstrate": "record demonstrations of a task",
     "train": "learn a task from demonstrations and reward",
     "recipes": "list the recipes of train, or the values that one sets",
     "evaluate": "run a policy from random starts and report its success",
-    "compare": "train the paper's four methods side by side",
+    "compare": "train the paper's four methods with the same budget",
     "plot": "draw the learning curves of runs",
     "bench": "measure the speed of simulation and learning",
 }
-"""What ``handful --help`` says of each command."""
+"""Each command with its line in ``handful --help``."""
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -44,31 +44,18 @@ EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 """128 + SIGPIPE."""
 
-_STORAGE_PROBLEMS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "permission denied",
-    errno.ENOENT: "no such file or folder",
-    errno.EEXIST: "it exists already",
-    errno.ENOTDIR: "a part of the path is a file, not a folder",
-    errno.EISDIR: "it is a folder, not a file",
-}
-"""Failures of the operating system that a user can act on; any other keeps its traceback, because it is a bug."""
-
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and leave with its exit status.
+    """Run the command line and exit with its status.
 
     Args:
-        arguments: Words after ``handful``; None takes the process's own.
+        arguments: Words after ``handful``; None means those of this process.
     """
     sys.exit(run_command_line(sys.argv[1:] if arguments is None else arguments))
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
-    """Run one command; returns the exit status: 0, 1 on failure, 2 on wrong usage, 130 when interrupted."""
+    """Run one command; returns the exit status: 0, 1 after a failure, 2 for wrong usage, 130 when interrupted."""
     try:
         _dispatch(list(arguments))
         sys.stdout.flush()
@@ -82,12 +69,12 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except MemoryError:
         return _report("not enough memory: ask for fewer simulations or a smaller batch.", EXIT_FAILURE)
     except BrokenPipeError:
-        # Whoever read our output is gone (`handful ... | head`); the flush at exit must not complain again.
+        # The reader of our output has gone (`handful ... | head`); the flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except OSError as error:
-        problem = _STORAGE_PROBLEMS.get(error.errno or 0)
-        if problem is None:
+        problem = REASONS.get(error.errno or 0)
+        if problem is None:  # a bug, which keeps its traceback
             raise
         return _report(f"{error.filename}: {problem}." if error.filename else f"{problem}.", EXIT_FAILURE)
 
@@ -124,7 +111,7 @@ def _help() -> str:
             "",
             *lines,
             "",
-            "handful COMMAND --help lists the options of a command; handful --version says which release this is.",
+            "handful COMMAND --help lists the options of a command; handful --version prints the version.",
         ]
     )
 
@@ -137,14 +124,14 @@ def parse_options(
     Args:
         options_type: The dataclass; its docstrings become the help.
         arguments: The words.
-        program: What the help calls the program, such as ``handful train``.
-        default: Options that stand for what the words leave out; None takes the dataclass's own defaults.
+        program: Name in the help, for example ``handful train``.
+        default: Values of options that are not given; None means the defaults of the dataclass.
 
     Returns:
         The options, or None if help was asked for and printed.
 
     Raises:
-        ConfigurationError: an option or value that cannot be, with the choices.
+        ConfigurationError: an unknown option or a wrong value; the message names the choices.
     """
     import tyro
 
@@ -157,7 +144,7 @@ def parse_options(
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            # tyro takes any default that is given, None too, for one.
+            # For tyro, None is a default like any other, so it is not passed.
             given = {} if default is None else {"default": default}
             return tyro.cli(options_type, args=list(arguments), prog=program, **given)
     except SystemExit as exit_:
@@ -168,7 +155,7 @@ def parse_options(
 
 
 def _refuse_unknown_options(options_type: type, words: Sequence[str]) -> None:
-    """Raise for the first option that the dataclass doesn't have, with the options that it has, nearest first."""
+    """Raise an error for the first unknown option; the message lists the known ones, the nearest first."""
     from handful.cli.help import option_names
 
     choices = option_names(options_type)
@@ -179,16 +166,16 @@ def _refuse_unknown_options(options_type: type, words: Sequence[str]) -> None:
 
 
 def _first_paragraph(box: str) -> str:
-    """The message inside the box that tyro draws around its complaints, as one line of plain text.
+    """The message inside the box that tyro draws around an error, as one line of plain text.
 
-    The message stands below the title, and ends at a rule, an empty row or the bottom. Where standard output is not
-    UTF-8, tyro draws no sides, and a rule of hyphens below the title.
+    The message follows the title and ends at a rule, an empty row or the bottom. If standard output is not UTF-8, tyro
+    draws no sides, and hyphens below the title.
     """
     rows = [line.strip("│ ") for line in _plain(box).splitlines()]
     rules = [not row or row[0] in "╭╰" or set(row) <= set("─-") for row in rows]
     start = rules.index(True) + 1 if True in rules else 0
     end = rules.index(True, start) if True in rules[start:] else len(rows)
-    # A value that tyro wraps at the edge of the box leaves a space before the full stop.
+    # Where tyro wraps a value at the edge of the box, a space is left before the full stop.
     text = re.sub(r"\s+([.,])", r"\1", " ".join(rows[start:end]))
     return text if text.endswith(".") else f"{text}."
 
@@ -202,6 +189,6 @@ def _report(message: str, status: int, *, label: str | None = "error") -> int:
     from rich.text import Text
 
     text = Text(f"{label}: ", style="bold red") if label else Text()
-    # The words may hold brackets and paths, which rich would take for markup or cut at the terminal's edge.
+    # A message can hold brackets and paths, which rich would read as markup or break at the edge of the terminal.
     Console(stderr=True, soft_wrap=True, highlight=False).print(text.append(message, style="default not bold"))
     return status

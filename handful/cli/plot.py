@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from handful.errors import ConfigurationError
-from handful.viewing.curves import Curve, draw_comparison, draw_run, read_curve
+from handful.storage import check_file_name
 
 PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
 """By which the format is chosen."""
@@ -18,7 +18,7 @@ PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Draw the learning curves of one run, or compare several.
+    """Draw the learning curves of one run, or compare several runs of one task.
 
     Runs whose folders are named seed-N are the seeds of the method that their parent folder names.
     """
@@ -33,24 +33,21 @@ def run(options: Options) -> None:
     """Draw, and say where the picture is."""
     if not options.runs:
         raise ConfigurationError("expected the folder of at least one run, got none.")
-    if options.output is not None and options.output.suffix not in PICTURE_SUFFIXES:
-        endings = ", ".join(PICTURE_SUFFIXES)
-        raise ConfigurationError(f"expected the name of a picture to end in one of {endings}, got {options.output}.")
+    if options.output is not None:
+        check_file_name(options.output, "picture", PICTURE_SUFFIXES)
+
+    from handful.viewing.curves import curves_by_method, read_curve
+    from handful.viewing.plots import draw_comparison, draw_run
+
     curves = [read_curve(folder) for folder in options.runs]
+    left_out: list[str] = []
     if len(curves) == 1:
         path = options.output or curves[0].run / "curves.png"
         draw_run(curves[0], path)
     else:
         shared = Path(os.path.commonpath([curve.run.resolve().parent for curve in curves]))
         path = options.output or shared / "comparison.png"
-        draw_comparison(methods_of(curves), path)
+        left_out = draw_comparison(curves_by_method(curves), path)
     print(path)
-
-
-def methods_of(curves: list[Curve]) -> dict[str, list[Curve]]:
-    """The curves by method: the parent folder's name where the run's own is ``seed-N``, the run's own otherwise."""
-    methods: dict[str, list[Curve]] = {}
-    for curve in curves:
-        folder = curve.run.resolve()
-        methods.setdefault(folder.parent.name if folder.name.startswith("seed") else folder.name, []).append(curve)
-    return methods
+    if left_out:
+        print(f"Left out, because no episode from a random start has ended yet: {', '.join(left_out)}.")

@@ -1,4 +1,4 @@
-"""``handful tasks``: list the tasks, or say what one of them is."""
+"""``handful tasks``: list the tasks, or describe one of them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """List the tasks, or say of one of them what it asks, what varies, and what its stages pay."""
+    """List the tasks, or describe one of them: its goal, what varies, its stages and their rewards."""
 
     task: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")] = None
-    """Name of a task; left out, all are listed."""
+    """Name of a task; by default all are listed."""
     json: bool = False
     """Print JSON instead of text."""
 
@@ -61,14 +61,14 @@ def _print_list(tasks: dict[str, Task]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("task", "what it asks", "stages")
+    table = Table("task", "goal", "stages")
     table.columns[0].no_wrap = True
     table.add_column("episode", justify="right")
     for name, task in tasks.items():
         seconds = f"{_described(task)['seconds']:g} s"
         table.add_row(name, _summary(task), ", ".join(task.stages[1:]), seconds)
     Console().print(table)
-    print("handful tasks TASK says more of one; handful preview TASK draws it; handful view TASK shows it live.")
+    print("handful tasks TASK describes one task; handful preview TASK draws it; handful view TASK shows it live.")
 
 
 def _print_task(name: str, task: Task) -> None:

@@ -76,8 +76,8 @@ def defaults(options: Options) -> Options:
 
 def run(options: Options) -> None:
     """Train, showing how it goes."""
-    from handful.cli.live import LiveTable
     from handful.runs.folder import METRICS_FILE, POLICY_FILE
+    from handful.viewing.live_table import LiveTable
 
     _check(options)
     if options.reproduce_failure:

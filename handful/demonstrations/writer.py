@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import shutil
 
@@ -21,6 +20,7 @@ from handful.demonstrations.dataset import (
 )
 from handful.demonstrations.specification import DemonstrationSpec
 from handful.errors import ConfigurationError, DataError, StorageError
+from handful.storage import replaced_when_complete
 from handful.tasks.environment import TaskEnvironment
 from handful.trajectory import Trajectory
 
@@ -81,21 +81,16 @@ class DemonstrationWriter:
         Raises:
             StorageError: the disk refused; the file is as it was before.
         """
-        draft = self.path.with_name(f".{self.path.name}.writing")
         try:
-            draft.unlink(missing_ok=True)
-            if self.seeds:
-                shutil.copyfile(self.path, draft)
-            with h5py.File(draft, "a") as file:
-                data = file.require_group("data")
-                if "total" not in data.attrs:
-                    data.attrs.update({**self._attributes, "total": 0})
-                write_episode(data, f"demo_{self._next_number}", trajectory)
-            _flush(draft)
-            os.replace(draft, self.path)
-            _flush(self.path.parent)
+            with replaced_when_complete(self.path) as draft:
+                if self.seeds:
+                    shutil.copyfile(self.path, draft)
+                with h5py.File(draft, "a") as file:
+                    data = file.require_group("data")
+                    if "total" not in data.attrs:
+                        data.attrs.update({**self._attributes, "total": 0})
+                    write_episode(data, f"demo_{self._next_number}", trajectory)
         except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where HDF5 fails to close a file
-            _remove(draft)
             raise StorageError(f"cannot write '{self.path}', which holds {len(self)} episodes: {error}.") from error
         self.seeds.append(trajectory.seed)
         self._next_number += 1
@@ -119,20 +114,3 @@ class DemonstrationWriter:
                 )
         self.seeds = seeds
         self._next_number = max((episode_number(name) + 1 for name in names), default=0)
-
-
-def _flush(path: pathlib.Path) -> None:
-    """Wait until a file or a folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove(path: pathlib.Path) -> None:
-    """Remove a draft as far as the disk lets us; the error that matters is being raised already."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return

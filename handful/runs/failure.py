@@ -6,8 +6,9 @@ import json
 import pathlib
 
 from handful.errors import DataError, StorageError, TrainingError
-from handful.learning.persistence.checkpoint import load_checkpoint, write_atomically
+from handful.learning.persistence.checkpoint import load_checkpoint
 from handful.learning.trainer import Trainer
+from handful.storage import write_atomically
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 """The last good checkpoint in the folder of a failure."""

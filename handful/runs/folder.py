@@ -18,8 +18,8 @@ from typing import Any
 
 from handful.config import from_json, to_json
 from handful.errors import ConfigurationError, DataError, StorageError
-from handful.learning.persistence.checkpoint import write_atomically
 from handful.runs.config import RunConfig
+from handful.storage import write_atomically
 
 CONFIG_FILE = "config.json"
 CHECKPOINT_FILE = "checkpoint.safetensors"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from handful.environment import EpisodeSummary
 from handful.errors import DataError, StorageError
-from handful.learning.persistence.checkpoint import write_atomically
 from handful.runs.folder import EPISODES_FILE, METRICS_FILE
+from handful.storage import write_atomically
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

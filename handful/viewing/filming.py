@@ -1,4 +1,4 @@
-"""Films the first episodes of an evaluation while it runs."""
+"""Films the first episodes of an evaluation."""
 
 from __future__ import annotations
 
@@ -11,22 +11,48 @@ from typing import Self
 import numpy as np
 
 from handful.environment import PIXELS, EnvironmentSpec, StateTree, TimeStep, on_host
+from handful.learning import evaluation
 from handful.simulation.rendering.camera import empty_images, make_camera
 from handful.tasks.environment import TaskEnvironment
-from handful.viewing.video import Cell, EpisodeGridVideo, Outcome, grid_shape
+from handful.viewing.sheet import VIEW_SIZE, grid_shape
+from handful.viewing.video import Cell, EpisodeGridVideo, Outcome
 
-VIEW_SIZE = 192
-"""Side of the view for people [px]."""
+FILMED_EPISODES = 24
+"""Episodes that a video shows at most."""
 
 _LAST_FRAMES = 20
-"""How long the film dwells on the end [frames]."""
+"""How long the last picture stays [frames]."""
+
+
+def film_policy(
+    actor: evaluation.Actor, environment: TaskEnvironment, path: pathlib.Path, *, num_episodes: int, seed: int
+) -> evaluation.EvaluationResult:
+    """Evaluate a policy and write a video of its first episodes, at most `FILMED_EPISODES`.
+
+    Args:
+        actor: Who acts, for example from `handful.runs.policies.load_actor`.
+        environment: Where it acts, with pixels; one cell of the video for each of its simulations.
+        path: The video, which ends in ``.mp4``.
+        num_episodes: Episodes of the evaluation.
+        seed: Seed of the evaluation.
+
+    Returns:
+        The result of the evaluation, which does not depend on the film.
+
+    Raises:
+        ConfigurationError: the path does not end in ``.mp4``, or the number of episodes is below 1.
+        StorageError: the video cannot be written.
+    """
+    num_filmed = min(FILMED_EPISODES, environment.num_envs)
+    with FilmedEnvironment(environment, path, num_filmed=num_filmed) as filmed:
+        return evaluation.evaluate_policy(actor, filmed, num_episodes=num_episodes, seed=seed)
 
 
 class FilmedEnvironment:
-    """An environment that writes a video of its first episodes, one cell for each, and is otherwise the one it wraps."""
+    """Wraps an environment and writes a video of its first episodes, one cell for each."""
 
     def __init__(self, environment: TaskEnvironment, path: pathlib.Path, *, num_filmed: int) -> None:
-        """Prepare to film the first episode of each of the first ``num_filmed`` simulations."""
+        """Prepare to film the first episode in each of the first ``num_filmed`` simulations."""
         self._environment = environment
         self._num_filmed = num_filmed
         self._camera = make_camera(None, environment.physics, width=VIEW_SIZE, height=VIEW_SIZE)
@@ -47,7 +73,7 @@ class FilmedEnvironment:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        """Finish the video, or drop it after an exception."""
+        """Finish the video; after an exception, remove it."""
         self._camera.close()
         return self._files.__exit__(kind, error, traceback)
 
@@ -62,7 +88,7 @@ class FilmedEnvironment:
         return self._environment.num_envs
 
     def reset(self, *, seeds: Sequence[int | Sequence[int]] | None = None) -> TimeStep:
-        """Reset the environment; the first reset begins the film."""
+        """Reset the environment; the first reset starts the film."""
         time_step = self._environment.reset(seeds=seeds)
         if not self._begun:
             self._begun = True
@@ -96,7 +122,7 @@ class FilmedEnvironment:
         self._environment.close()
 
     def _end_episodes(self, time_step: TimeStep) -> None:
-        """Freeze the cells of ended episodes, whose simulations show the next episode already, with their outcome."""
+        """Freeze the cells of ended episodes with their outcome; their simulations are already in the next episode."""
         for summary in time_step.episodes:
             cell = self._cells[summary.env] if summary.env < self._num_filmed else None
             if cell is not None and self._running[summary.env]:

@@ -1,4 +1,4 @@
-"""One simulation that somebody watches: who acts in it, and how the episode stands."""
+"""One simulation that a person watches: who acts in it, and the status of its episode."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """How an episode stands."""
+    """The status of an episode."""
 
     seed: int
     seconds: float
@@ -33,9 +33,9 @@ class Status:
 
 
 class LiveEpisode:
-    """Episodes of one simulation, one after the other, by an actor that can change.
+    """Episodes of one simulation, one after the other, with an actor that can be changed.
 
-    The episode of seed s is the same each time, whatever was watched before.
+    The episode of a seed is always the same, whatever was watched before.
     """
 
     def __init__(self, task: Task, policy: str | None, *, randomization: str, seed: int) -> None:
@@ -48,7 +48,7 @@ class LiveEpisode:
             seed: Seed of the first episode.
 
         Raises:
-            HandfulError: there is no such policy or level, or the policy is of another task.
+            HandfulError: no such policy or level, or a policy of another task.
         """
         self._task = task
         self._level = parse_level(randomization)
@@ -68,12 +68,12 @@ class LiveEpisode:
 
     @property
     def over(self) -> bool:
-        """Whether the episode has come to its end; the simulation then shows the state before its last step."""
+        """Whether the episode has ended; the simulation then shows the state before its last step."""
         return self._summary is not None
 
     @property
     def status(self) -> Status:
-        """How the episode stands."""
+        """The status of the episode."""
         summary, spec = self._summary, self._environment.spec
         stage = int(self._time_step.stage[0]) if summary is None else summary.final_stage
         return Status(
@@ -89,7 +89,7 @@ class LiveEpisode:
         """Let another policy act, from the beginning of the present episode.
 
         Raises:
-            HandfulError: there is no such policy, or it is of another task; the present one stays.
+            HandfulError: no such policy, or a policy of another task; the present one stays.
         """
         built = self._built(policy)
         self._environment.close()
@@ -97,7 +97,7 @@ class LiveEpisode:
         self.restart()
 
     def restart(self, *, seed: int | None = None, randomization: str | None = None) -> None:
-        """Begin an episode anew, with another seed or level where one is given."""
+        """Begin the episode again, with another seed or level if one is given."""
         if seed is not None:
             self.seed = seed
         if randomization is not None:
@@ -111,7 +111,7 @@ class LiveEpisode:
         self._summary: EpisodeSummary | None = None
 
     def step(self) -> None:
-        """Go on by one control step; at the end of the episode nothing moves any more."""
+        """Advance by one control step; after the end of the episode nothing moves."""
         if self.over:
             return
         environment = self._environment
@@ -120,7 +120,7 @@ class LiveEpisode:
         self._reward = float(time_step.reward[0])
         self._return += self._reward
         if time_step.episodes:
-            # The simulation is in its next episode already: go back to the last state of this one that was shown.
+            # The simulation is already in its next episode: restore the last state of this one that was shown.
             self._summary = time_step.episodes[0]
             environment.restore(np.array([0]), [self._parameters], self._state)
         else:
@@ -135,7 +135,7 @@ class LiveEpisode:
         self._state = self._environment.physics.get_state()
 
     def _built(self, name: str | None) -> tuple[TaskEnvironment, FoundPolicy]:
-        """A simulation whose camera has the rate that the policy is used to, and the policy."""
+        """A simulation whose camera has the rate that the policy was trained with, and the policy."""
         from handful.learning.persistence.policy_file import check_policy_fits
 
         policy = read_policy(self._task.name, name)

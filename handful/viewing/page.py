@@ -1,4 +1,4 @@
-"""A page in the browser that shows a simulation live, with controls; by `viser`, and `mjviser` for MuJoCo's scene."""
+"""A page in the browser that shows a simulation live, with controls; made with `viser`, and `mjviser` for the scene."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mjviser import ViserMujocoScene
 from handful.simulation import scene
 from handful.simulation.physics.protocol import Physics
 from handful.viewing.live_episode import Status
+from handful.viewing.sheet import enlarged
 
 IMAGE_SCALE = 4
 """How many times a pixel of the policy's image is repeated in each direction."""
@@ -25,28 +26,29 @@ Request = Callable[[], None]
 
 
 class ViewPage:
-    """The page. What a visitor does to it comes out of `requests`, to be called by whoever runs the simulation.
+    """The page. A visitor's wishes are put into `requests`; whoever runs the simulation calls them.
 
     Attributes:
-        paused: Whether the visitor wants the simulation to stand still.
-        speed: How many times as fast as real time it shall run.
+        paused: Whether the visitor has paused the simulation.
+        speed: Speed of the simulation, in times real time.
         requests: What the visitor asked for, in order.
     """
 
     def __init__(self, physics: Physics, *, title: str, host: str, port: int) -> None:
-        """Serve an empty page with the scene of the first simulation; `add_controls` completes it."""
+        """Serve a page with the scene of the first simulation; `add_controls` adds the controls."""
         with contextlib.redirect_stdout(io.StringIO()):  # viser's and its websocket's own banners
             self._server = viser.ViserServer(host=host, port=port, label=title, verbose=False)
         self.paused = False
         self.speed = 1.0
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        self._server.gui.configure_theme(show_logo=False, show_share_button=False, control_layout="fixed")
+        self._server.gui.configure_theme(show_logo=False, show_share_button=False)
+        self._server.gui.main_panel.dock_right()
         self._server.initial_camera.position = (1.1, 0.3, 0.6)
         self._server.initial_camera.look_at = scene.CAMERA_TARGET
         self._server.initial_camera.up = (0.0, 0.0, 1.0)
         self._scene = ViserMujocoScene(self._server, physics.model_of(0), num_envs=1)
         self._scene.camera_tracking_enabled = False
-        # Its environment map would be fetched from the network; two lamps do without.
+        # Its environment map would be fetched from the network; two lights replace it.
         self._server.scene.configure_environment_map(None)
         self._server.scene.add_light_ambient("/ambient", intensity=0.8)
         self._pixels: np.ndarray | None = None
@@ -57,7 +59,7 @@ class ViewPage:
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """Address of the page."""
         return f"http://{self._server.get_host()}:{self._server.get_port()}"
 
     def add_controls(
@@ -72,13 +74,13 @@ class ViewPage:
         restart: Callable[[int, str], None],
         step: Callable[[], None],
     ) -> None:
-        """Add what a visitor can press.
+        """Add the controls.
 
         Args:
-            actors: Who can act.
+            actors: Names of those who can act.
             actor: Who acts now.
             levels: Levels of randomisation.
-            level: The present one.
+            level: The present level.
             seed: Seed of the present episode.
             act_by: Called with the actor that the visitor chose.
             restart: Called with a seed and a level when a new episode is asked for.
@@ -87,7 +89,7 @@ class ViewPage:
         gui = self._server.gui
         chosen = gui.add_dropdown("Acts", tuple(actors), initial_value=actor)
         randomization = gui.add_dropdown("Randomisation", tuple(levels), initial_value=level)
-        self._seed = gui.add_number("Seed", seed, min=0, step=1)
+        self._seed, self._shown_seed = gui.add_number("Seed", seed, min=0, step=1), seed
         again = gui.add_button("Reset with this seed", icon=viser.Icon.REFRESH)
         following = gui.add_button("Next seed", icon=viser.Icon.PLAYER_TRACK_NEXT)
         paused = gui.add_checkbox("Pause", False)
@@ -119,13 +121,13 @@ class ViewPage:
         single.on_click(request(step))
         speed.on_update(request(set_speed))
 
-    def show_world(self, physics: Physics) -> None:
-        """Draw the first simulation anew, whose objects have other shapes and colours now."""
+    def show_model(self, physics: Physics) -> None:
+        """Draw the first simulation again, after an episode has begun with other shapes and colours."""
         self._scene.mj_model = physics.model_of(0)
         self._scene.rebuild_visual_handles()
 
     def show(self, physics: Physics, pixels: np.ndarray, status: Status) -> None:
-        """Move the bodies of the first simulation, and tell how the episode stands."""
+        """Move the bodies of the first simulation, and show the status of the episode."""
         with self._server.atomic():
             self._scene.update_from_arrays(
                 physics.xpos[:1], physics.xmat[:1].reshape(1, -1, 3, 3), qpos=physics.qpos[:1], qvel=physics.qvel[:1]
@@ -133,9 +135,9 @@ class ViewPage:
             self._status.content = _words(status)
             if self._pixels is None or not np.array_equal(pixels, self._pixels):  # the camera is slower than the page
                 self._pixels = pixels.copy()
-                self._image.image = pixels.repeat(IMAGE_SCALE, axis=0).repeat(IMAGE_SCALE, axis=1)
-            if int(self._seed.value) != status.seed:
-                self._seed.value = status.seed
+                self._image.image = enlarged(pixels, IMAGE_SCALE)
+            if status.seed != self._shown_seed:  # only then: a visitor may be typing another one
+                self._shown_seed = self._seed.value = status.seed
 
     def complain(self, message: str) -> None:
         """Show an error to every visitor."""

@@ -1,4 +1,4 @@
-"""Videos of many episodes in a grid, which a browser plays."""
+"""Videos of many episodes in a grid, in a format that browsers play."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 import enum
 import fractions
 import functools
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,34 +15,40 @@ from typing import Self
 import av
 import av.error
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from handful.errors import ConfigurationError, DataError, StorageError
-from handful.storage import written_when_complete
+from handful.storage import check_file_name, reason, replaced_when_complete
+from handful.viewing.sheet import (
+    BACKGROUND,
+    FAILURE_COLOR,
+    INK,
+    LINE_HEIGHT,
+    RUNNING_COLOR,
+    SUCCESS_COLOR,
+    enlarged,
+    grid,
+    padded,
+    text_line,
+)
 
-BACKGROUND = (24, 24, 27)
-INK = (244, 244, 245)
 BORDER = 3
 """Width of the frame around a cell that tells its outcome [px]."""
-GAP = 4
-"""Between cells [px]."""
-BAR_HEIGHT = 22
-"""Height of the caption under each view [px]."""
 CONSTANT_RATE_FACTOR = 23
 """Quality of H.264, x264's default."""
 
 
 class Outcome(enum.Enum):
-    """How an episode stands; the colour is that of its frame."""
+    """The outcome of an episode so far; its value is the colour of the frame."""
 
-    RUNNING = (113, 113, 122)
-    SUCCESS = (34, 197, 94)
-    FAILURE = (239, 68, 68)
+    RUNNING = RUNNING_COLOR
+    SUCCESS = SUCCESS_COLOR
+    FAILURE = FAILURE_COLOR
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """What the grid shows of one episode at one moment."""
+    """One episode at one moment."""
 
     view: np.ndarray
     """A view for people, uint8 [size, size, 3]."""
@@ -52,30 +57,15 @@ class Cell:
     episode: int
     """Number of the episode."""
     stage: str
-    """Name of the stage that it is in."""
+    """Name of the present stage."""
     outcome: Outcome = Outcome.RUNNING
-    """How it stands: success is marked while it holds, failure at the end."""
-
-
-def grid_shape(num_cells: int) -> tuple[int, int]:
-    """Rows and columns for a number of cells, about three to two and with the fewest left empty.
-
-    >>> grid_shape(24), grid_shape(1), grid_shape(5)
-    ((4, 6), (1, 1), (2, 3))
-    """
-    num_columns = math.ceil(math.sqrt(1.5 * num_cells)) if num_cells > 1 else 1
-    num_rows = math.ceil(num_cells / num_columns)
-    return num_rows, math.ceil(num_cells / num_rows)
-
-
-class _Abandoned(Exception):
-    """The block that was to fill a video raised."""
+    """Success while the last stage holds; failure only at the end."""
 
 
 class EpisodeGridVideo:
     """Writes an MP4 of episodes side by side: H.264, yuv420p, its index at the front.
 
-    The file appears under its name when the ``with`` block ends well, and not otherwise::
+    The file appears when the ``with`` block ends without an exception::
 
         with EpisodeGridVideo(path, num_rows=4, num_columns=6, frame_rate=20) as video:
             video.add_frame(cells)
@@ -85,18 +75,15 @@ class EpisodeGridVideo:
         """Prepare a video.
 
         Args:
-            path: File to write, which ends in ``.mp4``.
+            path: File to write; its name ends in ``.mp4``.
             num_rows: Cells from top to bottom.
             num_columns: Cells from left to right.
             frame_rate: Frames per second, the control rate for real time.
 
         Raises:
-            ConfigurationError: the file has another ending, or is a folder.
+            ConfigurationError: another ending, or the name of a folder.
         """
-        if path.suffix != ".mp4":
-            raise ConfigurationError(f"expected the name of a video to end in .mp4, got {path}.")
-        if path.is_dir():
-            raise ConfigurationError(f"expected the name of a video to write, got the folder {path}.")
+        check_file_name(path, "video", [".mp4"])
         self._path = path
         self._num_rows = num_rows
         self._num_columns = num_columns
@@ -105,12 +92,12 @@ class EpisodeGridVideo:
         self._cell_size: int | None = None
 
     def __enter__(self) -> Self:
-        """Open a temporary file beside the final one."""
-        with contextlib.ExitStack() as files:
-            temporary = files.enter_context(written_when_complete(self._path))
-            with self._storage_errors():
-                temporary.touch()  # FFmpeg finds out with the first frame whether it may write
-                self._container = av.open(str(temporary), "w", options={"movflags": "+faststart"})
+        """Open a temporary file in the same folder."""
+        with self._storage_errors(), contextlib.ExitStack() as files:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = files.enter_context(replaced_when_complete(self._path))
+            temporary.touch()  # FFmpeg notices only at the first frame that it cannot write
+            self._container = av.open(str(temporary), "w", options={"movflags": "+faststart"})
             files.callback(self._container.close)
             self._stream = self._container.add_stream("libx264", rate=self._rate)
             self._files = files.pop_all()
@@ -119,11 +106,9 @@ class EpisodeGridVideo:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Finish the file and give it its name; after an exception remove it."""
+        """Finish the file; after an exception, remove it."""
         if error is not None:
-            # The exception itself stays out of the stack: it need not be about this file.
-            with contextlib.suppress(_Abandoned), self._files:
-                raise _Abandoned
+            self._files.__exit__(kind, error, traceback)
             return
         with self._storage_errors(), self._files:
             if self._cell_size is None:
@@ -134,11 +119,11 @@ class EpisodeGridVideo:
         """Append a frame.
 
         Args:
-            cells: Row by row from the top left; None and those that are missing at the end stay empty.
+            cells: Row by row from the top left; None and missing cells at the end stay empty.
 
         Raises:
             ConfigurationError: more cells than the grid has, or views of another size than before.
-            StorageError: the disk refused.
+            StorageError: the file cannot be written.
         """
         frame = self._compose(cells)
         if self._cell_size is None:
@@ -160,41 +145,35 @@ class EpisodeGridVideo:
             sizes.add((self._cell_size, self._cell_size, 3))
         if len(sizes) != 1 or (shape := next(iter(sizes)))[0] != shape[1]:
             raise ConfigurationError(f"expected square views of one size in a video, got {sorted(sizes) or 'none'}.")
-        width = shape[1] + 2 * BORDER
-        height = shape[0] + BAR_HEIGHT + 2 * BORDER
+        pictures = [None if cell is None else draw_cell(cell) for cell in cells]
+        frame = grid(pictures, num_rows=self._num_rows, num_columns=self._num_columns)
         # yuv420p halves both sides, so they must be even.
-        full_height = _even(self._num_rows * (height + GAP) + GAP)
-        full_width = _even(self._num_columns * (width + GAP) + GAP)
-        frame = np.full((full_height, full_width, 3), BACKGROUND, np.uint8)
-        for index, cell in enumerate(cells):
-            if cell is not None:
-                row, column = divmod(index, self._num_columns)
-                top, left = GAP + row * (height + GAP), GAP + column * (width + GAP)
-                frame[top : top + height, left : left + width] = draw_cell(cell)
-        return frame
+        height, width = frame.shape[:2]
+        return padded(frame, height + height % 2, width + width % 2)
 
     @contextlib.contextmanager
     def _storage_errors(self) -> Iterator[None]:
         try:
             yield
         except (av.error.FFmpegError, OSError) as error:
-            raise StorageError(f"cannot write {self._path}: {error.strerror or error}.") from error
+            refusal = error if isinstance(error, OSError) else OSError(error.errno, error.strerror)
+            raise StorageError(f"cannot write {self._path}: {reason(refusal)}.") from error
 
 
 def draw_cell(cell: Cell) -> np.ndarray:
     """One cell: the view, the policy's own image in its corner, and a bar with episode, stage and outcome.
 
     Returns:
-        Picture, uint8 [size + BAR_HEIGHT + 2 BORDER, size + 2 BORDER, 3].
+        Picture, uint8 [size + LINE_HEIGHT + 2 BORDER, size + 2 BORDER, 3].
     """
     size = cell.view.shape[0]
-    picture = np.empty((size + BAR_HEIGHT + 2 * BORDER, size + 2 * BORDER, 3), np.uint8)
+    picture = np.empty((size + LINE_HEIGHT + 2 * BORDER, size + 2 * BORDER, 3), np.uint8)
     picture[:] = cell.outcome.value
     picture[BORDER : BORDER + size, BORDER:-BORDER] = cell.view
 
-    # Whole multiples keep the policy's pixels square; up to two fifths of the view leaves the scene to be seen.
+    # Whole multiples keep the policy's pixels square; at most two fifths of the view keeps the scene visible.
     scale = max(1, min(2, int(0.4 * size) // cell.pixels.shape[0]))
-    inset = cell.pixels.repeat(scale, axis=0).repeat(scale, axis=1)[: size - 2, : size - 2]
+    inset = enlarged(cell.pixels, scale)[: size - 2, : size - 2]
     inset = np.pad(inset, ((0, 1), (0, 1), (0, 0)), constant_values=INK[0])
     picture[BORDER : BORDER + inset.shape[0], BORDER : BORDER + inset.shape[1]] = inset
 
@@ -204,20 +183,15 @@ def draw_cell(cell: Cell) -> np.ndarray:
 
 @functools.lru_cache(maxsize=1024)
 def _caption(episode: int, stage: str, outcome: Outcome, width: int) -> np.ndarray:
-    """The bar under a view, uint8 [BAR_HEIGHT, width, 3]."""
-    bar = Image.new("RGB", (width, BAR_HEIGHT), BACKGROUND)
+    """The bar under a view, uint8 [LINE_HEIGHT, width, 3]."""
+    bar = Image.fromarray(text_line(f"{episode}  {stage}", width))
     draw = ImageDraw.Draw(bar)
-    draw.text((5, BAR_HEIGHT // 2), f"{episode}  {stage}", fill=INK, font=ImageFont.load_default(size=13), anchor="lm")
-    # Marks are drawn, since the font has none, and differ in shape as well as in colour.
-    right, middle = width - 16, BAR_HEIGHT // 2
-    draw.rectangle((right - 5, 0, width, BAR_HEIGHT), fill=BACKGROUND)
+    # The font has no marks, so they are drawn; they differ in shape as well as in colour.
+    right, middle = width - 16, LINE_HEIGHT // 2
+    draw.rectangle((right - 5, 0, width, LINE_HEIGHT), fill=BACKGROUND)
     if outcome is Outcome.SUCCESS:
         draw.line([(right, middle), (right + 4, middle + 5), (right + 11, middle - 5)], outcome.value, 3, joint="curve")
     elif outcome is Outcome.FAILURE:
         draw.line([(right, middle - 5), (right + 10, middle + 5)], outcome.value, 3)
         draw.line([(right, middle + 5), (right + 10, middle - 5)], outcome.value, 3)
     return np.asarray(bar)
-
-
-def _even(length: int) -> int:
-    return length + length % 2

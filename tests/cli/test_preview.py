@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handful.cli.preview import TEXT_HEIGHT, _first_run
+from handful.viewing.sheet import LINE_HEIGHT
 
 
 def test_draws_starts_and_a_scripted_episode(handful, tmp_path):
@@ -11,9 +11,9 @@ def test_draws_starts_and_a_scripted_episode(handful, tmp_path):
     assert (status, error) == (0, "") and str(path) in output
     picture = np.asarray(Image.open(path))
     rows = 2 * (128 + 4) + 4
-    starts = picture[TEXT_HEIGHT : TEXT_HEIGHT + rows]
+    starts = picture[LINE_HEIGHT : LINE_HEIGHT + rows]
     assert (starts[:, : 10 * 132].reshape(rows, -1, 3).std(axis=(0, 2)) > 0).mean() > 0.9  # no empty column
-    assert picture[TEXT_HEIGHT + rows :].std() > 10
+    assert picture[LINE_HEIGHT + rows :].std() > 10
     again = tmp_path / "again.png"
     handful("preview", "block-lifting", "--output", again, "--num-starts", "12")
     assert again.read_bytes() == path.read_bytes()
@@ -33,8 +33,3 @@ def test_bad_input_gets_one_clear_sentence(handful, tmp_path, monkeypatch, words
     status, _, error = handful("preview", "block-lifting", *words)
     assert status == 2 and message in error and error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_run_counts_from_its_first_step_without_a_break():
-    assert _first_run(np.array([True, False, True, True, True]), 3) == 4
-    assert _first_run(np.array([True, False, True]), 2) is None

@@ -128,19 +128,20 @@ def test_a_recording_killed_at_any_moment_loses_only_episodes_in_progress(tmp_pa
         import os, signal, sys
         sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
         from recording import record
+        from handful import storage
         from handful.demonstrations import writer
-        name = {"_flush" if moment.startswith("before") else "write_episode"!r}
-        real, calls = getattr(writer, name), 0
+        module, name = {"(storage, 'sync')" if moment.startswith("before") else "(writer, 'write_episode')"}
+        real, calls = getattr(module, name), 0
         def deadly(*arguments):
             global calls
             calls += 1
-            if calls == (5 if name == "_flush" else 3):
+            if calls == (5 if name == "sync" else 3):
                 if name == "write_episode":
                     arguments[0].create_group("demo_2")["actions"] = [1.0] * 5000
                     arguments[0].file.flush()
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(*arguments)
-        setattr(writer, name, deadly)
+        setattr(module, name, deadly)
         record({str(path)!r}, 4)
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -6,8 +6,6 @@ array leaves the placeholder ``{"$array": "a/b/c"}``.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import os
 import pathlib
@@ -18,19 +16,13 @@ import safetensors
 import safetensors.numpy
 
 from handful.environment import StateTree
-from handful.errors import DataError, StorageError
+from handful.errors import DataError
+from handful.storage import write_atomically
 
 CHECKPOINT_FORMAT = "handful-checkpoint-2"
 """Kind and version of a checkpoint, in its metadata."""
 
 _PLACEHOLDER = "$array"
-_REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the quota of the disk is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "there is no permission to write there",
-    errno.ENOENT: "there is no such folder",
-}
 
 
 def save_checkpoint(path: pathlib.Path | str, tree: StateTree) -> None:
@@ -82,37 +74,6 @@ def read_safetensors(
     if found not in file_formats:
         raise DataError(f"{path} was expected to be a {kind} of format '{file_formats[0]}', but says '{found}'.")
     return metadata, arrays
-
-
-def write_atomically(path: pathlib.Path | str, content: bytes) -> None:
-    """Write a file by way of a temporary one beside it, synced to the disk before it takes the name.
-
-    Raises:
-        StorageError: the disk refused; a previous file under that name is intact and the temporary one gone.
-    """
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-        intact = "; the previous file there is intact" if path.exists() else ""
-        raise StorageError(f"{path} could not be written, because {reason}{intact}.") from error
-
-
-def _sync_folder(folder: pathlib.Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _without_arrays(node: Any, name: tuple[str, ...], arrays: dict[str, np.ndarray]) -> Any:

@@ -19,8 +19,9 @@ from handful.environment import PIXELS, POLICY_GROUPS, ArraySpec, EnvironmentSpe
 from handful.errors import DataError
 from handful.learning.config.models import PolicyConfig
 from handful.learning.models.policy import Policy, PolicySizes
-from handful.learning.persistence.checkpoint import read_safetensors, write_atomically
+from handful.learning.persistence.checkpoint import read_safetensors
 from handful.learning.persistence.tensor_state import load_module, module_state
+from handful.storage import write_atomically
 
 POLICY_FORMAT = "handful-policy-2"
 """Kind and version of a policy file, in its metadata."""

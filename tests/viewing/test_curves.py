@@ -4,18 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handful.cli.plot import Options, methods_of, run
 from handful.errors import ConfigurationError, DataError, StorageError
 from handful.learning.metrics import METRICS
-from handful.viewing.curves import (
-    PANELS,
-    Curve,
-    draw_comparison,
-    draw_run,
-    mean_over_seeds,
-    read_curve,
-    student_t_975,
-)
+from handful.viewing.curves import Curve, curves_by_method, mean_over_seeds, read_curve
+from handful.viewing.plots import PANELS, draw_comparison, draw_run
 
 
 @pytest.fixture
@@ -73,11 +65,17 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
         read_curve(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("degrees_of_freedom", [1, 2, 10, 11, 20, 100])
-def test_quantiles_of_student_t_agree_with_scipy(degrees_of_freedom):
-    stats = pytest.importorskip("scipy.stats")
-    # 3e-4 is what the expansion neglects at its worst place, 11 degrees of freedom.
-    assert student_t_975(degrees_of_freedom) == pytest.approx(stats.t.ppf(0.975, degrees_of_freedom), abs=3e-4)
+@pytest.mark.parametrize(
+    ("num_seeds", "quantile"),
+    [(2, 12.7062), (3, 4.3027), (11, 2.2281), (12, 2.2010), (21, 2.0860), (101, 1.9840)],
+)
+def test_half_an_interval_is_the_tabulated_quantile_of_student_t_in_standard_errors(num_seeds, quantile):
+    # Two values at equal distance from the mean, and the rest on it, have a standard error of sqrt(2 / (n (n - 1))).
+    values = [-1.0, 1.0, *[0.0] * (num_seeds - 2)]
+    curves = [curve_of(steps=[0, 10], kl=[value, value]) for value in values]
+    _, _, half_width = mean_over_seeds(curves, "steps", "kl", num_points=2)
+    error = np.sqrt(2 / (num_seeds * (num_seeds - 1)))
+    np.testing.assert_allclose(half_width / error, quantile, atol=6e-5)  # the table has four decimals
 
 
 def test_the_interval_is_that_of_a_mean_of_three_by_hand():
@@ -85,7 +83,7 @@ def test_the_interval_is_that_of_a_mean_of_three_by_hand():
     _, mean, half_width = mean_over_seeds(curves, "steps", "kl", num_points=3)
     np.testing.assert_allclose(mean, 2.0)
     # Standard deviation 1, so the standard error is 1 / sqrt(3); t has 2 degrees of freedom.
-    np.testing.assert_allclose(half_width, 4.3027 / np.sqrt(3))
+    np.testing.assert_allclose(half_width, 4.3027 / np.sqrt(3), atol=5e-5)
 
 
 def test_seeds_are_averaged_only_where_all_of_them_have_reported():
@@ -114,13 +112,23 @@ def test_methods_are_drawn_though_one_has_a_single_seed_and_one_has_nothing_yet(
         "gail": [learning_curve(7, num_rows=30)],
         "rl": [curve_of(steps=[1.0], minutes=[0.1])],
     }
-    draw_comparison(methods, tmp_path / "deeper" / "comparison.png")
+    assert draw_comparison(methods, tmp_path / "deeper" / "comparison.png") == ["rl"]
     assert (tmp_path / "deeper" / "comparison.png").stat().st_size > 10_000
 
 
 def test_nothing_to_compare_is_said(tmp_path):
     with pytest.raises(DataError, match="nothing to compare: none of the runs of full, rl"):
         draw_comparison({"full": [curve_of(steps=[1.0])], "rl": []}, tmp_path / "x.png")
+
+
+def test_runs_of_several_tasks_are_not_drawn_on_one_axis(write_run, tmp_path):
+    curves = {}
+    for task in ("pouring", "block-lifting"):
+        folder = write_run("steps,success_rate_random_start\n1,0.5\n2,0.6\n", task)
+        (folder / "config.json").write_text(f'{{"task": "{task}"}}')
+        curves[task] = [read_curve(folder)]
+    with pytest.raises(ConfigurationError, match="expected runs of one task, got runs of block-lifting, pouring"):
+        draw_comparison(curves, tmp_path / "x.png")
 
 
 def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path):
@@ -131,22 +139,13 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path):
 
 def test_seeds_belong_to_the_method_that_their_parent_names():
     curves = [curve_of(path) for path in map(Path, ("a/full/seed-0", "a/full/seed-1", "a/rl"))]
-    assert {method: len(members) for method, members in methods_of(curves).items()} == {"full": 2, "rl": 1}
+    assert {method: len(members) for method, members in curves_by_method(curves).items()} == {"full": 2, "rl": 1}
 
 
-def test_plot_writes_beside_the_run_and_says_where(write_run, capsys):
-    text = "steps,seconds,success_rate_random_start\n1,6,0.5\n2,12,0.6\n"
-    first, second = write_run(text, "full/seed-0"), write_run(text, "full/seed-1")
-    run(Options(runs=(first,)))
-    run(Options(runs=(first, second)))
-    written = capsys.readouterr().out.split()
-    assert written == [str(first / "curves.png"), str(first.parent / "comparison.png")]
-    assert all(first.joinpath(path).exists() for path in written)
-
-
-def test_plot_without_a_run_is_refused():
-    with pytest.raises(ConfigurationError, match="at least one run"):
-        run(Options(runs=()))
+def test_runs_of_the_same_name_in_two_folders_are_not_seeds_of_each_other():
+    curves = [curve_of(path) for path in map(Path, ("a/first", "b/first", "b/second"))]
+    methods = curves_by_method(curves)
+    assert {method: len(members) for method, members in methods.items()} == {"a/first": 1, "b/first": 1, "second": 1}
 
 
 def test_minutes_come_from_the_seconds_that_a_run_writes(write_run):

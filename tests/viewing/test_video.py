@@ -3,17 +3,8 @@ import numpy as np
 import pytest
 
 from handful.errors import ConfigurationError, DataError, StorageError
-from handful.viewing.video import (
-    BACKGROUND,
-    BAR_HEIGHT,
-    BORDER,
-    GAP,
-    Cell,
-    EpisodeGridVideo,
-    Outcome,
-    draw_cell,
-    grid_shape,
-)
+from handful.viewing.sheet import BACKGROUND, GAP, LINE_HEIGHT
+from handful.viewing.video import BORDER, Cell, EpisodeGridVideo, Outcome, draw_cell
 
 
 def a_cell(generator, *, size=97, episode=1, outcome=Outcome.RUNNING):
@@ -41,7 +32,7 @@ def test_a_browser_can_play_the_video(tmp_path):
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = list(container.decode(stream))
-    width, height = 3 * (97 + 2 * BORDER + GAP) + GAP, 2 * (97 + 2 * BORDER + BAR_HEIGHT + GAP) + GAP
+    width, height = 3 * (97 + 2 * BORDER + GAP) + GAP, 2 * (97 + 2 * BORDER + LINE_HEIGHT + GAP) + GAP
     assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
     assert (stream.width, stream.height) == (width + width % 2, height + height % 2)
     assert (len(frames), stream.average_rate) == (10, 20)
@@ -78,11 +69,6 @@ def test_outcomes_differ_in_shape_and_not_only_in_colour():
         bar = draw_cell(a_cell(generator, size=200, outcome=outcome))[BORDER + 200 : -BORDER, BORDER:-BORDER]
         bars.append((bar.astype(int) - BACKGROUND).any(axis=-1))
     assert not any((bars[i] == bars[j]).all() for i, j in ((0, 1), (0, 2), (1, 2)))
-
-
-@pytest.mark.parametrize(("num_cells", "shape"), [(1, (1, 1)), (2, (1, 2)), (5, (2, 3)), (24, (4, 6)), (25, (4, 7))])
-def test_the_grid_holds_every_cell(num_cells, shape):
-    assert grid_shape(num_cells) == shape
 
 
 def test_a_block_that_raises_leaves_the_earlier_video_and_its_own_error(tmp_path):

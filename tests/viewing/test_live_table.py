@@ -3,8 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from handful.cli.live import LiveTable, clock_text, sparkline
 from handful.learning import metrics as learning_metrics
+from handful.viewing.live_table import LiveTable, clock_text, sparkline
 
 METRICS = {
     "steps": 120_000,

@@ -1,4 +1,4 @@
-"""The table that a person watches while a policy learns."""
+"""A table of the latest metrics of a run, for a terminal or a notebook."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SPARKS = "▁▂▃▄▅▆▇█"
 
 
 class LiveTable:
-    """Shows a run's latest metrics: a live table in a terminal, one plain line now and then anywhere else.
+    """Shows the latest metrics of a run: a live table in a terminal, a plain line now and then anywhere else.
 
-    Metrics that a run does not report (the discriminator's without GAIL, say) are left out.
+    Metrics that a run does not report, for example those of the discriminator without GAIL, are left out.
     """
 
     def __init__(
@@ -32,14 +32,14 @@ class LiveTable:
         plain_period: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; nothing is shown before the first update.
+        """Prepare the table; it appears with the first update.
 
         Args:
-            title: What is learning, such as ``block-lifting``.
-            num_steps: Budget of control steps, if there is one.
-            minutes: Budget of training time [min], if there is one.
-            console: Where to write; standard output by default.
-            plain_period: Least time between two plain lines [s].
+            title: Title of the table, for example the task.
+            num_steps: Budget of control steps; None if there is none.
+            minutes: Budget of training time [min]; None if there is none.
+            console: Where to write; None means standard output.
+            plain_period: Shortest time between two plain lines [s].
             clock: Monotonic time [s], for the plain lines.
         """
         self._title = title
@@ -54,7 +54,7 @@ class LiveTable:
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        """Take the terminal's last lines, if there is a terminal."""
+        """Start the live table, if there is a terminal."""
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
@@ -63,14 +63,14 @@ class LiveTable:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Leave the last state on the screen."""
+        """Leave the last metrics on the screen."""
         if self._live is not None:
             self._live.stop()
         elif self._unsaid is not None:
             self._say(self._unsaid)
 
     def update(self, metrics: Mapping[str, float]) -> None:
-        """Show what the latest iteration reported.
+        """Show the metrics of the latest iteration.
 
         Args:
             metrics: By the names of ``metrics.csv``; ``steps`` and ``seconds`` count from the start of the run.
@@ -132,7 +132,7 @@ class LiveTable:
         return {label: text for label, text in rows.items() if text is not None}
 
     def _left(self, metrics: Mapping[str, float]) -> str | None:
-        """Time until the first of the budgets is used up, as text."""
+        """Time until the first budget is used up, as text."""
         seconds = []
         if self._minutes is not None and _known(metrics.get("seconds")):
             seconds.append(60 * self._minutes - metrics["seconds"])
@@ -142,11 +142,11 @@ class LiveTable:
 
 
 def _known(value: float | None) -> TypeGuard[float]:
-    return value is not None and value == value  # NaN is what it reports before the first episode has ended
+    return value is not None and value == value  # NaN until the first episode has ended
 
 
 def clock_text(seconds: float) -> str:
-    """A duration as minutes and seconds, with hours where there are any; negative ones are none.
+    """A duration as minutes and seconds, and hours if there are any; a negative one counts as 0.
 
     >>> clock_text(75), clock_text(3675)
     ('1:15', '1:01:15')

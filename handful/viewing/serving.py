@@ -1,0 +1,144 @@
+"""Serves a live page: an episode that steps, a page that shows it, and what a visitor asks for in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from handful.errors import ConfigurationError, HandfulError
+from handful.runs.interruption import Interruption
+from handful.runs.policies import STAND_INS, find_policy
+from handful.simulation.randomization import Level
+from handful.tasks.registry import make_task
+from handful.viewing.live_episode import LiveEpisode
+from handful.viewing.page import ViewPage
+
+LOOPBACK = "127.0.0.1"
+"""The address that only this machine reaches."""
+
+SHIPPED = "the policy that ships"
+
+SECONDS_BETWEEN_EPISODES = 1.5
+"""How long the end of an episode is shown before the next one begins [s]."""
+
+
+def serve(
+    task: str,
+    policy: str | None = None,
+    *,
+    randomization: str = "task",
+    seed: int = 0,
+    host: str = LOOPBACK,
+    port: int = 8080,
+    on_ready: Callable[[str], None] = print,
+) -> None:
+    """Serve a page that shows a task live, until Ctrl-C.
+
+    Args:
+        task: Name of the task.
+        policy: Who acts first: what `find_policy` takes; None means the shipped policy, or the script where none ships.
+        randomization: How much varies from episode to episode: none, task or full.
+        seed: Seed of the first episode; later ones count up.
+        host: Address to listen on. Any other than this machine's lets other machines see and steer the page.
+        port: Port to listen on; if it is taken, the next free one.
+        on_ready: Called with the page's address.
+
+    Raises:
+        ConfigurationError: an option is not one of its choices, or nothing can listen on ``host``.
+        DataError: the policy cannot be read, or is of another task.
+    """
+    if seed < 0:
+        raise ConfigurationError(f"expected a seed of at least 0, got {seed}.")
+    if not 0 < port < 65536:
+        raise ConfigurationError(f"expected a port from 1 to 65535, got {port}.")
+    actors, first = choose_actors(task, policy)
+    live = LiveEpisode(make_task(task), actors[first], randomization=randomization, seed=seed)
+    try:
+        page = ViewPage(live.environment.physics, title=f"handful: {task}", host=host, port=port)
+    except OSError as error:
+        live.close()
+        raise ConfigurationError(f"cannot listen on {host}: {error.strerror or error}.") from error
+    try:
+        connect(page, live, actors, first, level=randomization)
+        with Interruption() as interruption:
+            on_ready(page.url)
+            show_until(page, live, lambda: interruption.requested)
+    finally:
+        page.close()
+        live.close()
+
+
+def choose_actors(task: str, policy: str | None) -> tuple[dict[str, str | None], str]:
+    """Who can act on the page, each with the name that `find_policy` takes, and who acts first."""
+    actors: dict[str, str | None] = {name: name for name in STAND_INS}
+    try:
+        find_policy(task, None)
+        actors[SHIPPED] = None
+    except ConfigurationError:  # none ships for this task
+        pass
+    if policy is None:
+        return actors, SHIPPED if SHIPPED in actors else "scripted"
+    return {**actors, policy: policy}, policy
+
+
+def connect(page: ViewPage, live: LiveEpisode, actors: Mapping[str, str | None], actor: str, *, level: str) -> None:
+    """Give the page controls that act on the episode.
+
+    Args:
+        page: The page.
+        live: The episode.
+        actors: From `choose_actors`.
+        actor: Who acts now.
+        level: The present level of randomisation.
+    """
+
+    def act_by(name: str) -> None:
+        live.act_by(actors[name])
+        page.show_model(live.environment.physics)
+
+    def restart(seed: int, level: str) -> None:
+        live.restart(seed=seed, randomization=level)
+        page.show_model(live.environment.physics)
+
+    def step() -> None:
+        if page.paused:
+            live.step()
+
+    page.add_controls(
+        actors=list(actors),
+        actor=actor,
+        levels=[level.name.lower() for level in Level],
+        level=level,
+        seed=live.seed,
+        act_by=act_by,
+        restart=restart,
+        step=step,
+    )
+
+
+def show_until(page: ViewPage, live: LiveEpisode, stopped: Callable[[], bool]) -> None:
+    """Step and show at the speed that the visitor chose, and serve the visitor's requests between two steps.
+
+    ``stopped`` is asked between two frames: an exception in the middle of a message to the page can leave locks held.
+    """
+    timestep = live.environment.spec.control_timestep
+    due = time.monotonic()
+    ended: float | None = None
+    while not stopped():
+        while not page.requests.empty():
+            try:
+                page.requests.get()()
+            except HandfulError as error:
+                page.complain(str(error))
+            ended = None
+        if not page.paused:
+            live.step()
+        if live.over and not page.paused:
+            ended = time.monotonic() if ended is None else ended
+            if time.monotonic() - ended > SECONDS_BETWEEN_EPISODES:
+                live.restart(seed=live.seed + 1)
+                page.show_model(live.environment.physics)
+                ended = None
+        page.show(live.environment.physics, live.pixels, live.status)
+        due = max(due + timestep / page.speed, time.monotonic())
+        time.sleep(max(0.0, due - time.monotonic()))

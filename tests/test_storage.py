@@ -1,0 +1,58 @@
+import errno
+import os
+
+import pytest
+
+from handful.errors import StorageError
+from handful.storage import write_atomically, written_when_complete
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_block_that_raises_leaves_the_previous_file_and_nothing_beside_it(tmp_path):
+    path = tmp_path / "sheet.png"
+    path.write_text("earlier")
+    with pytest.raises(ValueError, match="half way"), written_when_complete(path) as temporary:
+        temporary.write_text("half")
+        raise ValueError("half way")
+    assert path.read_text() == "earlier" and names(tmp_path) == ["sheet.png"]
+
+
+def test_the_temporary_file_keeps_the_suffix_and_missing_folders_are_made(tmp_path):
+    path = tmp_path / "new" / "sheet.png"
+    with written_when_complete(path) as temporary:
+        assert temporary.suffix == ".png" and not path.exists()
+        temporary.write_text("whole")
+    assert path.read_text() == "whole" and names(path.parent) == ["sheet.png"]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write_and_files_in_use_stay(tmp_path):
+    killed = os.fork()
+    if killed == 0:
+        os._exit(0)
+    os.waitpid(killed, 0)
+    for name in (f".run.{killed}.csv", f".run.{os.getppid()}.csv", f".other.{killed}.csv", ".run.notes.csv"):
+        (tmp_path / name).touch()
+    write_atomically(tmp_path / "run.csv", b"whole")
+    assert names(tmp_path) == sorted([f".other.{killed}.csv", ".run.notes.csv", f".run.{os.getppid()}.csv", "run.csv"])
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "permission denied"), (errno.EFBIG, "File too large")],
+)
+def test_a_refusal_is_told_in_words(tmp_path, monkeypatch, number, words):
+    def refuse(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with (
+        pytest.raises(StorageError, match=rf"cannot write .*sheet\.png: {words}\."),
+        written_when_complete(tmp_path / "sheet.png") as temporary,
+    ):
+        temporary.touch()
+    with pytest.raises(StorageError, match=rf"run\.csv could not be written, because {words}\."):
+        write_atomically(tmp_path / "run.csv", b"whole")
+    assert names(tmp_path) == []
