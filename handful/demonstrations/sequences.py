@@ -12,7 +12,7 @@ from handful.trajectory import Demonstrations
 
 
 def demonstration_sequences(
-    demonstrations: Demonstrations, environment: TaskEnvironment, *, frames: bool = True
+    demonstrations: Demonstrations, environment: TaskEnvironment | None, *, frames: bool = True
 ) -> Sequences:
     """Whole demonstrations side by side.
 
@@ -21,7 +21,7 @@ def demonstration_sequences(
 
     Args:
         demonstrations: Of the environment's task.
-        environment: Whose camera looks; its simulations are left in states of the demonstrations.
+        environment: Whose camera looks; its simulations are left in states of the demonstrations. None without images.
         frames: Whether images are needed.
     """
     trajectories = demonstrations.trajectories
@@ -39,6 +39,7 @@ def demonstration_sequences(
         episode_start=torch.from_numpy(start),
     )
     if frames:
+        assert environment is not None, "images need a camera"
         period = environment.spec.camera_period
         seen = [(number, step) for number, length in enumerate(lengths) for step in range(0, length, period)]
         images_of = -(-lengths // period)

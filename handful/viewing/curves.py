@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from handful.errors import DataError
-from handful.runs.folder import METRICS_FILE
+from handful.runs.folder import CONFIG_FILE, METRICS_FILE
 
 STEPS = "steps"
 SECONDS = "seconds"

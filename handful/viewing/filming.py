@@ -11,7 +11,8 @@ from typing import Self
 import numpy as np
 
 from handful.environment import PIXELS, EnvironmentSpec, StateTree, TimeStep, on_host
-from handful.learning import evaluation
+from handful.learning.actors import Actor
+from handful.learning.evaluation import EvaluationResult, evaluate_policy
 from handful.simulation.rendering.camera import empty_images, make_camera
 from handful.tasks.environment import TaskEnvironment
 from handful.viewing.sheet import VIEW_SIZE, grid_shape
@@ -25,8 +26,8 @@ _LAST_FRAMES = 20
 
 
 def film_policy(
-    actor: evaluation.Actor, environment: TaskEnvironment, path: pathlib.Path, *, num_episodes: int, seed: int
-) -> evaluation.EvaluationResult:
+    actor: Actor, environment: TaskEnvironment, path: pathlib.Path, *, num_episodes: int, seed: int
+) -> EvaluationResult:
     """Evaluate a policy and write a video of its first episodes, at most `FILMED_EPISODES`.
 
     Args:
@@ -45,7 +46,7 @@ def film_policy(
     """
     num_filmed = min(FILMED_EPISODES, environment.num_envs)
     with FilmedEnvironment(environment, path, num_filmed=num_filmed) as filmed:
-        return evaluation.evaluate_policy(actor, filmed, num_episodes=num_episodes, seed=seed)
+        return evaluate_policy(actor, filmed, num_episodes=num_episodes, seed=seed)
 
 
 class FilmedEnvironment:

@@ -10,8 +10,7 @@ from PIL import Image
 
 from handful.cli.compare import METHODS
 from handful.learning.trainer import Trainer
-from handful.runs.config import RunConfig
-from handful.runs.config_file import read_config
+from handful.runs.folder import read_description
 
 
 def finished(folder) -> dict[str, bytes]:
@@ -47,7 +46,7 @@ def test_a_comparison_that_was_stopped_trains_what_is_missing_and_nothing_twice(
     # The full model with seed 0 is what 'handful train' trains.
     assert_same_runs(folder / "full" / "seed-0", whole_run)
     assert all(len(rows(folder / method / "seed-0")) == len(rows(whole_run)) for method in METHODS)
-    configs = {method: read_config(folder / method / "seed-0" / "config.json", RunConfig)[1] for method in METHODS}
+    configs = {method: read_description(folder / method / "seed-0").config for method in METHODS}
     assert {method: config.trainer.imitation_weight for method, config in configs.items()} == {
         **{"full": 0.5, "rl": 0.0, "gail": 1.0, "rl-no-curriculum": 0.0}
     }

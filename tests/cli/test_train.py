@@ -10,7 +10,6 @@ import shutil
 
 import pytest
 from command_line import NUM_ENVS, NUM_STEPS, ROLLOUT_STEPS, TASK, TINY, assert_same_runs, checkpoint, rows
-from handful.runs.config_file import read_config
 
 from handful.cli import demonstrate
 from handful.cli.main import parse_options
@@ -18,6 +17,7 @@ from handful.cli.train import Options
 from handful.learning.config.trainer import TrainerConfig
 from handful.learning.trainer import Trainer
 from handful.runs.config import RunConfig
+from handful.runs.folder import read_description
 
 ITERATION = NUM_ENVS * ROLLOUT_STEPS
 
@@ -28,12 +28,18 @@ def copied_run(whole_run, tmp_path) -> pathlib.Path:
     return shutil.copytree(whole_run, tmp_path / "copied")
 
 
+def two_demonstrations(monkeypatch) -> None:
+    """Let runs record two demonstrations of their own, and not thirty."""
+    function = demonstrate.record_with_progress
+    monkeypatch.setattr(function, "__kwdefaults__", {**function.__kwdefaults__, "num_episodes": 2})
+
+
 def contents(folder: pathlib.Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_a_new_run_records_its_own_demonstrations_and_leaves_everything(tmp_path, handful, monkeypatch):
-    monkeypatch.setattr(demonstrate.record, "__kwdefaults__", {**demonstrate.record.__kwdefaults__, "num_episodes": 2})
+    two_demonstrations(monkeypatch)
     monkeypatch.chdir(tmp_path)
     status, out, err = handful("train", TASK, *TINY, "--num-steps", 2 * ITERATION, "--camera-hz", 10)
     run = tmp_path / "runs" / f"{TASK}-1"
@@ -42,14 +48,15 @@ def test_a_new_run_records_its_own_demonstrations_and_leaves_everything(tmp_path
     assert "demonstrations.hdf5 holds 2 demonstrations" in err
     names = {path.name.partition(".out")[0] for path in run.iterdir()}
     assert names == {
-        *("config.json", "demonstrations.hdf5", "metrics.csv", "checkpoint.safetensors", "policy.safetensors"),
-        "events",
+        *("config.json", "demonstrations.hdf5", "metrics.csv", "episodes.csv", "checkpoint.safetensors"),
+        *("policy.safetensors", "events"),
     }
     assert [row["steps"] for row in rows(run)] == [f"{float(ITERATION)}", f"{2.0 * ITERATION}"]
-    header, config = read_config(run / "config.json", RunConfig)
-    assert header == {"task": TASK, "demonstrations": "demonstrations.hdf5"}
-    assert (config.num_envs, config.camera_hz) == (NUM_ENVS, 10)
-    # A run with its own demonstrations can be moved, and gone on with from elsewhere.
+    description = read_description(run)
+    assert (description.task, description.recipe) == (TASK, "quick")
+    assert json.loads((run / "config.json").read_text())["demonstrations"] == "demonstrations.hdf5"
+    assert (description.config.num_envs, description.config.camera_hz) == (NUM_ENVS, 10)
+    # A run with its own demonstrations can be moved, and resumed from elsewhere.
     moved = shutil.move(run, tmp_path / "moved")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -102,7 +109,7 @@ def test_a_run_killed_before_its_first_checkpoint_goes_on_from_the_start(
         assert handful("train", TASK, *TINY, "--run", run)[0] == 130
     assert os.listdir(run) == ["config.json"]
     shutil.copy(demonstrations, run / "demonstrations.hdf5")
-    monkeypatch.setattr(demonstrate.record, "__kwdefaults__", {**demonstrate.record.__kwdefaults__, "num_episodes": 2})
+    two_demonstrations(monkeypatch)
     with monkeypatch.context() as killed:
         killed.setattr("handful.runs.training_run.TrainingRun.save", _kill)
         assert handful("train", TASK, "--resume", run)[0] == 130
@@ -117,15 +124,26 @@ def _kill(*arguments, **options):
 @pytest.mark.parametrize(
     ("words", "status", "sentence"),
     [
-        (("--resume", "nowhere"), 1, "nowhere holds no run to go on with: config.json is missing."),
-        (("--resume", "RUN", "--num-envs", 64), 2, "was begun with --num-envs 4, not 64: a run goes on under its own"),
+        (("--resume", "nowhere"), 1, "nowhere holds no run to resume: config.json is missing."),
+        (
+            ("--resume", "RUN", "--num-envs", 64),
+            2,
+            "was begun with --num-envs 4, not 64: a run is resumed under its own",
+        ),
         (("--resume", "RUN", "--ppo.discount", "0.9"), 2, "was begun with --ppo.discount 0.98, not 0.9"),
-        (("--resume", "RUN", "--run", "other"), 2, "expected one of --run, --resume and --replay, got --run and --res"),
+        (
+            ("--resume", "RUN", "--run", "other"),
+            2,
+            "expected one of --run, --resume and --reproduce-failure, got --run and --res",
+        ),
         (("--resume", "RUN", "--minutes", "0"), 2, "expected --minutes above 0, got 0.0."),
-        (("--run", "RUN"), 2, "holds a run already: go on with it by --resume"),
-        (("--replay", "RUN"), 1, "holds no failure to replay: there is no folder"),
+        (("--run", "RUN"), 2, "holds a run already: resume it by --resume"),
+        (("--reproduce-failure", "RUN"), 1, "holds no failure: there is no folder"),
         (("--demonstrations", "nowhere.hdf5", "--run", "new"), 2, "no demonstration file at 'nowhere.hdf5'"),
         (("--device", "tpu", "--run", "new"), 2, "unknown device 'tpu'"),
+        (("--recipe", "zhu-2017", "--run", "new"), 2, "unknown recipe 'zhu-2017': did you mean 'zhu-2018'?"),
+        (("--resume", "RUN", "--recipe", "zhu-2018"), 2, "has the recipe quick, not zhu-2018"),
+        (("--policy.groups", "pixel", "--run", "new"), 2, "unknown observation group 'pixel': did you mean 'pixels'?"),
         (("--device", "cuda:7", "--run", "new"), 2, "the device 'cuda:7' is not there"),
     ],
 )
@@ -140,7 +158,7 @@ def test_what_cannot_be_is_one_sentence(
     assert sentence in err and err.count("\n") == 1
 
 
-def test_a_run_of_another_task_is_not_gone_on_with(copied_run, handful):
+def test_a_run_of_another_task_is_not_resumed(copied_run, handful):
     config = copied_run / "config.json"
     config.write_text(config.read_text().replace(TASK, "pouring"))
     status, _, err = handful("train", TASK, "--resume", copied_run)
@@ -150,10 +168,11 @@ def test_a_run_of_another_task_is_not_gone_on_with(copied_run, handful):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ('"num_envs": 4', '"num_envs": "four"', "num_envs: expected int, got 'four'"),
-        ('"discount"', '"discuont"', "trainer: ppo: unknown option 'discuont'"),
-        ('"config": {', '"config": [', "cannot be read as a configuration of this version"),
+        ('"num_envs": 4', '"num_envs": "four"', "Expected int, got str - at $.num_envs"),
+        ('"discount"', '"discuont"', "unknown option 'trainer.ppo.discuont'"),
+        ('"config": {', '"config": [', "cannot be read as a run's configuration"),
         ('"demonstrations"', '"demonstration"', "lacks the entry 'demonstrations'"),
+        ('"format": 2', '"format": 1', "it is of version 1, and this program reads version 2"),
     ],
 )
 def test_a_damaged_configuration_is_named(copied_run, handful, old, new, sentence):
@@ -211,36 +230,36 @@ def test_a_full_disk_leaves_the_last_checkpoint_to_go_on_from(copied_run, whole_
         status, _, err = handful(*words)
     assert status == 1 and calls
     assert "could not be written, because the disk is full; the previous file there is intact." in err
-    assert f"go on: handful train {TASK} --resume {copied_run} --num-steps {2 * NUM_STEPS}" in err
+    assert f"resume: handful train {TASK} --resume {copied_run} --num-steps {2 * NUM_STEPS}" in err
     after = contents(copied_run)
     assert all(after[name] == before[name] for name in ("checkpoint.safetensors", "policy.safetensors", "config.json"))
     assert {name for name in after.keys() - before.keys() if "tfevents" not in name} == set()
     assert handful("train", TASK, "--resume", copied_run, "--num-steps", NUM_STEPS + ITERATION)[0] == 0
 
 
-def test_a_nan_stops_the_run_and_is_replayed(tmp_path, demonstrations, handful, monkeypatch):
-    original = Trainer._imitation_reward
+def test_a_nan_stops_the_run_and_is_reproduced(tmp_path, demonstrations, handful, monkeypatch):
+    original = Trainer._update_discriminator
 
     def break_down(self, rollout):
-        reward = original(self, rollout)
-        return reward * float("nan") if self.iteration == 3 else reward
+        metrics, reward = original(self, rollout)
+        return metrics, reward * float("nan") if self.iteration == 3 else reward
 
     run = tmp_path / "run"
     words = ("--demonstrations", demonstrations, "--run", run, "--num-steps", NUM_STEPS, "--checkpoint-seconds", 0)
     with monkeypatch.context() as broken:
-        broken.setattr(Trainer, "_imitation_reward", break_down)
+        broken.setattr(Trainer, "_update_discriminator", break_down)
         status, _, err = handful("train", TASK, *TINY, *words)
         assert status == 1 and err.count("\n") == 1
         assert "iteration 4: the reward of a step is not a finite number." in err
-        assert err.rstrip().endswith(f"handful train {TASK} --replay {run}")
+        assert err.rstrip().endswith(f"handful train {TASK} --reproduce-failure {run}")
         assert checkpoint(run)["iteration"] == 3
         assert json.loads((run / "failure" / "error.json").read_text())["failed_iteration"] == 4
         before = contents(run / "failure") | {"run": (run / "checkpoint.safetensors").read_bytes()}
-        status, out, _ = handful("train", TASK, "--replay", run)
+        status, out, _ = handful("train", TASK, "--reproduce-failure", run)
         assert (status, out.count("\n")) == (0, 1)
         assert "came again: iteration 4: the reward of a step is not a finite number." in out
         assert contents(run / "failure") | {"run": (run / "checkpoint.safetensors").read_bytes()} == before
-    status, _, err = handful("train", TASK, "--replay", run)
+    status, _, err = handful("train", TASK, "--reproduce-failure", run)
     assert status == 1 and "did not come again up to iteration 4" in err
     # The cause gone, the run goes on from its last good checkpoint.
     assert handful("train", TASK, "--resume", run, "--num-steps", 5 * ITERATION)[0] == 0
@@ -250,7 +269,6 @@ def test_a_nan_stops_the_run_and_is_replayed(tmp_path, demonstrations, handful, 
     ("words", "cloned"),
     [
         ((), True),  # TINY asks for one pass
-        (("--cloning.epochs", "None"), False),  # the task does not ask for it
         (("--cloning.epochs", "0"), False),
         (("--imitation-weight", "0"), False),
     ],
@@ -272,7 +290,7 @@ def test_a_run_begun_with_another_runs_networks_does_not_clone(whole_run, tmp_pa
     assert status == 0 and "copying" not in out
     begun, came_from = checkpoint(run), checkpoint(whole_run)
     assert not begun["cloned"] and begun["steps"] == ITERATION
-    count = "proprioception_normalizer.count"
+    count = "vector_normalizer.count"
     assert begun["ppo"]["policy"][count] == came_from["ppo"]["policy"][count] + ITERATION
 
 
@@ -298,6 +316,12 @@ ABLATIONS = {
     "--ppo.auxiliary-weight 0": lambda config: config.trainer.ppo.auxiliary_weight == 0,
     "--ppo.entropy-weight 0.01": lambda config: config.trainer.ppo.entropy_weight == 0.01,
     "--ppo.kl-stop-factor inf": lambda config: config.trainer.ppo.kl_stop_factor == float("inf"),
+    "--policy.groups physical_state": lambda config: config.trainer.policy.groups == ("physical_state",),
+    "--policy.activation elu": lambda config: config.trainer.policy.activation == "elu",
+    "--value-function.groups pixels proprioception": lambda config: "pixels" in config.trainer.value_function.groups,
+    "--discriminator.groups object_features proprioception": lambda config: (
+        config.trainer.discriminator.groups == ("object_features", "proprioception")
+    ),
     "--policy.no-recurrent": lambda config: not config.trainer.policy.recurrent,
     "--policy.initial-log-std -3": lambda config: config.trainer.policy.initial_log_std == -3,
     "--randomization full": lambda config: config.randomization == "full",
@@ -317,8 +341,8 @@ def test_every_ablation_reaches_the_learner_and_learns(words, tmp_path, demonstr
     status, _, err = handful("train", TASK, *TINY, *budget, *words)
     assert (status, err) == (0, "")
     assert len(rows(run)) == 1
-    # What was chosen is what goes on: the configuration survives its file.
-    assert chosen(read_config(run / "config.json", RunConfig)[1])
+    # What was chosen is kept: the configuration survives its file.
+    assert chosen(read_description(run).config)
 
 
 @pytest.mark.parametrize(
@@ -329,10 +353,10 @@ def test_every_ablation_reaches_the_learner_and_learns(words, tmp_path, demonstr
         *("--curriculum.random-start-probability -0.1", "--curriculum.cut-after-success -1"),
         *("--curriculum.max-seconds 0", "--curriculum.clusters stage", "--ppo.advantage-scale none"),
         *("--policy.hidden-size 0", "--policy.image-features 0", "--policy.auxiliary-sizes 0"),
-        *("--policy.proprioception-features 0", "--policy.initial-log-std nan", "--policy.initial-log-std inf"),
+        *("--policy.vector-sizes 0", "--policy.initial-log-std nan", "--policy.initial-log-std inf"),
         *("--ppo.epochs 0", "--ppo.num-minibatches 0", "--ppo.num-minibatches 5", "--ppo.learning-rate -1"),
         *("--ppo.learning-rate nan", "--ppo.discount 1.1", "--ppo.gae-lambda -1", "--ppo.clip-range 0"),
-        *("--ppo.max-grad-norm 0", "--ppo.kl-target 0", "--ppo.auxiliary-weight -1", "--ppo.value-hidden-sizes 0"),
+        *("--ppo.max-grad-norm 0", "--ppo.kl-target 0", "--ppo.auxiliary-weight -1", "--value-function.hidden-sizes 0"),
         *("--ppo.value-learning-rate 0", "--ppo.initial-kl-weight -1", "--ppo.kl-stop-factor 0"),
         *("--discriminator.learning-rate 0", "--discriminator.gradient-penalty -1", "--discriminator.reward-clip 0"),
         *("--discriminator.updates-per-iteration 0", "--discriminator.batch-size 0", "--discriminator.hidden-sizes 0"),

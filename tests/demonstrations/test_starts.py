@@ -1,21 +1,16 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 from recording import make_environment
 
-from handful.demonstrations.starts import (
-    DemonstrationStarts,
-    cut_after_success,
-    demonstration_returns,
-    expert_data,
-    mean_demonstration_return,
-    start_probability,
-)
-from handful.environment import OBJECT_FEATURES, PHYSICAL_STATE
+from handful.demonstrations.sequences import demonstration_sequences
+from handful.demonstrations.starts import DemonstrationStarts, start_probability
+from handful.environment import OBJECT_FEATURES, TIME_LEFT
 from handful.errors import ConfigurationError, DataError
 from handful.trajectory import Demonstrations, Trajectory
 
@@ -84,7 +79,7 @@ def test_states_are_drawn_uniformly_whatever_their_stage():
 
 
 @pytest.mark.parametrize(
-    ("share", "horizon", "max_length", "probability"),
+    ("fraction", "horizon", "max_length", "probability"),
     [
         (0.5, 100, None, 0.5),
         (0.5, 100, 900, 0.5),  # cut off at the horizon at the latest
@@ -93,8 +88,8 @@ def test_states_are_drawn_uniformly_whatever_their_stage():
         (1.0, 500, 100, 1.0),
     ],
 )
-def test_random_starts_get_their_share_of_the_steps(share, horizon, max_length, probability):
-    assert start_probability(share, horizon=horizon, max_length=max_length) == pytest.approx(probability)
+def test_random_starts_get_their_fraction_of_the_steps(fraction, horizon, max_length, probability):
+    assert start_probability(fraction, horizon=horizon, max_length=max_length) == pytest.approx(probability)
 
 
 def test_an_episode_from_a_demonstration_is_cut_off_and_one_from_a_random_start_is_not(demonstrations):
@@ -111,8 +106,12 @@ def test_an_episode_from_a_demonstration_is_cut_off_and_one_from_a_random_start_
             assert step.truncated[episode.env]
             assert episode.length == lengths[episode.env] == (20 if episode.random_start else 7)
             assert episode.random_start or not episode.success
+            if not episode.random_start:
+                length = len(demonstrations.trajectories[episode.demonstration])
+                assert 0 <= episode.start_step <= length and episode.demonstration < len(demonstrations)
+            assert episode.random_start == (episode.demonstration == -1) == (episode.start_step == -1)
             np.testing.assert_allclose(  # it is cut off, and not the end of its time
-                step.final_observation[PHYSICAL_STATE][episode.env, -1], 1 - episode.length / 20, atol=1e-6
+                step.final_observation[TIME_LEFT][episode.env, 0], 1 - episode.length / 20, atol=1e-6
             )
         lengths[step.done] = 0
         episodes += step.episodes
@@ -123,7 +122,7 @@ def test_an_episode_from_a_demonstration_is_cut_off_and_one_from_a_random_start_
 
 def test_solved_starts_end_the_chosen_time_after_success():
     starts = DemonstrationStarts(
-        _demonstrations(), random_start_probability=0.0, include_solved=True, cut_after_success_s=0.5
+        _demonstrations().cut_after_success(0.5), random_start_probability=0.0, include_solved=True
     )
     steps = {float(start.state[0]) for start in _draw(starts) if start.cluster == 2}
     assert steps == {float(step) for step in [*range(36, 47), *range(1010, 1021)]}
@@ -142,23 +141,23 @@ def test_demonstrations_with_nothing_to_begin_from_are_refused():
 
 @pytest.mark.parametrize(("seconds", "length"), [(0.0, 36), (1.0, 56), (9.0, 80), (math.inf, 80)])
 def test_a_demonstration_is_cut_the_chosen_time_after_success(seconds, length):
-    cut = cut_after_success(_trajectory(), seconds, 0.05)
+    demonstrations = Demonstrations("toy", (_trajectory(),), top_stage=2, control_timestep=0.05)
+    (cut,) = demonstrations.cut_after_success(seconds).trajectories
     assert len(cut) == length
     assert len(cut.states) == len(cut.stages) == length + 1
 
 
 def test_expert_features_are_those_of_the_state_that_the_action_led_to():
-    features, actions = expert_data(_demonstrations(), 1.0)
+    sequences = demonstration_sequences(_demonstrations().cut_after_success(1.0), None, frames=False)
+    features = sequences.outcomes[OBJECT_FEATURES][sequences.mask]
+    actions = sequences.actions[sequences.mask]
     assert len(features) == len(actions) == 56 + 30
     np.testing.assert_allclose(features[:, 0], actions[:, 0] * 10_000 + 1, rtol=1e-4)
 
 
 def test_the_return_of_a_demonstration_is_that_of_one_which_holds_on():
-    returns = demonstration_returns(_demonstrations(), horizon=100)
-    np.testing.assert_allclose(returns, [6 * 0.125 + 65, 91])
-    np.testing.assert_allclose(demonstration_returns(_demonstrations(), horizon=40), [6 * 0.125 + 5, 31])
-    mean, (low, high) = mean_demonstration_return(_demonstrations(), 100)
-    assert low < mean == returns.mean() < high
+    np.testing.assert_allclose(_demonstrations().returns(100), [6 * 0.125 + 65, 91])
+    np.testing.assert_allclose(_demonstrations().returns(40), [6 * 0.125 + 5, 31])
 
 
 def test_an_episode_begins_in_the_state_and_the_world_of_its_demonstration(demonstrations):
@@ -175,6 +174,46 @@ def test_an_episode_begins_in_the_state_and_the_world_of_its_demonstration(demon
         np.testing.assert_array_equal(
             step.observation[OBJECT_FEATURES][env], matches[0].observations[OBJECT_FEATURES][row]
         )
+
+
+class Listening(DemonstrationStarts):
+    """Counts what it is told, and begins every episode in the state after the last one that it heard of."""
+
+    def __init__(self, demonstrations):
+        super().__init__(demonstrations, random_start_probability=0.0, max_length=5)
+        self.told = []
+
+    def sample(self, generator):
+        start = super().sample(generator)
+        return dataclasses.replace(start, step=len(self.told))
+
+    def report(self, episode):
+        self.told.append(episode.start_step)
+
+    def state_dict(self):
+        return {"told": np.array(self.told, np.int64)}
+
+    def load_state_dict(self, state):
+        self.told = state["told"].tolist()
+
+
+def test_starts_are_told_how_their_episodes_ended_and_their_state_is_saved(demonstrations):
+    def run(environment, num_steps):
+        for _ in range(num_steps):
+            environment.step(np.zeros((3, 9)))
+
+    whole, first, second = (make_environment(num_envs=3, starts=Listening(demonstrations)) for _ in range(3))
+    whole.reset(seeds=range(3))
+    run(whole, 20)
+    first.reset(seeds=range(3))
+    run(first, 8)
+    second.load_state_dict(first.state_dict())
+    run(second, 12)
+    # Three episodes end every five steps; each was begun when as many had ended as its start says.
+    assert whole.starts.told == second.starts.told == [0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9, 9]
+    np.testing.assert_array_equal(whole.physics.get_state(), second.physics.get_state())
+    with pytest.raises(DataError, match="whether episodes begin from demonstrations"):
+        make_environment(num_envs=3).load_state_dict(first.state_dict())
 
 
 @pytest.mark.parametrize(
