@@ -22,7 +22,7 @@ from handful.learning.data.rollout import Rollout, RolloutCollector
 from handful.learning.episodes import EpisodeWindow
 from handful.learning.models.averaging import PolicyAverage
 from handful.learning.models.policy import Policy, PolicySizes, ValueFunction
-from handful.learning.parallel import Workers
+from handful.learning.parallel import TorchWorkers
 from handful.learning.persistence.tensor_state import load_module, module_state
 from handful.profiling import span
 from handful.trajectory import ExpertSequences
@@ -74,7 +74,7 @@ class Trainer:
         self.value_function.to(config.device)
         self.average = PolicyAverage(self.policy, time=config.average_time)
         self.generator = torch.Generator().manual_seed(seeds[2])
-        workers = self._workers = Workers(num_threads)
+        workers = self._workers = TorchWorkers(num_threads)
         self.cloned = False
         self._sequences = None if sequences is None else ExpertTensors(sequences, config.device)
         self.ppo = PPO(config.ppo, self.policy, self.value_function, generator=self.generator, workers=workers)

@@ -13,8 +13,8 @@ from handful.learning.algorithms.cloning import ExpertPieces, ExpertTensors, clo
 from handful.learning.config import CloningConfig, PolicyConfig
 from handful.learning.evaluation import PolicyActor
 from handful.learning.models.policy import Policy, PolicySizes
-from handful.learning.parallel import Workers
 from handful.trajectory import ExpertSequences
+from handful.workers import Workers
 
 CONFIG = CloningConfig(episodes_per_batch=12, image_shift=0)
 

@@ -5,7 +5,8 @@ import torch
 
 from handful.learning.models.normalization import RunningNormalizer
 from handful.learning.models.policy import mlp
-from handful.learning.parallel import SharedGradient, Workers
+from handful.learning.parallel import SharedGradient
+from handful.workers import Workers
 
 
 class _Network(torch.nn.Module):

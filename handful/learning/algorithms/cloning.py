@@ -18,8 +18,9 @@ from torch import Tensor
 from handful.errors import TrainingError
 from handful.learning.config import CloningConfig
 from handful.learning.models.policy import Policy, RecurrentState, SequenceOutput
-from handful.learning.parallel import SharedGradient, Workers
+from handful.learning.parallel import SharedGradient
 from handful.trajectory import ExpertSequences
+from handful.workers import Workers
 
 
 class ExpertTensors:

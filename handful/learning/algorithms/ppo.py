@@ -19,9 +19,10 @@ from handful.learning.data.advantage import standardized
 from handful.learning.data.rollout import Rollout
 from handful.learning.models import gaussian
 from handful.learning.models.policy import Policy, ValueFunction
-from handful.learning.parallel import SharedGradient, Workers
+from handful.learning.parallel import SharedGradient
 from handful.learning.persistence.tensor_state import load_module, load_optimizer, module_state, optimizer_state
 from handful.profiling import span
+from handful.workers import Workers
 
 KL_WEIGHT_RANGE = (1e-4, 1e4)
 """Bounds of the penalty's weight (ours): without them it would underflow where the policy stands still."""

@@ -24,8 +24,8 @@ from handful.environment import (
 )
 from handful.errors import TrainingError
 from handful.learning.models.policy import Policy, RecurrentState
-from handful.learning.parallel import Workers
 from handful.profiling import span
+from handful.workers import Workers
 
 IMAGES_PER_SHARE = 32
 """Images that one thread encodes at a time on the CPU; a GPU takes all at once."""
