@@ -48,7 +48,7 @@ class Figure:
 
 def run(options: Options) -> None:
     """Measure and print."""
-    from handful.simulation.physics.protocol import check_backend
+    from handful.simulation.physics.factory import check_backend
     from handful.tasks.registry import make_task
 
     if options.num_envs < 1 or not options.seconds > 0:

@@ -38,7 +38,7 @@ from handful.profiling import span
 from handful.runs.config import RunConfig
 from handful.runs.config_file import read_config, write_config
 from handful.runs.interruption import Interruption
-from handful.simulation.physics.protocol import check_backend
+from handful.simulation.physics.factory import check_backend
 from handful.simulation.randomization import parse_level
 from handful.simulation.rendering.camera import check_renderer
 from handful.tasks.environment import CAMERA_RATES, TaskEnvironment

@@ -26,7 +26,7 @@ from handful.errors import ConfigurationError, DataError, check_count
 from handful.profiling import span
 from handful.simulation import jaco, scene
 from handful.simulation.observation import PROPRIOCEPTION_NAMES, arm_state, arm_state_names, proprioception
-from handful.simulation.physics.protocol import make_physics
+from handful.simulation.physics.factory import make_physics
 from handful.simulation.randomization import (
     Level,
     Parameters,
@@ -94,7 +94,7 @@ class TaskEnvironment:
                 after some simulations are at every moment of an episode. Without, all run in step, and a learner's
                 rollouts would hold beginnings alone, then ends alone. No summary tells of the shortened episodes.
             num_threads: Threads for physics and camera; None takes every core.
-            backend: Where the physics runs, one of `handful.simulation.physics.protocol.BACKENDS`.
+            backend: Where the physics runs, one of `handful.simulation.physics.factory.BACKENDS`.
             device: Warp's name of the backend's device; None is the CPU or the first GPU, see `make_physics`.
 
         Raises:
