@@ -129,7 +129,7 @@ def scripted_episode(task: str, *, randomization: str, seed: int, num_frames: in
         The moments, and whether it succeeded.
     """
     from handful.demonstrations.operators.scripted.script import ScriptedActor
-    from handful.simulation.rendering.camera import make_camera
+    from handful.simulation.rendering.factory import make_camera
     from handful.tasks.environment import SUSTAINED_STEPS, TaskEnvironment
     from handful.viewing.filming import VIEW_SIZE
 

@@ -40,7 +40,7 @@ from handful.runs.config_file import read_config, write_config
 from handful.runs.interruption import Interruption
 from handful.simulation.physics.factory import check_backend
 from handful.simulation.randomization import parse_level
-from handful.simulation.rendering.camera import check_renderer
+from handful.simulation.rendering.factory import check_renderer
 from handful.tasks.environment import CAMERA_RATES, TaskEnvironment
 from handful.tasks.registry import make_task
 from handful.trajectory import ExpertSequences

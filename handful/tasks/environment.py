@@ -36,7 +36,8 @@ from handful.simulation.randomization import (
     seeded_generator,
     stack_parameters,
 )
-from handful.simulation.rendering.camera import Camera, empty_images, images_of, make_camera
+from handful.simulation.rendering.camera import Camera, empty_images, images_of
+from handful.simulation.rendering.factory import make_camera
 from handful.tasks.episodes import EpisodeCounters
 from handful.tasks.registry import make_task
 from handful.tasks.task import Snapshot, Task, compile_task
@@ -87,7 +88,7 @@ class TaskEnvironment:
             camera_hz: Rate of the camera [Hz], one of `CAMERA_RATES`; control runs at 20 Hz.
             image_size: Height and width of the image [px].
             pixels: Whether to cast images at all; without, the group ``pixels`` does not exist.
-            renderer: Who draws the images, one of `handful.simulation.rendering.camera.RENDERERS`; None takes the faster.
+            renderer: Who draws the images, one of `handful.simulation.rendering.factory.RENDERERS`; None takes the faster.
             starts: Where episodes begin; None begins all of them in random starts.
             horizon: Length of an episode [control steps]; None is the task's own. A recording may run longer.
             staggered: Whether the first episodes after a reset end early, spread over the horizon, so that ever

@@ -11,7 +11,8 @@ from typing import Self
 import numpy as np
 
 from handful.environment import PIXELS, EnvironmentSpec, StateTree, TimeStep, on_host
-from handful.simulation.rendering.camera import empty_images, make_camera
+from handful.simulation.rendering.camera import empty_images
+from handful.simulation.rendering.factory import make_camera
 from handful.tasks.environment import TaskEnvironment
 from handful.viewing.video import Cell, EpisodeGridVideo, Outcome, grid_shape
 

@@ -1,4 +1,4 @@
-"""Shared set-up of the simulation's tests."""
+"""Fixtures of the simulation's tests."""
 
 from __future__ import annotations
 
