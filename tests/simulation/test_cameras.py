@@ -7,6 +7,7 @@ import sys
 import mujoco
 import numpy as np
 import pytest
+import torch
 from pictures import differences, images_of, random_simulations
 
 from handful.errors import ConfigurationError
@@ -231,10 +232,14 @@ def test_an_unknown_camera_lists_the_choices(simulations):
         make_camera("rasterizer", simulations.physics, camera="side")
 
 
-def test_an_unfit_array_is_refused(simulations):
-    camera = make_camera("rasterizer", simulations.physics)
-    with pytest.raises(ConfigurationError, match="contiguous uint8"):
-        camera.render(np.arange(24), np.zeros((64, 64, 24, 3), np.uint8).transpose(2, 0, 1, 3))
+@pytest.mark.parametrize("renderer", ["rasterizer", "raycaster"])
+def test_an_unfit_array_is_refused(simulations, renderer):
+    camera = make_camera(renderer, simulations.physics)
+    fitting = np.zeros((24, 64, 64, 3), np.uint8)
+    for unfit in (fitting.transpose(0, 2, 1, 3), fitting[:23], fitting.astype(int), torch.from_numpy(fitting)):
+        with pytest.raises(ConfigurationError, match="contiguous uint8"):
+            camera.render(np.arange(24), unfit)
+    camera.close()
 
 
 def test_an_unknown_renderer_lists_the_choices(simulations):

@@ -47,8 +47,8 @@ class BasePhysics(Physics, abc.ABC):
         self.num_envs = num_envs
         self.num_threads = num_threads or os.cpu_count() or 1
         self.num_substeps = _count_substeps(model, control_timestep)
+        # Holds the model fields of each simulation; on the CPU, it also holds and steps the simulations themselves.
         self._batch = Batch(model, nsim=num_envs, nthread=min(self.num_threads, num_envs))
-        """The models of the simulations on the host; on the CPU, also the simulations themselves."""
         self._fields: dict[str, np.ndarray] = {}
         self._state_widths = [1, model.nq, model.nv, model.nv, model.nu]
 

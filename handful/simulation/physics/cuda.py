@@ -45,8 +45,8 @@ CONSTANTS = (
 class WarpPhysics(BasePhysics):
     """Simulations in `mujoco_warp`; see `handful.simulation.physics.protocol` for `Physics` and `DevicePhysics`.
 
-    The batch of the base class holds the model fields of each simulation and derives constants from them on the host; it
-    runs no physics.
+    On the host, a `mujoco.batch.Batch` holds the model fields of each simulation and derives constants from them; it runs
+    no physics.
 
     Attributes:
         capacity: Memory for contacts and constraints, fixed from the start.
@@ -65,16 +65,7 @@ class WarpPhysics(BasePhysics):
     ) -> None:
         """Put the simulations on the device; see `handful.simulation.physics.factory.make_physics`.
 
-        Args:
-            model: The nominal model; every simulation begins with it.
-            num_envs: Number of simulations.
-            control_timestep: Time of one ``step`` [s], a whole number of the model's time steps.
-            num_threads: Threads that derive constants on the host; None takes every core.
-            device: Warp's name of the device; "cuda" is the first GPU.
-            capacity: Memory for contacts and constraints; None takes that of `ContactCapacity.for_model`.
-
-        Raises:
-            ConfigurationError: no such device here, a count is not positive or the times do not divide.
+        The default ``capacity`` for contacts and constraints is that of `ContactCapacity.for_model`.
         """
         super().__init__(model, num_envs=num_envs, control_timestep=control_timestep, num_threads=num_threads)
         self.capacity = capacity or ContactCapacity.for_model(model)

@@ -39,14 +39,10 @@ class DeviceRayCaster:
         height: int = 64,
         shadows: bool = False,
     ) -> None:
-        """Build the context; the first time on a machine, Warp compiles its kernels (some seconds, then cached).
+        """Make the context; see `handful.simulation.rendering.factory.make_camera` for the arguments.
 
-        Args:
-            physics: The simulations.
-            camera: Name of the model's camera.
-            width: Image width [px].
-            height: Image height [px].
-            shadows: Whether lights cast shadows; if so, all lights do, whatever the model says.
+        With ``shadows``, all lights cast them, whatever the model says. The first time on a machine, Warp compiles its kernels,
+        which takes some seconds.
         """
         import mujoco_warp
 

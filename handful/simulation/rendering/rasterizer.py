@@ -69,14 +69,9 @@ class Rasterizer:
         height: int = 64,
         num_threads: int | None = None,
     ) -> None:
-        """Prepare the shapes; the first time on a machine, Numba compiles the kernels (some seconds, then cached).
+        """Prepare the shapes; see `handful.simulation.rendering.factory.make_camera` for the arguments.
 
-        Args:
-            physics: The simulations.
-            camera: Name of the model's camera.
-            width: Image width [px].
-            height: Image height [px].
-            num_threads: Threads that draw; None takes every core.
+        The first time on a machine, Numba compiles the kernels, which takes some seconds.
 
         Raises:
             ConfigurationError: the model has a light that is neither a point nor a directional light.

@@ -32,8 +32,7 @@ LOOKS = ("geom_size", "geom_rgba", "mat_rgba", "light_diffuse")
 """Fields of its model that an image depends on and that differ between simulations."""
 
 _CHUNK_SIZE = 8
-"""Images cast in one call. A small number casts few images for nothing when few are asked for, and divides evenly among the
-threads."""
+"""Images cast in one call; small, so that a call for few images casts few empty slots, and threads share the work evenly."""
 
 
 def render_context(
@@ -76,15 +75,10 @@ class RayCaster:
         shadows: bool = False,
         num_threads: int | None = None,
     ) -> None:
-        """Build the contexts; the first time on a machine, Warp compiles its kernels (some seconds, then cached).
+        """Make the contexts; see `handful.simulation.rendering.factory.make_camera` for the arguments.
 
-        Args:
-            physics: The simulations.
-            camera: Name of the model's camera.
-            width: Image width [px].
-            height: Image height [px].
-            shadows: Whether lights cast shadows, which takes another ray for each pixel and light.
-            num_threads: Threads that cast; None takes every core.
+        Shadows take another ray for each pixel and light. The first time on a machine, Warp compiles its kernels, which takes
+        some seconds.
         """
         self.width, self.height = width, height
         self.num_envs = physics.num_envs
