@@ -41,8 +41,8 @@ class DeviceRayCaster:
     ) -> None:
         """Make the context; see `handful.simulation.rendering.factory.make_camera` for the arguments.
 
-        With ``shadows``, all lights cast them, whatever the model says. The first time on a machine, Warp compiles its kernels,
-        which takes some seconds.
+        With ``shadows``, all lights cast them, whatever the model says. The first time on a machine, Warp compiles its
+        kernels, which takes some seconds.
         """
         import mujoco_warp
 

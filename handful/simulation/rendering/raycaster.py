@@ -77,8 +77,8 @@ class RayCaster:
     ) -> None:
         """Make the contexts; see `handful.simulation.rendering.factory.make_camera` for the arguments.
 
-        Shadows take another ray for each pixel and light. The first time on a machine, Warp compiles its kernels, which takes
-        some seconds.
+        Shadows take another ray for each pixel and light. The first time on a machine, Warp compiles its kernels, which
+        takes some seconds.
         """
         self.width, self.height = width, height
         self.num_envs = physics.num_envs
