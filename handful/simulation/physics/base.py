@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import itertools
 import os
 
 import mujoco
@@ -50,7 +51,12 @@ class BasePhysics(Physics, abc.ABC):
         # Holds the model fields of each simulation; on the CPU, it also holds and steps the simulations themselves.
         self._batch = Batch(model, nsim=num_envs, nthread=min(self.num_threads, num_envs))
         self._fields: dict[str, np.ndarray] = {}
-        self._state_widths = [1, model.nq, model.nv, model.nv, model.nu]
+        widths = (1, model.nq, model.nv, model.nv, model.nu)
+        stops = list(itertools.accumulate(widths))
+        # Columns of each field in a saved state.
+        self._columns = {
+            name: slice(stop - width, stop) for name, width, stop in zip(STATE_FIELDS, widths, stops, strict=True)
+        }
 
     @abc.abstractmethod
     def _read(self, name: str) -> np.ndarray:
@@ -110,7 +116,7 @@ class BasePhysics(Physics, abc.ABC):
 
     @property
     def state_size(self) -> int:
-        return sum(self._state_widths)
+        return self._columns[STATE_FIELDS[-1]].stop
 
     def field(self, name: str) -> np.ndarray:
         if name not in self._fields:
@@ -131,13 +137,12 @@ class BasePhysics(Physics, abc.ABC):
 
     def place(self, ids: np.ndarray, qpos: np.ndarray) -> None:
         state = np.zeros((len(qpos), self.state_size))
-        state[:, 1 : 1 + self.model.nq] = qpos
+        state[:, self._columns["qpos"]] = qpos
         self.set_state(ids, state)
 
     def _write_state(self, ids: np.ndarray, state: np.ndarray) -> None:
         """Write saved states [len(ids), state_size]; poses stay as they are."""
-        columns = np.split(state, np.cumsum(self._state_widths)[:-1], axis=1)
-        self._write(ids, dict(zip(STATE_FIELDS, columns, strict=True)))
+        self._write(ids, {name: state[:, columns] for name, columns in self._columns.items()})
 
     def _checked_states(self, state: np.ndarray, *, num_states: int) -> np.ndarray:
         """Saved states as float64 [num_states, state_size].
