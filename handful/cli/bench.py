@@ -48,7 +48,7 @@ class Figure:
 
 def run(options: Options) -> None:
     """Measure and print."""
-    from handful.simulation.physics.protocol import check_backend
+    from handful.simulation.physics.factory import check_backend
     from handful.tasks.registry import make_task
 
     if options.num_envs < 1 or not options.seconds > 0:
@@ -73,7 +73,8 @@ def _measure_simulation(options: Options) -> list[Figure]:
     import numpy as np
 
     from handful.environment import on_host
-    from handful.simulation.rendering.camera import RENDERERS, empty_images, make_camera
+    from handful.simulation.rendering.camera import empty_images
+    from handful.simulation.rendering.factory import RENDERERS, make_camera
     from handful.tasks.environment import CAMERA_RATES, TaskEnvironment
 
     generator = np.random.default_rng(0)

@@ -53,7 +53,7 @@ def run(options: Options) -> None:
 
     from handful.learning.evaluation import evaluate_policy
     from handful.runs.policies import load_actor, read_policy
-    from handful.simulation.rendering.camera import check_renderer
+    from handful.simulation.rendering.factory import check_renderer
     from handful.tasks.environment import TaskEnvironment
     from handful.tasks.registry import make_task
     from handful.viewing.filming import film_policy

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import mujoco
 import numpy as np
 
-from handful.simulation.physics.cpu import STATE_FIELDS
+from handful.simulation.physics.protocol import STATE_FIELDS
 from handful.simulation.randomization import ParameterSpec
 
 _NUMBERS = (

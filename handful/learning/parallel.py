@@ -1,45 +1,28 @@
-"""Work over simulations in parts that run side by side."""
+"""Gradients of a batch, computed in parts that run side by side."""
 
 from __future__ import annotations
 
-import concurrent.futures
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+from handful.workers import Workers
+
 Network = TypeVar("Network", bound=nn.Module)
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
-class Workers:
-    """Threads, the calling one among them, that each run whole operations on a part of the data.
-
-    Such a thread needs no other until it is done, and sleeps then. Threads inside each operation would wait for one another
-    hundreds of times in each step, and spin where the machine has other work.
-    """
+class TorchWorkers(Workers):
+    """Workers in whose threads torch runs an operation on as many threads as in the calling one."""
 
     def __init__(self, num_threads: int) -> None:
-        """Start them; one is the calling thread alone."""
-        self._others: concurrent.futures.ThreadPoolExecutor | None = None
-        if num_threads > 1:
-            self._others = concurrent.futures.ThreadPoolExecutor(
-                num_threads - 1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
-            )
-
-    def map(self, function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
-        """What ``function`` returns for each part; an error comes out when all are done."""
-        if self._others is None:
-            return [function(share) for share in parts]
-        waiting = [self._others.submit(function, share) for share in parts[1:]]
-        try:
-            first = function(parts[0])
-        finally:
-            concurrent.futures.wait(waiting)
-        return [first, *(future.result() for future in waiting)]
+        """Start the threads; one is the calling thread alone."""
+        super().__init__(num_threads, initializer=functools.partial(torch.set_num_threads, torch.get_num_threads()))
 
 
 class ParallelGradient(Generic[Network]):
@@ -54,7 +37,7 @@ class ParallelGradient(Generic[Network]):
 
         Args:
             network: The network; what writes to its parameters and buffers must do so in place.
-            num_splits: Shares at most.
+            num_splits: Parts at most.
             workers: Who works on them.
         """
         self._network = network

@@ -24,7 +24,7 @@ from handful.learning.episodes import EpisodeWindow
 from handful.learning.models.averaging import PolicyAverage
 from handful.learning.models.policy import Policy, PolicySizes
 from handful.learning.models.value_function import ValueFunction
-from handful.learning.parallel import Workers
+from handful.learning.parallel import TorchWorkers
 from handful.learning.persistence.tensor_state import load_module, module_state
 from handful.profiling import span
 from handful.sequences import Sequences
@@ -74,7 +74,7 @@ class Trainer:
             raise ConfigurationError(f"the device '{config.device}' is not there; the choices here are: cpu.")
         # Independent seeds for the parts, so that one part's draws do not move another's.
         seeds = [int(seed) for seed in np.random.SeedSequence(config.seed).generate_state(4)]
-        workers = self._workers = Workers(num_threads)
+        workers = self._workers = TorchWorkers(num_threads)
         self.generator = torch.Generator().manual_seed(seeds[2])
         self.policy = Policy(config.policy, PolicySizes.of(spec, config.policy), seed=seeds[0]).to(config.device)
         self.value_function = ValueFunction(config.value_function, spec, seed=seeds[1]).to(config.device)

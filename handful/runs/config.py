@@ -95,9 +95,9 @@ def check_settings(config: RunConfig) -> None:
         ConfigurationError: no such level of randomisation, camera rate, renderer or backend; the choices are named.
     """
     from handful.demonstrations.starts import CLUSTERS
-    from handful.simulation.physics.protocol import check_backend
+    from handful.simulation.physics.factory import check_backend
     from handful.simulation.randomization import parse_level
-    from handful.simulation.rendering.camera import check_renderer
+    from handful.simulation.rendering.factory import check_renderer
     from handful.tasks.environment import CAMERA_RATES
 
     parse_level(config.randomization)

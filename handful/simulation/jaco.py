@@ -1,7 +1,8 @@
 """The Kinova Jaco: six arm joints, three fingers, nine velocity servos.
 
-Geometry, inertia and meshes are Kinova's own model as DeepMind ships it in ``dm_control/third_party/kinova`` (decimated
-meshes). The files carry no actuators: gains and limits below are the data sheet's, as ``dm_control`` derives them.
+Geometry, inertia and (decimated) meshes are those of Kinova's own model, which DeepMind ships in
+``dm_control/third_party/kinova``. Its files have no actuators: the gains and limits below are those of the data sheet, as
+``dm_control`` derives them.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from handful.errors import ConfigurationError
 from handful.simulation.simplification import simplified_mesh
 
 ARM_PREFIX = "jaco/"
-"""What precedes the names of the arm's parts in a scene."""
+"""Prefix of the names of the arm's parts in a scene."""
 
 ARM_JOINTS = tuple(f"jaco/joint_{i}" for i in range(1, 7))
-"""Hinges from base to wrist; 1, 4, 5 and 6 turn without limit."""
+"""Hinges from base to wrist; 1, 4, 5 and 6 have no limits."""
 
 FINGER_JOINTS = tuple(f"jaco/hand/finger_{i}" for i in range(1, 4))
-"""Proximal finger hinges, 0.15 rad when open, 1.35 rad when closed."""
+"""Proximal finger hinges; 0.15 rad is open, 1.35 rad is closed."""
 
 JOINTS = ARM_JOINTS + FINGER_JOINTS
 
@@ -45,32 +46,32 @@ FINGER_VELOCITY_GAIN = 10.0
 """Velocity gain of the fingers' servos [N m s/rad] (dm_control's Jaco)."""
 
 VELOCITY_LIMITS = np.concatenate([ARM_VELOCITY_LIMITS, np.full(3, FINGER_VELOCITY_LIMIT)])
-"""What an action of 1 commands, joint by joint [rad/s]."""
+"""Speed of each joint that an action of 1 commands [rad/s]."""
 
 FINGER_OPEN, FINGER_CLOSED = 0.15, 1.35
 """Range of a finger joint [rad] (Kinova's model)."""
 
 HOME_QPOS = np.array([0.125, 2.549, 4.701, 0.317, -1.161, 0.443, 0.15, 0.15, 0.15])
-"""Joint angles [rad] with the tool at (0.45, 0, 0.20) m, pointing down, fingers open, one finger on each side of the
-plane that the camera looks along (solved by inverse kinematics, checked in a test)."""
+"""Joint angles [rad] with the tool at (0.45, 0, 0.20) m and pointing down, the fingers open, and one finger on each side of
+the camera's vertical plane (found by inverse kinematics, checked in a test)."""
 
 TCP_SITE = "jaco/hand/pinchsite"
-"""The tool point: between the finger tips, where a pinch grasp holds an object."""
+"""Site of the tool point, between the finger tips, where a pinch grasp holds an object."""
 
 VISUAL_GROUP, COLLISION_GROUP = 2, 3
-"""Geom groups of what is seen and of what touches; MuJoCo's renderer shows groups 0 to 2."""
+"""Geom groups of visible geoms and of collision geoms; renderers draw groups 0 to 2."""
 
 GRAY_MATERIALS = ("jaco/dark_gray", "jaco/light_gray", "jaco/hand/dark_gray", "jaco/hand/light_gray")
 """Materials of all visible parts of the arm."""
 
 
 def load_jaco() -> mujoco.MjSpec:
-    """The arm with its hand attached and its actuators added; base at the origin, z up.
+    """The arm with hand and actuators; base at the origin, z up.
 
-    Options and flags do not survive being attached to a scene (`MjSpec.attach` drops them): the scene sets its own.
+    It has no options or flags: `MjSpec.attach` drops them, so the scene sets its own.
 
     Raises:
-        ConfigurationError: the model files of ``dm-control`` are not installed.
+        ConfigurationError: ``dm-control``, which holds the model files, is not installed.
     """
     folder = _model_folder()
     arm = mujoco.MjSpec.from_file(str(folder / "jaco_arm.xml"))
@@ -84,9 +85,9 @@ def load_jaco() -> mujoco.MjSpec:
         _add_velocity_servo(
             arm, name, gain=FINGER_VELOCITY_GAIN, speed=FINGER_VELOCITY_LIMIT, torque=FINGER_TORQUE_LIMIT
         )
-    _separate_looks_from_shapes(arm)
+    _add_visual_meshes(arm)
     for body in arm.bodies:
-        # The real controller compensates the arm's own weight; without this a zero command sags by a degree a second.
+        # As in the real controller; without it the arm sags by a degree a second under a zero command.
         body.gravcomp = 1.0
     return arm
 
@@ -101,16 +102,16 @@ def _add_velocity_servo(spec: mujoco.MjSpec, joint: str, *, gain: float, speed: 
     actuator.forcerange = (-torque, torque)
 
 
-def _separate_looks_from_shapes(arm: mujoco.MjSpec) -> None:
-    """Give every mesh a simplified twin that is only seen, and hide the original, which keeps contact and inertia.
+def _add_visual_meshes(arm: mujoco.MjSpec) -> None:
+    """Add a simplified, visible mesh for each mesh, and hide the original, which keeps contact and inertia.
 
-    A thousand triangles a link are more than a 64 x 64 image can show and cost every renderer dearly.
+    An original link has about a thousand triangles: more than a 64 x 64 image can show, and slow in every renderer.
     """
     compiled = arm.copy().compile()
     for mesh in list(arm.meshes):
         vertices, faces = simplified_mesh(compiled, mesh.name)
-        twin = arm.add_mesh(name=f"{mesh.name}_look", uservert=vertices.ravel(), userface=faces.ravel())
-        twin.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # never used, but a thin part must compile
+        visual = arm.add_mesh(name=f"{mesh.name}_look", uservert=vertices.ravel(), userface=faces.ravel())
+        visual.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # unused, but thin meshes do not compile without it
     for body in arm.bodies:
         for geom in list(body.geoms):
             if geom.type != mujoco.mjtGeom.mjGEOM_MESH:
@@ -131,8 +132,8 @@ def _separate_looks_from_shapes(arm: mujoco.MjSpec) -> None:
 
 
 def _model_folder() -> pathlib.Path:
-    """Folder of Kinova's model, found without importing dm_control (which would load OpenGL bindings)."""
+    """Folder of Kinova's model; found without an import of dm_control, which would load OpenGL bindings."""
     spec = importlib.util.find_spec("dm_control")
     if spec is None or spec.submodule_search_locations is None:
-        raise ConfigurationError("the package 'dm-control' is not installed, which carries Kinova's model of the Jaco.")
+        raise ConfigurationError("the package 'dm-control', which holds Kinova's model of the Jaco, is not installed.")
     return pathlib.Path(next(iter(spec.submodule_search_locations))) / "third_party" / "kinova"

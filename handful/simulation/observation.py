@@ -1,4 +1,4 @@
-"""What the arm's own sensors and the simulator say of the arm."""
+"""Observations of the arm: what its own sensors measure, and its state in the simulator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ PROPRIOCEPTION_NAMES = (
     *(f"finger_{i}" for i in range(1, 4)),
     *(f"velocity_finger_{i}" for i in range(1, 4)),
 )
-"""The 24 numbers of the group ``proprioception`` (paper, table A, recalled): joints turn without limit, hence sin, cos."""
+"""Entries of the group ``proprioception``. Arm joints appear as sine and cosine because some have no limits.
+The list follows the paper's table A, which is cited from memory."""
 
 
 def proprioception(physics: Physics) -> np.ndarray:
@@ -38,7 +39,7 @@ def proprioception(physics: Physics) -> np.ndarray:
 
 
 def arm_state_names() -> tuple[str, ...]:
-    """Entries of `arm_state`."""
+    """Names of the entries of `arm_state`."""
     return (
         *PROPRIOCEPTION_NAMES,
         *(f"tcp_{axis}" for axis in "xyz"),
@@ -47,7 +48,7 @@ def arm_state_names() -> tuple[str, ...]:
 
 
 def arm_state(physics: Physics) -> np.ndarray:
-    """Proprioception, position of the tool [m] and its rotation to the world; [env, 36]."""
+    """Proprioception, then position [m] and rotation of the tool point in the world frame; [env, 36]."""
     tcp = physics.model.site(jaco.TCP_SITE).id
     return np.concatenate(
         [proprioception(physics), physics.site_xpos[:, tcp], physics.site_xmat[:, tcp].reshape(-1, 9)], axis=1

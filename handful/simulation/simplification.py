@@ -1,4 +1,4 @@
-"""Meshes of few triangles that look like meshes of many, for cameras that see them small."""
+"""Simplifies meshes for cameras that see them at a few pixels."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ FACES_PER_MESH = 80
 """Triangles of a simplified mesh."""
 
 FACES_PER_HULL = 40
-"""Triangles of a simplified mesh that is drawn as its convex hull."""
+"""Triangles of a simplified convex hull."""
 
 HULL_DEPTH = 0.004
-"""A mesh none of whose vertices lies deeper below its convex hull is drawn as the hull [m]: half the 8 mm that a pixel of
-the 64 x 64 image measures at the workspace. Of the arm these are the fingers, whose hollows and holes no such image shows.
-Of a finger tip edge collapse keeps 232 triangles, whatever is asked for, and ends 10 mm short of the tip."""
+"""A mesh is drawn as its convex hull if all of its vertices are less than this below the hull [m]. It is half the size of a
+pixel of the 64 x 64 image at the workspace, which is 8 mm. The arm's fingers are such meshes: an image of this size shows
+none of their hollows and holes. Edge collapse does not work for a finger tip: it keeps 232 triangles, whatever the target,
+and the result is 10 mm too short."""
 
 _UNITS_PER_METRE = 1000.0
-"""Edge collapse runs in millimetres: the thresholds of `fast_simplification` are absolute, and in metres its first pass
-already takes errors of a millimetre, in any order. Largest distance of the original vertices from 100 triangles: of the
-wrist 10.0 mm in metres and 2.8 mm in millimetres, of the forearm 6.4 and 4.7, of the first link 7.9 and 4.7."""
+"""Edge collapse runs in millimetres, since the thresholds of `fast_simplification` are absolute: in metres its first pass
+already accepts errors of a millimetre, in any order. Largest distance of the original vertices from 100 triangles, in metres
+and in millimetres: wrist 10.0 and 2.8 mm, forearm 6.4 and 4.7 mm, first link 7.9 and 4.7 mm."""
 
 
 def simplified_mesh(model: mujoco.MjModel, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices [m] in the frame of its file, [v, 3], and faces [f, 3] of a mesh cut to few triangles.
+    """Vertices [v, 3], in the frame of the mesh's file [m], and faces [f, 3] of a simplified mesh.
 
-    Silhouettes stay within a pixel of the 64 x 64 image, and the meshes of the arm make 879 triangles in place of 13,000.
+    Silhouettes stay within a pixel of the 64 x 64 image. The meshes of the arm have 879 triangles instead of 13,000.
     """
     mesh = model.mesh(name).id
     vertices = model.mesh_vert[model.mesh_vertadr[mesh] :][: model.mesh_vertnum[mesh]].astype(np.float64)
@@ -38,7 +39,9 @@ def simplified_mesh(model: mujoco.MjModel, name: str) -> tuple[np.ndarray, np.nd
         vertices, faces, num_faces = vertices[corners], hull.reshape(-1, 3), FACES_PER_HULL
     rotation = np.empty(9)
     mujoco.mju_quat2Mat(rotation, model.mesh_quat[mesh])
-    in_file = vertices @ rotation.reshape(3, 3).T + model.mesh_pos[mesh]  # the compiler had moved it to its inertia
+    in_file = (
+        vertices @ rotation.reshape(3, 3).T + model.mesh_pos[mesh]
+    )  # the compiler moves a mesh to its inertia frame
     simple, simple_faces, *_ = fast_simplification.simplify(
         (in_file * _UNITS_PER_METRE).astype(np.float32), faces.astype(np.int32), target_count=min(num_faces, len(faces))
     )
@@ -48,8 +51,7 @@ def simplified_mesh(model: mujoco.MjModel, name: str) -> tuple[np.ndarray, np.nd
 def _hull_faces(model: mujoco.MjModel, mesh: int) -> np.ndarray | None:
     """Faces [f, 3] of a mesh's convex hull, counter-clockwise from outside; None if the compiler made none.
 
-    They stand at the end of what the compiler keeps of a hull: its counts v and f, v addresses of edges, v numbers of
-    vertices, v + 3 f edges and 3 f corners.
+    ``mesh_graph`` stores counts v and f, v addresses of edges, v vertex numbers, v + 3 f edges and 3 f corners.
     """
     start = model.mesh_graphadr[mesh]
     if start < 0:
@@ -60,7 +62,7 @@ def _hull_faces(model: mujoco.MjModel, mesh: int) -> np.ndarray | None:
 
 
 def _depth_below(hull: np.ndarray, vertices: np.ndarray) -> float:
-    """How far [m] the vertex that lies deepest inside a hull of some of them is from its surface."""
+    """Distance [m] from the surface of a hull to the vertex deepest inside it."""
     a, b, c = (vertices[hull[:, k]] for k in range(3))
     normals = np.cross(b - a, c - a)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)

@@ -28,7 +28,7 @@ from handful.errors import ConfigurationError, DataError, check_count
 from handful.profiling import span
 from handful.simulation import jaco, scene
 from handful.simulation.observation import PROPRIOCEPTION_NAMES, arm_state, arm_state_names, proprioception
-from handful.simulation.physics.protocol import make_physics
+from handful.simulation.physics.factory import make_physics
 from handful.simulation.randomization import (
     Level,
     Parameters,
@@ -38,7 +38,8 @@ from handful.simulation.randomization import (
     seeded_generator,
     stack_parameters,
 )
-from handful.simulation.rendering.camera import Camera, empty_images, images_of, make_camera
+from handful.simulation.rendering.camera import Camera, empty_images, images_of
+from handful.simulation.rendering.factory import make_camera
 from handful.tasks.episodes import EpisodeCounters
 from handful.tasks.registry import make_task
 from handful.tasks.task import Snapshot, Task, compile_task
@@ -89,14 +90,14 @@ class TaskEnvironment:
             camera_hz: Rate of the camera [Hz], one of `CAMERA_RATES`; control runs at 20 Hz.
             image_size: Height and width of the image [px].
             pixels: Whether to cast images at all; without, the group ``pixels`` does not exist.
-            renderer: Who draws the images, one of `handful.simulation.rendering.camera.RENDERERS`; None takes the faster.
+            renderer: Who draws the images, one of `handful.simulation.rendering.factory.RENDERERS`; None takes the faster.
             starts: Where episodes begin; None begins all of them in random starts.
             horizon: Length of an episode [control steps]; None is the task's own. A recording may run longer.
             staggered: Whether the first episodes after a reset end early, spread over the horizon, so that ever
                 after some simulations are at every moment of an episode. Without, all run in step, and a learner's
                 rollouts would hold beginnings alone, then ends alone. No summary tells of the shortened episodes.
             num_threads: Threads for physics and camera; None takes every core.
-            backend: Where the physics runs, one of `handful.simulation.physics.protocol.BACKENDS`.
+            backend: Where the physics runs, one of `handful.simulation.physics.factory.BACKENDS`.
             device: Warp's name of the backend's device; None is the CPU or the first GPU, see `make_physics`.
 
         Raises:

@@ -24,7 +24,8 @@ from gymnasium.vector.utils import batch_space
 
 from handful.environment import GROUPS, PHYSICAL_STATE, PIXELS, POLICY_GROUPS, EnvironmentSpec, TimeStep, on_host
 from handful.errors import ConfigurationError, unknown_name
-from handful.simulation.rendering.camera import Camera, make_camera
+from handful.simulation.rendering.camera import Camera
+from handful.simulation.rendering.factory import make_camera
 from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
 
 OBSERVATIONS = ("pixels", "state", "all")

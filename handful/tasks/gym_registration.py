@@ -1,13 +1,8 @@
-"""Registers the tasks with Gymnasium, as ``handful/BlockLifting-v0`` and so on, when both packages are imported."""
+"""Registers the tasks with Gymnasium, as ``handful/BlockLifting-v0`` and so on."""
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.util
-import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
-from types import ModuleType
+import gymnasium
 
 from handful.tasks.registry import TASKS
 
@@ -22,19 +17,7 @@ def gymnasium_id(task: str) -> str:
 
 
 def register_with_gymnasium() -> None:
-    """Register every task now if Gymnasium is imported, else as soon as it is.
-
-    Importing it here would cost each command of the command line more time than its help takes.
-    """
-    if "gymnasium" in sys.modules:
-        _register()
-    elif not any(isinstance(finder, _GymnasiumFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _GymnasiumFinder())
-
-
-def _register() -> None:
-    import gymnasium
-
+    """Register every task that is not registered yet."""
     for task in TASKS:
         if gymnasium_id(task) not in gymnasium.registry:
             gymnasium.register(
@@ -43,25 +26,3 @@ def _register() -> None:
                 vector_entry_point="handful.tasks.gym:TaskVectorEnv",
                 kwargs={"task": task},
             )
-
-
-class _GymnasiumFinder(importlib.abc.MetaPathFinder):
-    """Finds Gymnasium as Python would, once, and registers the tasks when it has been loaded."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname != "gymnasium":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec("gymnasium")
-        if spec is None or spec.loader is None:
-            return None
-        load = spec.loader.exec_module
-
-        def load_and_register(module: ModuleType) -> None:
-            load(module)
-            _register()
-
-        spec.loader.exec_module = load_and_register  # type: ignore[method-assign]
-        return spec

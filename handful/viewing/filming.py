@@ -13,7 +13,8 @@ import numpy as np
 from handful.environment import PIXELS, EnvironmentSpec, StateTree, TimeStep, on_host
 from handful.learning.actors import Actor
 from handful.learning.evaluation import EvaluationResult, evaluate_policy
-from handful.simulation.rendering.camera import empty_images, make_camera
+from handful.simulation.rendering.camera import empty_images
+from handful.simulation.rendering.factory import make_camera
 from handful.tasks.environment import TaskEnvironment
 from handful.viewing.sheet import VIEW_SIZE, grid_shape
 from handful.viewing.video import Cell, EpisodeGridVideo, Outcome

@@ -8,7 +8,7 @@ import numpy as np
 
 from handful.demonstrations.operators.scripted.script import ScriptedActor
 from handful.environment import PIXELS, on_host
-from handful.simulation.rendering.camera import make_camera
+from handful.simulation.rendering.factory import make_camera
 from handful.tasks.environment import SUSTAINED_STEPS, TaskEnvironment
 from handful.viewing.sheet import VIEW_SIZE, captioned, enlarged, grid, stack, text_line
 

@@ -14,8 +14,8 @@ from handful.learning.algorithms.cloning import DemonstrationSegments, clone, sc
 from handful.learning.config.cloning import CloningConfig
 from handful.learning.config.models import PolicyConfig
 from handful.learning.models.policy import Policy, PolicySizes
-from handful.learning.parallel import Workers
 from handful.sequences import Sequences
+from handful.workers import Workers
 
 CONFIG = CloningConfig(episodes_per_batch=12, image_shift=0)
 

@@ -5,7 +5,8 @@ import torch
 
 from handful.learning.models.layers import mlp
 from handful.learning.models.normalization import RunningNormalizer
-from handful.learning.parallel import ParallelGradient, Workers
+from handful.learning.parallel import ParallelGradient
+from handful.workers import Workers
 
 
 class _Network(torch.nn.Module):

@@ -1,4 +1,4 @@
-"""Shared set-up of the simulation's tests."""
+"""Fixtures of the simulation's tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 def device(request) -> str:
     """Warp's device: the same tests run on its CPU, slowly, and on a GPU."""
     from handful.errors import ConfigurationError
-    from handful.simulation.physics.cuda import find_device
+    from handful.simulation.physics.warp_runtime import find_device
 
     try:
         find_device(request.param)

@@ -1,4 +1,4 @@
-"""Physics of the CPU as `mujoco_warp` would hold it on a device; no physics kernel compiles."""
+"""Physics of the CPU in the arrays of `mujoco_warp`; no physics kernel compiles."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from handful.simulation.rendering.raycaster import LOOKS, POSES
 
 
 class DeviceTwin:
-    """A `handful.simulation.physics.protocol.DevicePhysics` that shows what a `BatchPhysics` does."""
+    """A `handful.simulation.physics.protocol.DevicePhysics` with the poses and looks of a `BatchPhysics`."""
 
     def __init__(self, physics: BatchPhysics, device: str = "cpu") -> None:
         initialize_warp()
         self._physics = physics
         self.model = copy.copy(physics.model)
-        self.model.opt.disableflags = 0  # some of them `mujoco_warp` refuses
+        self.model.opt.disableflags = 0  # `mujoco_warp` refuses some of them
         self.num_envs = physics.num_envs
         self.num_replaced = 0
         self.device = wp.get_device(device)
@@ -35,7 +35,7 @@ class DeviceTwin:
         self.follow()
 
     def follow(self) -> None:
-        """Take over poses and looks as they are now."""
+        """Copy the present poses and looks."""
         for target, names, source in (
             (self.warp_data, POSES, lambda name: getattr(self._physics, name)),
             (self.warp_model, LOOKS, self._physics.field),
@@ -46,7 +46,7 @@ class DeviceTwin:
 
 
 class FollowingCamera(DeviceRayCaster):
-    """Looks at a `BatchPhysics` by way of its twin, as it stands at each image."""
+    """Draws a `BatchPhysics` through its twin, which follows it before each image."""
 
     def __init__(self, physics: BatchPhysics, **options) -> None:
         self._twin = DeviceTwin(physics)

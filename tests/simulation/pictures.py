@@ -1,16 +1,17 @@
-"""Pictures of random worlds, and how far two pictures of one world differ."""
+"""Images of random simulations, and how far two images of one simulation differ."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from handful.environment import on_host
-from handful.simulation.rendering.camera import Camera, empty_images, make_camera
+from handful.simulation.rendering.camera import Camera, empty_images
+from handful.simulation.rendering.factory import make_camera
 from handful.tasks.environment import TaskEnvironment
 
 
-def random_worlds(task: str, num_envs: int, **options) -> TaskEnvironment:
-    """Full random draws of a task, some steps into their episodes."""
+def random_simulations(task: str, num_envs: int, **options) -> TaskEnvironment:
+    """Simulations of a task at full randomisation, 25 random steps after their start."""
     environment = TaskEnvironment(task, num_envs=num_envs, randomization="full", pixels=False, seed=3, **options)
     environment.reset()
     generator = np.random.default_rng(0)
@@ -28,14 +29,14 @@ def images_by(camera: Camera) -> np.ndarray:
 
 
 def images_of(physics, renderer: str, width: int = 64, height: int = 64, **options) -> np.ndarray:
-    """An image of every simulation by the renderer of that name."""
+    """An image of every simulation by one renderer."""
     return images_by(make_camera(renderer, physics, width=width, height=height, **options))
 
 
 def differences(cast: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Largest difference of a channel in grey levels, and whether an edge is near, both [env, height, width].
 
-    A pixel is at an edge where the picture that was cast changes by more than 8 levels to one of its eight neighbours.
+    A pixel is at an edge if it differs by more than 8 levels from one of its eight neighbours in the image that was cast.
     """
     cast, drawn = cast.astype(int), drawn.astype(int)
     around = np.pad(cast, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")

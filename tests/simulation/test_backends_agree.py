@@ -1,6 +1,7 @@
-"""From the same worlds, states and actions, both backends lead to the same states over a short horizon.
+"""From the same parameters, states and actions, both backends lead to the same states over a short horizon.
 
-How near was measured on Warp's CPU device with two simulations of each task at full randomisation, over five control steps:
+The differences were measured on Warp's CPU device, with two simulations of each task at full randomisation, over five
+control steps:
 
 - Nothing in the hand: 3e-6 m or rad. A GPU's numbers are float32, whose rounding is 1e-7 of a metre.
 - Something in the hand: bodies 1.4e-3 m, joints 3.5e-2 rad. The meshes of the fingers meet it in single points, which the
@@ -32,7 +33,7 @@ HOLDING = {
     "order-fulfillment": 252,
     "pouring": 127,
 }
-"""Control steps after which the script holds something."""
+"""Control steps after which the scripted operator holds something."""
 
 
 def _environment(task: str, **options) -> TaskEnvironment:
@@ -41,7 +42,7 @@ def _environment(task: str, **options) -> TaskEnvironment:
 
 
 def _differences(task: str, device: str, *, num_steps_before: int) -> dict[str, float]:
-    """Largest differences after `NUM_STEPS` of the script's, begun at the same states."""
+    """Largest differences after `NUM_STEPS` steps of the scripted operator from the same states."""
     cpu, gpu = _environment(task), _environment(task, backend="cuda", device=device)
     actor, time_step = ScriptedActor(cpu, seed=3), cpu.reset(seeds=[[7, i] for i in range(NUM_ENVS)])
     gpu.reset()
@@ -117,6 +118,6 @@ def test_a_policy_trained_on_one_backend_does_as_well_on_the_other(device):
         )
         for options in ({}, {"backend": "cuda", "device": device})
     ]
-    # Contacts fall out a little otherwise: an episode or two may.
+    # Contacts differ a little, and with them an episode or two.
     assert abs(results[0].success_rate - results[1].success_rate) <= 2 / 16
     assert results[1].success_rate >= 0.75

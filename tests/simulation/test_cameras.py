@@ -1,4 +1,4 @@
-"""The rasteriser is held to the ray caster's picture, both to what the scene says, and to MuJoCo's own renderer."""
+"""The rasteriser draws the ray caster's image, and both draw what the scene holds, as MuJoCo's own renderer does."""
 
 import os
 import subprocess
@@ -7,19 +7,20 @@ import sys
 import mujoco
 import numpy as np
 import pytest
-from pictures import differences, images_of, random_worlds
+import torch
+from pictures import differences, images_of, random_simulations
 
 from handful.errors import ConfigurationError
 from handful.simulation import jaco, scene
 from handful.simulation.physics.cpu import BatchPhysics
-from handful.simulation.rendering.camera import RENDERERS, make_camera
+from handful.simulation.rendering.factory import RENDERERS, make_camera
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import TASKS
 
 
 @pytest.fixture(scope="module")
-def worlds() -> TaskEnvironment:
-    return random_worlds("block-lifting", 24)
+def simulations() -> TaskEnvironment:
+    return random_simulations("block-lifting", 24)
 
 
 def _differences(physics: BatchPhysics, *size: int, **options) -> tuple[np.ndarray, np.ndarray]:
@@ -30,12 +31,12 @@ def _differences(physics: BatchPhysics, *size: int, **options) -> tuple[np.ndarr
 
 @pytest.mark.parametrize("task", TASKS)
 def test_both_renderers_draw_the_same_picture_of_every_task(task):
-    """Away from edges the pictures are one but for rounding: every shape has its true normal in both.
+    """Away from edges the images are equal up to rounding: every shape has its true normal in both.
 
-    At an edge a pixel's centre may lie within rounding of the outline, and one renderer sees the one side of it, the other
-    the other: measured in 0.002% (block-lifting) to 0.008% (order-fulfillment) of the pixels, all of them at edges.
+    At an edge, a pixel's centre may be within rounding of the outline, and the renderers see different sides of it. This was
+    measured in 0.002% (block-lifting) to 0.008% (order-fulfillment) of the pixels, all of them at edges.
     """
-    environment = random_worlds(task, 12)
+    environment = random_simulations(task, 12)
     difference, edge = _differences(environment.physics)
     environment.close()
     assert difference[~edge].mean() < 0.1
@@ -44,8 +45,8 @@ def test_both_renderers_draw_the_same_picture_of_every_task(task):
 
 
 @pytest.mark.parametrize("size", [(40, 40), (96, 40), (37, 21), (256, 256)])
-def test_both_renderers_draw_the_same_picture_in_every_size(worlds, size):
-    difference, edge = _differences(worlds.physics, *size)
+def test_both_renderers_draw_the_same_picture_in_every_size(simulations, size):
+    difference, edge = _differences(simulations.physics, *size)
     assert difference[~edge].mean() < 0.1
     assert (difference > 4).mean() < 0.001
 
@@ -59,7 +60,7 @@ def test_both_renderers_draw_every_primitive_alike():
 
 @pytest.mark.parametrize("distance", [0.6, 0.15, 0.05])
 def test_another_camera_may_stand_before_the_hand_or_in_it(distance):
-    """Near by, triangles reach behind the eye, and those that do are not clipped but must come out right."""
+    """Triangles of near objects reach behind the eye; they are not clipped, and must still be drawn correctly."""
     spec = _primitives()
     target = np.array((0.45, 0.0, 0.2))
     position = target + distance * np.array((0.48, 0.6, 0.64))
@@ -84,9 +85,9 @@ def _primitives() -> mujoco.MjSpec:
     return spec
 
 
-def test_the_bits_do_not_depend_on_threads_or_batches(worlds):
-    together = images_of(worlds.physics, "rasterizer", num_threads=3)
-    camera = make_camera("rasterizer", worlds.physics, num_threads=1)
+def test_the_bits_do_not_depend_on_threads_or_batches(simulations):
+    together = images_of(simulations.physics, "rasterizer", num_threads=3)
+    camera = make_camera("rasterizer", simulations.physics, num_threads=1)
     alone = np.zeros_like(together)
     for i in reversed(range(24)):
         camera.render(np.array([i]), alone)
@@ -146,47 +147,47 @@ def test_both_renderers_draw_a_liquid_alike():
     assert difference.mean() < 0.5
 
 
-def test_shadows_darken_and_nothing_else(worlds):
-    lit = images_of(worlds.physics, "raycaster").astype(int)
-    shaded = images_of(worlds.physics, "raycaster-shadows").astype(int)
+def test_shadows_darken_and_nothing_else(simulations):
+    lit = images_of(simulations.physics, "raycaster").astype(int)
+    shaded = images_of(simulations.physics, "raycaster-shadows").astype(int)
     assert (shaded <= lit + 1).all()
     share = ((lit - shaded).max(axis=-1) > 10).mean(axis=(1, 2))
     assert (share > 0.005).all() and (share < 0.6).all()
 
 
-def test_an_absent_geom_is_not_drawn(worlds):
-    geom = worlds.physics.model.geom("block").id
-    rgba = worlds.physics.field("geom_rgba")
-    before = {renderer: images_of(worlds.physics, renderer) for renderer in RENDERERS}
+def test_an_absent_geom_is_not_drawn(simulations):
+    geom = simulations.physics.model.geom("block").id
+    rgba = simulations.physics.field("geom_rgba")
+    before = {renderer: images_of(simulations.physics, renderer) for renderer in RENDERERS}
     saved = rgba[:, geom, 3].copy()
     rgba[:, geom, 3] = 0.0
-    after = {renderer: images_of(worlds.physics, renderer) for renderer in RENDERERS}
+    after = {renderer: images_of(simulations.physics, renderer) for renderer in RENDERERS}
     rgba[:, geom, 3] = saved
     for renderer in RENDERERS:
         changed = (before[renderer] != after[renderer]).any(axis=-1).sum(axis=(1, 2))
         assert np.median(changed) > 20
 
 
-def test_a_geom_that_is_not_finite_is_not_drawn(worlds):
-    geom = worlds.physics.model.geom("block").id
-    rgba, size = worlds.physics.field("geom_rgba"), worlds.physics.field("geom_size")
+def test_a_geom_that_is_not_finite_is_not_drawn(simulations):
+    geom = simulations.physics.model.geom("block").id
+    rgba, size = simulations.physics.field("geom_rgba"), simulations.physics.field("geom_size")
     saved = rgba[:, geom].copy(), size[:, geom].copy()
     rgba[:, geom, 3] = 0.0
-    absent = images_of(worlds.physics, "rasterizer")
+    absent = images_of(simulations.physics, "rasterizer")
     rgba[:, geom], size[:, geom, 0] = saved[0], np.nan
-    not_finite = images_of(worlds.physics, "rasterizer")
+    not_finite = images_of(simulations.physics, "rasterizer")
     size[:, geom] = saved[1]
     assert (not_finite == absent).all()
 
 
-def test_a_picture_of_some_worlds_leaves_the_others_alone(worlds):
+def test_an_image_of_some_simulations_leaves_the_others_alone(simulations):
     for renderer in RENDERERS:
-        camera = make_camera(renderer, worlds.physics)
+        camera = make_camera(renderer, simulations.physics)
         images = np.full((24, 64, 64, 3), 7, np.uint8)
         camera.render(np.array([2, 5, 20]), images)
         untouched = np.setdiff1d(np.arange(24), [2, 5, 20])
         assert (images[untouched] == 7).all()
-        full = images_of(worlds.physics, renderer)
+        full = images_of(simulations.physics, renderer)
         assert (images[[2, 5, 20]] == full[[2, 5, 20]]).all()
         camera.close()
 
@@ -226,17 +227,21 @@ def test_the_camera_sees_mug_liquid_and_box():
     environment.close()
 
 
-def test_an_unknown_camera_lists_the_choices(worlds):
+def test_an_unknown_camera_lists_the_choices(simulations):
     with pytest.raises(ConfigurationError, match="unknown camera 'side'.*front"):
-        make_camera("rasterizer", worlds.physics, camera="side")
+        make_camera("rasterizer", simulations.physics, camera="side")
 
 
-def test_an_unfit_array_is_refused(worlds):
-    camera = make_camera("rasterizer", worlds.physics)
-    with pytest.raises(ConfigurationError, match="contiguous uint8"):
-        camera.render(np.arange(24), np.zeros((64, 64, 24, 3), np.uint8).transpose(2, 0, 1, 3))
+@pytest.mark.parametrize("renderer", ["rasterizer", "raycaster"])
+def test_an_unfit_array_is_refused(simulations, renderer):
+    camera = make_camera(renderer, simulations.physics)
+    fitting = np.zeros((24, 64, 64, 3), np.uint8)
+    for unfit in (fitting.transpose(0, 2, 1, 3), fitting[:23], fitting.astype(int), torch.from_numpy(fitting)):
+        with pytest.raises(ConfigurationError, match="contiguous uint8"):
+            camera.render(np.arange(24), unfit)
+    camera.close()
 
 
-def test_an_unknown_renderer_lists_the_choices(worlds):
+def test_an_unknown_renderer_lists_the_choices(simulations):
     with pytest.raises(ConfigurationError, match="rasterizer, raycaster|raycaster, rasterizer"):
-        make_camera("opengl", worlds.physics)
+        make_camera("opengl", simulations.physics)

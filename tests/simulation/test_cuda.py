@@ -4,6 +4,7 @@ import logging
 import mujoco
 import numpy as np
 import pytest
+import warp
 
 from handful.errors import ConfigurationError, DataError
 from handful.simulation import jaco, scene
@@ -144,23 +145,23 @@ def test_the_jacobian_is_that_of_the_cpu(make, model):
     assert (physics.get_state() == before).all()
 
 
-@pytest.mark.parametrize(("room", "named"), [({"nconmax": 1}, "nconmax"), ({"njmax": 4}, "njmax")])
-def test_too_little_room_is_said_once_and_counted(make, caplog, room, named):
-    physics = make(room=dataclasses.replace(make().room, **room))
+@pytest.mark.parametrize(("size", "named"), [({"nconmax": 1}, "nconmax"), ({"njmax": 4}, "njmax")])
+def test_contacts_lost_for_too_small_a_capacity_are_logged_once_and_counted(make, caplog, size, named):
+    physics = make(capacity=dataclasses.replace(make().capacity, **size))
     with caplog.at_level(logging.WARNING):
         physics.step(np.zeros((3, 9)))
         physics.step(np.zeros((3, 9)))
-    assert physics.losses.latest.all()
+    assert physics.overflows.latest.all()
     assert physics.num_overflows == 6
     assert len(caplog.records) == 1
     assert named in caplog.text
 
 
-def test_there_is_room_for_what_a_block_on_the_table_needs(make):
+def test_the_capacity_suffices_for_a_block_on_the_table(make):
     physics = make()
     physics.step(np.zeros((3, 9)))
     assert physics.num_overflows == 0
-    assert not physics.losses.latest.any()
+    assert not physics.overflows.latest.any()
 
 
 def test_physics_that_blows_up_is_reported_and_disturbs_no_other(make, model, device):
@@ -221,9 +222,7 @@ def test_a_graph_is_captured_again_when_an_array_is_replaced(make, model, device
 
 
 def test_without_a_gpu_the_choices_are_named(monkeypatch):
-    from handful.simulation.physics import cuda
-
-    monkeypatch.setattr(cuda.wp, "is_cuda_available", lambda: False)
+    monkeypatch.setattr(warp, "is_cuda_available", lambda: False)
     with pytest.raises(ConfigurationError, match="no CUDA device .* the choices here are: cpu"):
         TaskEnvironment("block-lifting", num_envs=1, pixels=False, backend="cuda")
 

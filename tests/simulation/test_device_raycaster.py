@@ -1,15 +1,17 @@
-"""The ray caster of a GPU, on Warp's CPU device too: the same kernels, so the same picture."""
+"""The ray caster of a GPU, on Warp's CPU device too: the same kernels draw the same image."""
 
 import numpy as np
 import pytest
 import torch
 import warp as wp
 from device_twin import DeviceTwin, FollowingCamera
-from pictures import differences, images_by, images_of, random_worlds
+from pictures import differences, images_by, images_of, random_simulations
 
 from handful.environment import PIXELS, on_host
 from handful.errors import ConfigurationError
-from handful.simulation.rendering.camera import DevicePhysics, empty_images, make_camera
+from handful.simulation.physics.protocol import DevicePhysics
+from handful.simulation.rendering.camera import empty_images
+from handful.simulation.rendering.factory import make_camera
 from handful.tasks import environment as task_environment
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import TASKS
@@ -20,21 +22,20 @@ CUDA = pytest.param(
 
 
 @pytest.fixture(scope="module")
-def worlds() -> TaskEnvironment:
-    return random_worlds("block-lifting", 6)
+def simulations() -> TaskEnvironment:
+    return random_simulations("block-lifting", 6)
 
 
 @pytest.fixture(params=["cpu", CUDA])
-def camera(worlds, request):
-    return make_camera("raycaster", DeviceTwin(worlds.physics, request.param))
+def camera(simulations, request):
+    return make_camera("raycaster", DeviceTwin(simulations.physics, request.param))
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 @pytest.mark.parametrize("task", TASKS)
 def test_the_device_draws_what_the_rasteriser_draws_of_every_task(task, device):
-    """Away from edges the pictures are one but for rounding. At an edge a pixel's centre may lie within rounding of the
-    outline, and the one sees this side of it, the other that; see `test_cameras`."""
-    environment = random_worlds(task, 6)
+    """Away from edges the images are equal up to rounding; see `test_cameras` for the edges."""
+    environment = random_simulations(task, 6)
     cast = images_by(make_camera(None, DeviceTwin(environment.physics, device)))
     difference, edge = differences(cast, images_of(environment.physics, "rasterizer"))
     environment.close()
@@ -43,9 +44,9 @@ def test_the_device_draws_what_the_rasteriser_draws_of_every_task(task, device):
     assert (difference > 4).mean() < 0.001
 
 
-def test_the_device_draws_what_the_ray_caster_of_the_cpu_draws_to_the_bit(worlds):
-    camera = make_camera("raycaster", DeviceTwin(worlds.physics))
-    assert (images_by(camera) == images_of(worlds.physics, "raycaster")).all()
+def test_the_device_draws_what_the_ray_caster_of_the_cpu_draws_to_the_bit(simulations):
+    camera = make_camera("raycaster", DeviceTwin(simulations.physics))
+    assert (images_by(camera) == images_of(simulations.physics, "raycaster")).all()
 
 
 def test_rows_that_are_not_asked_for_are_left_alone(camera):
@@ -57,20 +58,20 @@ def test_rows_that_are_not_asked_for_are_left_alone(camera):
     assert (images[[1, 4]] == images_by(camera)[[1, 4]]).all()
 
 
-def test_a_field_that_has_moved_to_another_array_is_seen(worlds):
-    twin = DeviceTwin(worlds.physics)
+def test_a_field_that_has_moved_to_another_array_is_seen(simulations):
+    twin = DeviceTwin(simulations.physics)
     camera = make_camera(None, twin)
     before = images_by(camera)
     rgba = twin.warp_model.geom_rgba.numpy().copy()
-    rgba[:, worlds.physics.model.geom("block").id, 3] = 0.0
+    rgba[:, simulations.physics.model.geom("block").id, 3] = 0.0
     twin.warp_model.geom_rgba = wp.array(rgba, dtype=wp.vec4, device=twin.device)
     twin.num_replaced += 1
     assert (images_by(camera) != before).any(axis=(1, 2, 3)).all()
 
 
-def test_the_launches_can_be_captured_and_replayed(worlds):
+def test_the_launches_can_be_captured_and_replayed(simulations):
     """Warp replays graphs on its CPU device too; on a GPU every image after the first is a replay."""
-    camera = make_camera("raycaster", DeviceTwin(worlds.physics))
+    camera = make_camera("raycaster", DeviceTwin(simulations.physics))
     expected = images_by(camera)
     with wp.ScopedCapture("cpu") as capture:
         camera._launch()
@@ -86,9 +87,9 @@ def test_only_fitting_tensors_are_drawn_into(camera):
             camera.render(np.arange(6), unfit)
 
 
-def test_physics_on_a_device_is_drawn_there_or_not_at_all(worlds):
-    twin = DeviceTwin(worlds.physics)
-    assert isinstance(twin, DevicePhysics) and not isinstance(worlds.physics, DevicePhysics)
+def test_physics_on_a_device_is_drawn_there_or_not_at_all(simulations):
+    twin = DeviceTwin(simulations.physics)
+    assert isinstance(twin, DevicePhysics) and not isinstance(simulations.physics, DevicePhysics)
     with pytest.raises(ConfigurationError, match="draws on the CPU.*the choices there are: raycaster"):
         make_camera("rasterizer", twin)
 

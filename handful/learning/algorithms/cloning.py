@@ -17,8 +17,9 @@ from torch import Tensor
 from handful.errors import TrainingError
 from handful.learning.config.cloning import CloningConfig
 from handful.learning.models.policy import Policy
-from handful.learning.parallel import ParallelGradient, Workers
+from handful.learning.parallel import ParallelGradient
 from handful.sequences import Sequences
+from handful.workers import Workers
 
 
 class DemonstrationSegments:

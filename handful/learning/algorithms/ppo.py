@@ -20,9 +20,10 @@ from handful.learning.data.rollout import Rollout
 from handful.learning.models import gaussian
 from handful.learning.models.policy import Policy
 from handful.learning.models.value_function import ValueFunction
-from handful.learning.parallel import ParallelGradient, Workers
+from handful.learning.parallel import ParallelGradient
 from handful.learning.persistence.tensor_state import load_module, load_optimizer, module_state, optimizer_state
 from handful.profiling import span
+from handful.workers import Workers
 
 KL_WEIGHT_RANGE = (1e-4, 1e4)
 """Bounds of the penalty's weight (our choice): without them it would underflow where the policy does not change."""

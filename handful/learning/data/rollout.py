@@ -21,9 +21,9 @@ from handful.environment import (
 )
 from handful.errors import TrainingError
 from handful.learning.models.policy import Policy
-from handful.learning.parallel import Workers
 from handful.profiling import span
 from handful.sequences import RecurrentState, Sequences
+from handful.workers import Workers
 
 IMAGES_PER_TASK = 32
 """Images that one thread encodes at a time on the CPU; a GPU takes all at once."""

@@ -1,4 +1,4 @@
-"""ContactCapacity for contacts and constraints on a GPU, and what was lost where it was too small."""
+"""Memory for contacts and constraints on a GPU, and a count of what did not fit into it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ from mujoco_warp import OverflowType
 
 CONTACTS_PER_DOF = 2.0
 CONSTRAINTS_PER_DOF = 12.0
-"""Capacity per degree of freedom of the model, besides 32 contacts and 64 rows.
-
-Scripted episodes of the six tasks, 16 side by side at full randomisation, had at most 0.3 to 1.3 contacts on average over
-the simulations, which share their room, and 3 to 7 rows in any one of them (MuJoCo on the CPU)."""
+"""Capacity for each degree of freedom of the model, in addition to 32 contacts and 64 rows. Scripted episodes of the six
+tasks, 16 side by side at full randomisation, had at most 0.3 to 1.3 contacts for each degree of freedom on average over the
+simulations, which share their capacity for contacts, and 3 to 7 rows in any one of them (MuJoCo on the CPU)."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class ContactCapacity:
-    """What is set aside for one simulation, under `mujoco_warp`'s names."""
+    """Capacity for one simulation, under `mujoco_warp`'s names."""
 
     nconmax: int
-    """Contacts; the simulations share theirs, so that one may have more while others have less."""
+    """Contacts. The simulations share their capacity: one may have more of them while others have fewer."""
     njmax: int
-    """Rows of constraints: friction of joints, limits, and some for each contact."""
+    """Rows of constraints: joint friction, joint limits, and several for each contact."""
 
     @classmethod
     def for_model(cls, model: mujoco.MjModel) -> ContactCapacity:
-        """ContactCapacity with a margin for any state of one of our tasks; see `CONTACTS_PER_DOF`."""
+        """Capacity with a margin for any state of the six tasks; see `CONTACTS_PER_DOF`."""
         return cls(32 + round(CONTACTS_PER_DOF * model.nv), 64 + round(CONSTRAINTS_PER_DOF * model.nv))
 
 
@@ -43,38 +42,38 @@ _REMEDIES = {
     OverflowType.NARROWPHASE: "nconmax",
     OverflowType.CCD: "nconmax",
 }
-"""Overflows that lose contacts or constraints, and the room to enlarge. The others are limits on iterations, at which the
-solver stops with what it has, as MuJoCo's does."""
+"""Overflows that lose contacts or constraints, and the capacity to raise. The other overflows are limits on iterations, at
+which the solver stops with its present result, as MuJoCo's does."""
 
 _LOSS = int(functools.reduce(operator.or_, _REMEDIES))
 
 
 class OverflowCounter:
-    """Counts the simulations that lost contacts or constraints, and says so once.
+    """Counts the simulations that lost contacts or constraints, and logs a warning at the first loss.
 
     Attributes:
-        latest: Where some were lost in the last control step, bool [env]. Where the shared room for contacts was too small,
-            any simulation may have lost some, and all are named.
-        total: How often a simulation lost some since the beginning, at most once a control step.
+        latest: Simulations that lost some in the last control step, bool [env]. Where the shared capacity for contacts was
+            too small, any simulation may have lost some, and all are marked.
+        total: Control steps of simulations that lost some, since the beginning.
     """
 
-    def __init__(self, room: ContactCapacity, num_envs: int) -> None:
-        """Begin with nothing lost."""
-        self._room = room
+    def __init__(self, capacity: ContactCapacity, num_envs: int) -> None:
+        """Start at zero."""
+        self._capacity = capacity
         self.latest = np.zeros(num_envs, bool)
         self.total = 0
 
     def count(self, overflow: np.ndarray) -> None:
-        """Take in `mujoco_warp`'s bits of one control step, [env]."""
+        """Count one control step; ``overflow`` has `mujoco_warp`'s bits of each simulation, [env]."""
         self.latest = (overflow & _LOSS) != 0
         if self.latest.any() and not self.total:
             bits = int(np.bitwise_or.reduce(overflow))
             short = sorted({name for bit, name in _REMEDIES.items() if bits & bit})
             _logger.warning(
-                "%d of %d simulations had more contacts or constraints than there was room for, and lost some: their "
-                "physics is wrong until %s is raised in its ContactCapacity. This is logged once.",
+                "%d of %d simulations had more contacts or constraints than their capacity, and lost some: their physics "
+                "is wrong. To prevent this, raise %s in `ContactCapacity`. This is logged once.",
                 self.latest.sum(),
                 len(self.latest),
-                " and ".join(f"{name} ({getattr(self._room, name)} a simulation)" for name in short),
+                " and ".join(f"{name} ({getattr(self._capacity, name)} for each simulation)" for name in short),
             )
         self.total += int(self.latest.sum())

@@ -9,17 +9,17 @@ import warp as wp
 
 
 class RecordedLaunches:
-    """Runs the same launches again and again; on a GPU they are captured once and replayed.
+    """Runs the same launches many times; on a GPU they are captured once and replayed.
 
-    The first run launches kernel by kernel, since it compiles and loads them, which a capture must not.
+    The first run is not captured: it compiles and loads the kernels, which is not allowed during a capture.
     """
 
     def __init__(self, launch: Callable[[], None], device: wp.Device) -> None:
-        """Run nothing yet.
+        """Prepare; nothing runs yet.
 
         Args:
-            launch: Launches the kernels, on arrays that stay where they are until `forget`.
-            device: Where they run; on Warp's CPU device there is nothing to capture.
+            launch: Launches the kernels, on arrays that keep their addresses until `forget` is called.
+            device: Warp's device; its CPU device captures nothing.
         """
         self._launch = launch
         self._device = device
@@ -40,5 +40,5 @@ class RecordedLaunches:
             wp.capture_launch(self._graph)
 
     def forget(self) -> None:
-        """Capture anew at the next run, because an array was replaced by another."""
+        """Capture again at the next run; call this when an array has been replaced."""
         self._graph = None

@@ -12,17 +12,17 @@ import warp as wp
 class Mirrors:
     """Read-only copies on the host of fields of `mujoco_warp`'s data, in page-locked memory where there is a GPU.
 
-    A copy is made when its field is first asked for; from then on `refresh` brings it up to date, in place, with all others.
+    A field is copied when it is first read; from then on `refresh` updates its copy in place.
     """
 
     def __init__(self, data: Any, device: wp.Device) -> None:
-        """Begin with no copy of any field of ``data``, which lives on ``device``."""
+        """Start without copies of the fields of ``data``, which is on ``device``."""
         self._data = data
         self._device = device
         self._copies: dict[str, tuple[wp.array, np.ndarray]] = {}
 
     def read(self, name: str) -> np.ndarray:
-        """The copy of a field, [env, ...]; rotations have 9 numbers, as MuJoCo has them."""
+        """The copy of a field, [env, ...]; rotations are rows of 9 numbers, as in MuJoCo."""
         if name not in self._copies:
             source = getattr(self._data, name)
             host = wp.empty(source.shape, dtype=source.dtype, device="cpu", pinned=self._device.is_cuda)
@@ -35,17 +35,17 @@ class Mirrors:
         return self._copies[name][1]
 
     def refresh(self) -> None:
-        """Bring every copy up to date."""
+        """Update every copy."""
         for name, (host, _) in self._copies.items():
             wp.copy(host, getattr(self._data, name))
         wp.synchronize_device(self._device)
 
 
 def write_rows(targets: Sequence[tuple[wp.array, np.ndarray]], ids: np.ndarray) -> None:
-    """Write the rows ``ids`` of arrays [env, ...] of 32-bit numbers on a device, in one transfer; others are not touched.
+    """Write the rows ``ids`` of arrays [env, ...] on a device, in one transfer; the other rows stay as they are.
 
     Args:
-        targets: Each array with its new rows [len(ids), ...], of any type that holds its numbers.
+        targets: Each array, of 32-bit numbers, with its new rows [len(ids), ...] of any numeric type.
         ids: Which rows.
     """
     if not len(ids) or not targets:
@@ -67,13 +67,13 @@ def write_rows(targets: Sequence[tuple[wp.array, np.ndarray]], ids: np.ndarray) 
 
 
 def is_writable(array: Any) -> bool:
-    """Whether `write_rows` can write an array: of 32-bit numbers, in one piece."""
+    """Whether `write_rows` can write to an array: it needs 32-bit numbers in contiguous memory."""
     scalar = getattr(array.dtype, "_wp_scalar_type_", array.dtype)
     return scalar in (wp.float32, wp.int32) and array.is_contiguous
 
 
 def _words(rows: np.ndarray, array: wp.array) -> np.ndarray:
-    """Rows as the 32-bit words that the array holds them in, [row, word]."""
+    """Rows as 32-bit words in the array's own type, [row, word]."""
     scalar = getattr(array.dtype, "_wp_scalar_type_", array.dtype)
     numbers = np.ascontiguousarray(rows, np.int32 if scalar is wp.int32 else np.float32)
     return numbers.reshape(len(rows), -1).view(np.uint32)

@@ -1,4 +1,4 @@
-"""Starts Warp, in which `mujoco_warp` is written, without what it likes to say."""
+"""Starts Warp, in which `mujoco_warp` is written, without its messages, and finds its devices."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ import functools
 import os
 import tempfile
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from handful.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import warp as wp
 
 
 @functools.cache
 def initialize_warp() -> None:
-    """Start Warp without its greeting, its notes on every kernel that it loads, and its regret that there is no GPU."""
+    """Start Warp without its greeting, its message for each kernel that it loads, and its warning that there is no GPU."""
     import warp as wp
 
     wp.config.log_level = wp.LOG_WARNING
@@ -19,9 +25,27 @@ def initialize_warp() -> None:
         wp.init()
 
 
+def find_device(name: str) -> wp.Device:
+    """Warp's device with this name.
+
+    Raises:
+        ConfigurationError: this machine has no such device.
+    """
+    initialize_warp()
+    import warp as wp
+
+    if name.partition(":")[0] == "cuda" and not wp.is_cuda_available():
+        raise ConfigurationError("no CUDA device was found, which the backend 'cuda' needs; the choices here are: cpu.")
+    try:
+        return wp.get_device(name)
+    except ValueError as error:
+        choices = ", ".join(str(device) for device in wp.get_devices())
+        raise ConfigurationError(f"unknown device '{name}'; the choices here are: {choices}.") from error
+
+
 @contextlib.contextmanager
 def _without_lines_on_stderr(unwanted: str) -> Iterator[None]:
-    """Hold back what the process, native code too, writes to stderr; then pass on all lines but those unwanted."""
+    """Withhold what the process, native code included, writes to stderr; then pass on all lines without ``unwanted``."""
     stderr = 2
     with tempfile.TemporaryFile() as held:
         original = os.dup(stderr)

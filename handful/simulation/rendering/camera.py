@@ -1,37 +1,39 @@
-"""What an environment needs of a camera, and the renderers to choose from. None of them needs OpenGL or a display."""
+"""The interface of a camera, which draws images of N simulations. No camera needs OpenGL or a display."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from handful.environment import Images
-from handful.errors import ConfigurationError, unknown_name
-from handful.simulation import scene
-from handful.simulation.physics.protocol import DevicePhysics, Physics
-
-RENDERERS = ("rasterizer", "raycaster", "raycaster-shadows")
-"""The CPU's rasteriser; `mujoco_warp`'s ray caster, to whose picture tests hold the rasteriser; and the same with shadows,
-which no other has. Where the physics is on a GPU, the ray caster is there too, and the only choice."""
+from handful.errors import ConfigurationError
 
 
 class Camera(Protocol):
-    """Draws images of the simulations of a batch."""
+    """Draws images of N simulations."""
 
     width: int
+    """Image width [px]."""
     height: int
+    """Image height [px]."""
     num_envs: int
+    """Number of simulations."""
 
     @property
     def device(self) -> str | None:
-        """Torch's name of the device on which it draws into torch tensors; None where it draws into NumPy arrays."""
+        """Torch's name of the device on which it draws into torch tensors; None if it draws into NumPy arrays."""
         ...
 
-    def render(self, ids: np.ndarray, out: Any) -> None:
-        """Draw the simulations ``ids`` into the rows ``ids`` of ``out``, uint8 [env, height, width, 3].
+    def render(self, ids: np.ndarray, out: Images) -> None:
+        """Draw the simulations ``ids`` into the rows ``ids`` of ``out``; the other rows stay as they are.
 
-        The other rows are left as they are; ``out`` is an array or a tensor, as `empty_images` makes it.
+        Args:
+            ids: The simulations.
+            out: Images as `empty_images` makes them, uint8 [env, height, width, 3].
+
+        Raises:
+            ConfigurationError: ``out`` is of another type or size, on another device, or not contiguous.
         """
         ...
 
@@ -41,7 +43,7 @@ class Camera(Protocol):
 
 
 def empty_images(camera: Camera) -> Images:
-    """An uninitialised image of every simulation where the camera draws, uint8 [env, height, width, 3]."""
+    """Uninitialised images of the camera's type and on its device, uint8 [env, height, width, 3]."""
     shape = (camera.num_envs, camera.height, camera.width, 3)
     if camera.device is None:
         return np.empty(shape, np.uint8)
@@ -51,7 +53,7 @@ def empty_images(camera: Camera) -> Images:
 
 
 def images_of(camera: Camera, array: np.ndarray) -> Images:
-    """A copy of an array of images where the camera draws."""
+    """A copy of an array of images, of the camera's type and on its device."""
     if camera.device is None:
         return array.copy()
     import torch
@@ -59,56 +61,14 @@ def images_of(camera: Camera, array: np.ndarray) -> Images:
     return torch.tensor(array, device=camera.device)
 
 
-def check_renderer(renderer: str | None) -> None:
-    """Refuse a renderer that does not exist; None, which leaves the choice open, is one that does.
+def checked_array(camera: Camera, out: Images) -> np.ndarray:
+    """The argument ``out`` of `Camera.render`, for a camera that draws into arrays.
 
     Raises:
-        ConfigurationError: it does not; the message names those there are.
+        ConfigurationError: it is no array, or one of another size or type, or not contiguous.
     """
-    if renderer not in (None, *RENDERERS):
-        raise unknown_name("renderer", str(renderer), RENDERERS)
-
-
-def make_camera(
-    renderer: str | None,
-    physics: Physics,
-    *,
-    camera: str = scene.CAMERA,
-    width: int = 64,
-    height: int = 64,
-    num_threads: int | None = None,
-) -> Camera:
-    """One camera of the model, drawn by the renderer of that name.
-
-    Args:
-        renderer: Who draws, one of `RENDERERS`; None takes the faster: on the CPU the rasteriser, on a GPU the ray caster.
-        physics: The simulations to look at.
-        camera: Name of the model's camera; to look through several, make several.
-        width: Image width [px].
-        height: Image height [px].
-        num_threads: Threads that draw, if the physics is on the CPU; None takes every core.
-
-    Raises:
-        ConfigurationError: no renderer or no camera of the model has that name, or the renderer cannot draw this physics.
-    """
-    check_renderer(renderer)
-    names = [physics.model.camera(i).name for i in range(physics.model.ncam)]
-    if camera not in names:
-        raise unknown_name("camera", camera, names)
-    shadows = renderer == "raycaster-shadows"
-    if isinstance(physics, DevicePhysics):
-        if renderer == "rasterizer":
-            raise ConfigurationError(
-                f"the rasterizer draws on the CPU, and the physics is on {physics.device}: the choices there are: "
-                "raycaster, raycaster-shadows."
-            )
-        from handful.simulation.rendering.device_raycaster import DeviceRayCaster
-
-        return DeviceRayCaster(physics, camera=camera, width=width, height=height, shadows=shadows)
-    if renderer in ("raycaster", "raycaster-shadows"):
-        from handful.simulation.rendering.raycaster import RayCaster
-
-        return RayCaster(physics, camera=camera, width=width, height=height, shadows=shadows, num_threads=num_threads)
-    from handful.simulation.rendering.rasterizer import Rasterizer
-
-    return Rasterizer(physics, camera=camera, width=width, height=height, num_threads=num_threads)
+    shape = (camera.num_envs, camera.height, camera.width, 3)
+    if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+        got = f"{type(out).__name__} of {out.dtype} {tuple(out.shape)}"
+        raise ConfigurationError(f"expected a contiguous uint8 array {shape}, got {got}.")
+    return out

@@ -1,8 +1,7 @@
-"""Pictures of many worlds where their physics is: `mujoco_warp`'s ray caster straight on its model and data.
+"""Draws images with `mujoco_warp`'s ray caster on the device of the physics.
 
-Nothing passes through the host. Poses and looks are read where the physics wrote them, and images are written into torch's
-memory on the same device. Everything here also runs on Warp's CPU device, which is how tests hold it to the rasteriser's
-picture.
+No data pass through the host: the caster reads the model and data of the physics, and writes images into torch's memory on
+the same device. It also runs on Warp's CPU device, where tests compare its image with the rasteriser's.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 import warp as wp
 
+from handful.environment import Images
 from handful.errors import ConfigurationError
 from handful.simulation import scene
 from handful.simulation.physics.graph import RecordedLaunches
@@ -23,16 +23,11 @@ if TYPE_CHECKING:
 
 
 class DeviceRayCaster:
-    """Casts images of the simulations of a `DevicePhysics`.
+    """Draws images of a `DevicePhysics`; see `handful.simulation.rendering.camera.Camera`.
 
-    All worlds are cast, whichever are asked for: cameras of a batch mostly look at the same moment, and one graph of one
-    size serves every call. It runs in Warp's current stream of the device, where the physics runs. Torch's own stream, the
-    device's default one, waits for Warp's and Warp's for it, as CUDA orders all streams that were not made non-blocking.
-
-    Attributes:
-        width, height: Of the image [px].
-        num_envs: Number of simulations.
-        device: Torch's name of the device where the images are.
+    All simulations are cast at each call, and those in ``ids`` are copied out: most calls ask for all of them, and launches
+    of one size are one CUDA graph. The launches run in Warp's current stream, as the physics does. Torch works in the
+    device's default stream; CUDA makes these two wait for each other, since neither was made non-blocking.
     """
 
     def __init__(
@@ -44,14 +39,10 @@ class DeviceRayCaster:
         height: int = 64,
         shadows: bool = False,
     ) -> None:
-        """Build the context; the first time on a machine, Warp compiles its kernels (some seconds, then cached).
+        """Make the context; see `handful.simulation.rendering.factory.make_camera` for the arguments.
 
-        Args:
-            physics: The simulations to look at.
-            camera: Name of the model's camera that looks.
-            width: Image width [px].
-            height: Image height [px].
-            shadows: Whether lights cast shadows, here and in every other picture of this physics that asks for some.
+        With ``shadows``, all lights cast them, whatever the model says. The first time on a machine, Warp compiles its
+        kernels, which takes some seconds.
         """
         import mujoco_warp
 
@@ -66,16 +57,12 @@ class DeviceRayCaster:
             )
             if shadows:
                 physics.warp_model.light_castshadow.fill_(True)
-            self._everyone = wp.array(np.arange(self.num_envs), dtype=wp.int32)
+            self._all_ids = wp.array(np.arange(self.num_envs), dtype=wp.int32)
         self._cast = RecordedLaunches(self._launch, physics.device)
         self._num_replaced = physics.num_replaced
 
-    def render(self, ids: np.ndarray, out: torch.Tensor) -> None:
-        """Cast the images of the simulations ``ids`` into the rows ``ids`` of ``out``, uint8 [env, height, width, 3].
-
-        Raises:
-            ConfigurationError: ``out`` is of another size, type or device, or its pixels do not lie one after the other.
-        """
+    def render(self, ids: np.ndarray, out: Images) -> None:
+        """Draw the simulations ``ids`` into the rows ``ids`` of the tensor ``out``; see `Camera.render`."""
         shape = (self.num_envs, self.height, self.width, 3)
         if (
             not isinstance(out, torch.Tensor)
@@ -94,7 +81,7 @@ class DeviceRayCaster:
                 _unpack,
                 dim=(len(ids), self.height, self.width),
                 inputs=[
-                    self._everyone if len(ids) == self.num_envs else wp.array(ids, dtype=wp.int32),
+                    self._all_ids if len(ids) == self.num_envs else wp.array(ids, dtype=wp.int32),
                     self._context.rgb_data,
                     self.width,
                 ],
@@ -105,7 +92,7 @@ class DeviceRayCaster:
         """Nothing to stop."""
 
     def _launch(self) -> None:
-        """Cast all worlds, into the context's packed pixels."""
+        """Cast the images of all simulations into the context's packed pixels."""
         model, data = self._physics.warp_model, self._physics.warp_data
         self._mujoco_warp.refit_bvh(model, data, self._context)
         self._mujoco_warp.render(model, data, self._context)
@@ -118,9 +105,9 @@ def _unpack(
     width: wp.int32,
     images: wp.array4d(dtype=wp.uint8),  # pyright: ignore[reportInvalidTypeForm]
 ):
-    """Write the pixels 0x00RRGGBB of the worlds ``ids`` as three bytes each."""
+    """Write the pixels 0x00RRGGBB of the simulations ``ids`` as three bytes each."""
     k, row, column = wp.tid()  # pyright: ignore[reportAssignmentType, reportGeneralTypeIssues]
-    world = ids[k]
-    color = packed[world, row * width + column]  # pyright: ignore[reportOperatorIssue]
+    env = ids[k]
+    color = packed[env, row * width + column]  # pyright: ignore[reportOperatorIssue]
     for channel in range(3):
-        images[world, row, column, channel] = wp.uint8((color >> wp.uint32(16 - 8 * channel)) & wp.uint32(255))
+        images[env, row, column, channel] = wp.uint8((color >> wp.uint32(16 - 8 * channel)) & wp.uint32(255))

@@ -6,19 +6,19 @@ import numba
 import numpy as np
 
 JIT_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp", "reassoc"}}
-"""How kernels are compiled. Reordering sums is allowed, assuming finite numbers is not; same machine, same bits."""
+"""Numba's options. Sums may be reordered, but numbers may not be assumed finite; one machine always gives the same bits."""
 
 compiled = numba.njit(**JIT_OPTIONS)
-"""Compiles a kernel whenever one that calls it is; loops that shall be vectorised run from zero, over views."""
+"""Compiles a kernel together with its callers. LLVM vectorises loops that start at zero, so kernels loop over views."""
 
 ZERO, ONE, HALF = np.float32(0.0), np.float32(1.0), np.float32(0.5)
-"""A bare 1.0 in a kernel is a double and makes its whole expression one."""
+"""Constants in single precision: a literal 1.0 is a double and makes its whole expression one."""
 
 NEAR = np.float32(0.01)
-"""Nearest depth that is drawn [m]."""
+"""Smallest depth that is drawn [m]."""
 
 NEVER = np.float32(1e9)
-"""Inverse depth of an entry that lies behind the eye [1/m]: it has been passed at any depth."""
+"""Inverse depth [1/m] that stands for infinity: a ray has passed an entry with this value at any depth."""
 
 LANES = 8
-"""Numbers of 4 bytes in a vector of AVX2."""
+"""Numbers of 4 bytes in an AVX2 vector."""

@@ -1,10 +1,10 @@
-"""The light on the surfaces that the pixels see: the second of the rasteriser's two compiled halves.
+"""Lights the surfaces that the pixels see, the second step of the rasteriser.
 
-It is MuJoCo's, with no shadows, specular light or textures, for which the scene does not ask:
+The light is MuJoCo's, without shadows, specular light and textures, which the scene does not have:
 
     (ambient + sum over lamps and headlight of diffuse * max(0, n . l)) * colour,   without attenuation,
 
-with the normal n and the direction l to the lamp at every pixel. Each pixel is lit once, after all surfaces are known.
+with the normal n and the direction l to the lamp at each pixel. Each pixel is lit once, after all surfaces are known.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from handful.simulation.rendering.shapes import CAPSULE, CYLINDER, ELLIPSOID
 from handful.simulation.rendering.surfaces import CURVED
 
 PAINT = 4 * LANES
-"""Pixels that are painted in one go."""
+"""Pixels that `_paint` writes at a time."""
 
 STRIP = 512
-"""Pixels that are lit together: few enough that their normals, colours and light stay in the nearest cache."""
+"""Pixels that are lit together: their normals, colours and light fit into the first-level cache."""
 
 
 @compiled
-def light_surfaces(world, image, geoms, camera, lights, shapes, scratch):
-    """Write the lit image of the surfaces found, strip by strip; the headlight is a lamp infinitely far behind the eye."""
+def light_surfaces(env, image, geoms, camera, lights, shapes, scratch):
+    """Write the lit image, strip by strip; the headlight is a lamp infinitely far behind the eye."""
     light_xpos, light_xdir, light_diffuse, directional, headlight = lights
     inverse_depth, surface, ray_x, ray_y, poses, colors, projected, chosen, planes, strip, bytes_ = scratch
     cam_xpos, cam_xmat, _ = camera
@@ -34,16 +34,16 @@ def light_surfaces(world, image, geoms, camera, lights, shapes, scratch):
     for start in range(0, len(depths), STRIP):
         stop = min(start + STRIP, len(depths))
         rays = rays_x[start:stop], rays_y[start:stop], depths[start:stop]
-        _find_normals(start, stop, world, geoms[2], shapes, scratch)
+        _find_normals(start, stop, env, geoms[2], shapes, scratch)
         _cosines(ZERO, ZERO, ONE, ZERO, rays, normals, cosine)
         for channel in range(3):
             light[channel] = headlight[0, channel]
             _add(light[channel], headlight[1, channel], cosine)
         for k in range(len(directional)):
-            x, y, z = _to_lamp(k, cam_xpos[world], cam_xmat[world], light_xpos[world], light_xdir[world], directional)
+            x, y, z = _to_lamp(k, cam_xpos[env], cam_xmat[env], light_xpos[env], light_xdir[env], directional)
             _cosines(x, y, z, ZERO if directional[k] else ONE, rays, normals, cosine)
             for channel in range(3):
-                _add(light[channel], np.float32(light_diffuse[world, k, channel]), cosine)
+                _add(light[channel], np.float32(light_diffuse[env, k, channel]), cosine)
         for channel in range(3):
             _shade(light[channel], albedo[channel], bytes_[channel])
         count = stop - start
@@ -52,7 +52,7 @@ def light_surfaces(world, image, geoms, camera, lights, shapes, scratch):
 
 @compiled
 def _to_lamp(k, cam_xpos, cam_xmat, light_xpos, light_xdir, directional):
-    """From the eye to a lamp in the camera's frame [m], or only the direction if it is infinitely far away."""
+    """Vector from the eye to a lamp in the camera's frame [m]; only its direction if the lamp is directional."""
     x, y, z = 0.0, 0.0, 0.0
     for axis in range(3):
         to = -light_xdir[k, axis] if directional[k] else light_xpos[k, axis] - cam_xpos[axis]
@@ -62,7 +62,7 @@ def _to_lamp(k, cam_xpos, cam_xmat, light_xpos, light_xdir, directional):
 
 @compiled
 def _cosines(lx, ly, lz, nearness, rays, normals, cosine):
-    """Write max(0, n . l) of some pixels, for normals n of any length and a lamp at l or in that direction."""
+    """Write max(0, n . l) of each pixel, for normals n of any length; the lamp is at l [m] or in the direction l."""
     ray_x, ray_y, inverse_depth = rays
     normal_x, normal_y, normal_z = normals[0], normals[1], normals[2]
     for pixel in range(len(ray_x)):
@@ -89,7 +89,7 @@ def _shade(light, albedo, shade):
 
 @compiled
 def _interleave(red, green, blue, pixels):
-    """Write three channels as one after the other."""
+    """Write three channels as interleaved pixels."""
     for pixel in range(np.uint64(len(red))):  # unsigned, or each index is tested for counting from the end
         start = np.uint64(3) * pixel
         pixels[start] = red[pixel]
@@ -98,8 +98,8 @@ def _interleave(red, green, blue, pixels):
 
 
 @compiled
-def _find_normals(start, stop, world, geom_size, shapes, scratch):
-    """Normals in the camera's frame, of any length, and colours of the pixels from ``start`` to ``stop``."""
+def _find_normals(start, stop, env, geom_size, shapes, scratch):
+    """Write normals in the camera's frame, of any length, and colours of the pixels from ``start`` to ``stop``."""
     geom_of, kind_of, material_of, bounds, vertex_start, triangle_start, vertices, corners, faces, normals, slot_of = (
         shapes
     )
@@ -136,7 +136,7 @@ def _find_normals(start, stop, world, geom_size, shapes, scratch):
                 ny = u * normal[0, 1] + v * normal[1, 1] + w * normal[2, 1]
                 nz = u * normal[0, 2] + v * normal[1, 2] + w * normal[2, 2]
             else:
-                size = geom_size[world, geom_of[slot]]
+                size = geom_size[env, geom_of[slot]]
                 nx, ny, nz = _curved_normal(kind_of[slot], size, pose, x, y, ONE / i)
             strip[0, pixel] = pose[0, 0] * nx + pose[0, 1] * ny + pose[0, 2] * nz
             strip[1, pixel] = pose[1, 0] * nx + pose[1, 1] * ny + pose[1, 2] * nz
@@ -146,7 +146,7 @@ def _find_normals(start, stop, world, geom_size, shapes, scratch):
 
 @compiled
 def _paint(strip, start, stop, values):
-    """One normal and colour for a run of pixels, and on to a whole vector: what follows is painted later."""
+    """Write one normal and colour for a run of pixels, rounded up to whole vectors; later runs overwrite the excess."""
     stop = start + (stop - start + PAINT - 1) // PAINT * PAINT
     for k in range(6):
         run, value = strip[k, start:stop], values[k]
@@ -156,7 +156,7 @@ def _paint(strip, start, stop, values):
 
 @compiled
 def _curved_normal(kind, size, pose, x, y, depth):
-    """Normal, of any length, of a round shape in its own frame where the ray (x, y, -1) meets it at a depth."""
+    """Normal, of any length, of a round shape in its own frame where the ray (x, y, -1) hits it at a depth."""
     px = pose[4, 0] + depth * (pose[0, 0] * x + pose[1, 0] * y - pose[2, 0])
     py = pose[4, 1] + depth * (pose[0, 1] * x + pose[1, 1] * y - pose[2, 1])
     pz = pose[4, 2] + depth * (pose[0, 2] * x + pose[1, 2] * y - pose[2, 2])

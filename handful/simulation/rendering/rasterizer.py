@@ -1,12 +1,11 @@
-"""Pictures of many worlds on the CPU; the same picture as the ray caster's, a hundred times sooner.
+"""Draws images of many simulations on the CPU: the ray caster's image, many times faster.
 
-Every thread draws whole images, with buffers of its own: `surfaces` finds what each pixel sees, `lighting` lights it, and
-`shapes` holds what there is to see.
+Each thread draws whole images and has its own buffers. `shapes` holds the visible geoms, `surfaces` finds the surface that
+each pixel sees, and `lighting` lights it.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import hashlib
 import inspect
 import os
@@ -16,44 +15,48 @@ import mujoco
 import numba
 import numpy as np
 
+from handful.environment import Images
 from handful.errors import ConfigurationError
 from handful.simulation import scene
 from handful.simulation.rendering import kernel, lighting, shapes, surfaces, triangles
+from handful.simulation.rendering.camera import checked_array
 from handful.simulation.rendering.kernel import JIT_OPTIONS
 from handful.simulation.rendering.lighting import PAINT, STRIP, light_surfaces
 from handful.simulation.rendering.shapes import Shapes, visible_shapes
 from handful.simulation.rendering.surfaces import find_surfaces
+from handful.workers import Workers
 
 if TYPE_CHECKING:
     from handful.simulation.physics.protocol import Physics
 
-_WORLDS_PER_CHUNK = 4
-"""Worlds that a thread takes at a time."""
+_MAX_IMAGES_ALONE = 4
+"""Up to this many images are drawn by the calling thread alone."""
 
 
 def _compile_kernel():
-    """The function that draws worlds, from Numba's cache if it can be.
+    """The function that draws images, compiled or from Numba's cache.
 
-    The cache looks for changes in this file and in what the function closes over: hence the text of the other files.
+    The cache notices changes in this file and in values that the function closes over. The hash of the other files is such
+    a value.
     """
     modules = (kernel, shapes, triangles, surfaces, lighting)
     sources = hashlib.sha256("".join(map(inspect.getsource, modules)).encode()).hexdigest()
 
     @numba.njit(cache=True, **JIT_OPTIONS)
-    def draw_worlds(ids, out, geoms, camera, lights, shapes, scratch):
+    def draw_images(ids, out, geoms, camera, lights, shapes, scratch):
         assert len(sources) == 64
-        for world in ids:
-            find_surfaces(world, geoms, camera, shapes, scratch)
-            light_surfaces(world, out[world], geoms, camera, lights, shapes, scratch)
+        for env in ids:
+            find_surfaces(env, geoms, camera, shapes, scratch)
+            light_surfaces(env, out[env], geoms, camera, lights, shapes, scratch)
 
-    return draw_worlds
+    return draw_images
 
 
-_draw_worlds = _compile_kernel()
+_draw_images = _compile_kernel()
 
 
 class Rasterizer:
-    """Draws images of the simulations of a batch; see `raycaster.RayCaster` for the same by rays."""
+    """Draws images by rasterisation; see `handful.simulation.rendering.camera.Camera`."""
 
     device: str | None = None
 
@@ -66,14 +69,9 @@ class Rasterizer:
         height: int = 64,
         num_threads: int | None = None,
     ) -> None:
-        """Prepare the shapes; the first time on a machine, Numba compiles the kernels (some seconds, then cached).
+        """Prepare the shapes; see `handful.simulation.rendering.factory.make_camera` for the arguments.
 
-        Args:
-            physics: The simulations to look at.
-            camera: Name of the model's camera that looks.
-            width: Image width [px].
-            height: Image height [px].
-            num_threads: Threads that draw; None takes every core.
+        The first time on a machine, Numba compiles the kernels, which takes some seconds.
 
         Raises:
             ConfigurationError: the model has a light that is neither a point nor a directional light.
@@ -97,37 +95,21 @@ class Rasterizer:
         }
         num_threads = min(num_threads or os.cpu_count() or 1, physics.num_envs)
         self._scratch = [_Scratch(self._shapes, width, height) for _ in range(num_threads)]
-        self._threads = concurrent.futures.ThreadPoolExecutor(num_threads) if num_threads > 1 else None
+        self._workers = Workers(num_threads)
 
-    def render(self, ids: np.ndarray, out: np.ndarray) -> None:
-        """Draw the simulations ``ids`` into the rows ``ids`` of ``out``, uint8 [env, height, width, 3].
-
-        Raises:
-            ConfigurationError: ``out`` is of another size or type, or its pixels do not lie one after the other.
-        """
-        shape = (self._physics.num_envs, self.height, self.width, 3)
-        if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
-            raise ConfigurationError(f"expected a contiguous uint8 array {shape}, got {out.dtype} {out.shape}.")
-        ids = np.asarray(ids, np.int64)
-        num_threads = len(self._scratch)
-        if self._threads is None or len(ids) <= _WORLDS_PER_CHUNK:
-            self._draw(self._scratch[0], ids, out)
-            return
-        shares = [
-            self._threads.submit(self._draw, scratch, ids[k::num_threads], out)
-            for k, scratch in enumerate(self._scratch)
-        ]
-        for share in shares:
-            share.result()
+    def render(self, ids: np.ndarray, out: Images) -> None:
+        """Draw the simulations ``ids`` into the rows ``ids`` of the array ``out``; see `Camera.render`."""
+        images, ids = checked_array(self, out), np.asarray(ids, np.int64)
+        num_parts = len(self._scratch) if len(ids) > _MAX_IMAGES_ALONE else 1
+        self._workers.map(lambda k: self._draw(self._scratch[k], ids[k::num_parts], images), range(num_parts))
 
     def close(self) -> None:
         """Stop the threads."""
-        if self._threads is not None:
-            self._threads.shutdown()
+        self._workers.close()
 
     def _draw(self, scratch: _Scratch, ids: np.ndarray, out: np.ndarray) -> None:
         physics, fields = self._physics, self._fields
-        _draw_worlds(
+        _draw_images(
             ids,
             out,
             (physics.geom_xpos, physics.geom_xmat, fields["geom_size"], fields["geom_rgba"], fields["mat_rgba"]),
@@ -139,7 +121,7 @@ class Rasterizer:
 
 
 class _Scratch:
-    """One thread's buffers: 160 KB for 64 x 64 pixels of block-stacking; a simulation has none of its own."""
+    """Buffers of one thread, 160 KB for 64 x 64 pixels of block-stacking. Simulations have no buffers."""
 
     def __init__(self, shapes: Shapes, width: int, height: int) -> None:
         self._arrays = (

@@ -1,21 +1,23 @@
-"""Pictures of many worlds without OpenGL: `mujoco_warp`'s ray caster, on Warp's CPU device.
+"""Draws images of many simulations with `mujoco_warp`'s ray caster on Warp's CPU device, without OpenGL.
 
-Warp's CPU kernels run on one thread, so each of several threads owns a context of a few worlds and works through its share
-in chunks. Only poses and looks are copied into the context; no Warp physics runs. On a GPU
-`handful.simulation.rendering.device_raycaster` casts the same picture where the physics is.
+A Warp kernel runs on one thread of the CPU. Each of several threads therefore has a render context with slots for a few
+simulations, and casts its part of the images chunk by chunk. Only poses and looks are copied into a context; Warp runs no
+physics. `handful.simulation.rendering.device_raycaster` casts the same image where the physics is on a GPU.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import copy
 import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from handful.environment import Images
 from handful.simulation import scene
 from handful.simulation.physics.warp_runtime import initialize_warp
+from handful.simulation.rendering.camera import checked_array
+from handful.workers import Workers
 
 if TYPE_CHECKING:
     import mujoco
@@ -24,22 +26,21 @@ if TYPE_CHECKING:
     from handful.simulation.physics.protocol import Physics
 
 POSES = ("geom_xpos", "geom_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir")
-"""Fields of `mujoco_warp`'s data that make a picture."""
+"""Fields of `mujoco_warp`'s data that an image depends on."""
 
 LOOKS = ("geom_size", "geom_rgba", "mat_rgba", "light_diffuse")
-"""Fields of its model that do, and that differ from world to world."""
+"""Fields of its model that an image depends on and that differ between simulations."""
 
-_WORLDS_PER_CHUNK = 8
-"""Worlds cast in one call; small, so that a few worlds at a reset cost little and threads share the work evenly."""
+_CHUNK_SIZE = 8
+"""Images cast in one call; small, so that a call for few images casts few empty slots, and threads share the work evenly."""
 
 
 def render_context(
     model: mujoco.MjModel, *, num_worlds: int, camera: str, width: int, height: int, shadows: bool
 ) -> RenderContext:
-    """What one camera's rays of a number of worlds are cast with, on Warp's current device.
+    """Make the context with which `mujoco_warp` casts the images of one camera, on Warp's current device.
 
-    Materials are matt (no specular light, no emission), which is what the scene asks of every renderer, and so are shadows
-    left out unless asked for.
+    Materials are matt, without specular light or emission, as in every renderer here.
     """
     import mujoco_warp
 
@@ -60,7 +61,7 @@ def render_context(
 
 
 class RayCaster:
-    """Casts images of the simulations of a batch."""
+    """Draws images by casting rays; see `handful.simulation.rendering.camera.Camera`."""
 
     device: str | None = None
 
@@ -74,53 +75,42 @@ class RayCaster:
         shadows: bool = False,
         num_threads: int | None = None,
     ) -> None:
-        """Build the contexts; the first time on a machine, Warp compiles its kernels (some seconds, then cached).
+        """Make the contexts; see `handful.simulation.rendering.factory.make_camera` for the arguments.
 
-        Args:
-            physics: The simulations to look at.
-            camera: Name of the model's camera that looks.
-            width: Image width [px].
-            height: Image height [px].
-            shadows: Whether lights cast shadows: another ray for every pixel and light.
-            num_threads: Threads that cast; None takes every core.
+        Shadows take another ray for each pixel and light. The first time on a machine, Warp compiles its kernels, which
+        takes some seconds.
         """
         self.width, self.height = width, height
         self.num_envs = physics.num_envs
         self._physics = physics
         for name in LOOKS:
             physics.field(name)
-        num_threads = min(num_threads or os.cpu_count() or 1, -(-physics.num_envs // _WORLDS_PER_CHUNK))
-        size = min(_WORLDS_PER_CHUNK, physics.num_envs)
+        num_threads = min(num_threads or os.cpu_count() or 1, -(-physics.num_envs // _CHUNK_SIZE))
+        size = min(_CHUNK_SIZE, physics.num_envs)
         self._contexts = [_Context(physics, camera, size, width, height, shadows) for _ in range(num_threads)]
         for context in self._contexts:
-            context.cast()  # one after the other, since Warp loads a kernel at its first launch
-        self._threads = concurrent.futures.ThreadPoolExecutor(num_threads) if num_threads > 1 else None
+            context.cast()  # in sequence, since Warp loads a kernel at its first launch
+        self._workers = Workers(num_threads)
 
-    def render(self, ids: np.ndarray, out: np.ndarray) -> None:
-        """Cast the images of the simulations ``ids`` into the rows ``ids`` of ``out``, uint8 [env, height, width, 3]."""
-        chunks = [ids[i : i + _WORLDS_PER_CHUNK] for i in range(0, len(ids), _WORLDS_PER_CHUNK)]
-        if self._threads is None or len(chunks) == 1:
-            self._work(0, chunks, out)
-            return
-        shares = [
-            self._threads.submit(self._work, k, chunks[k :: len(self._contexts)], out)
-            for k in range(len(self._contexts))
-        ]
-        for share in shares:
-            share.result()
+    def render(self, ids: np.ndarray, out: Images) -> None:
+        """Draw the simulations ``ids`` into the rows ``ids`` of the array ``out``; see `Camera.render`."""
+        images = checked_array(self, out)
+        chunks = [ids[i : i + _CHUNK_SIZE] for i in range(0, len(ids), _CHUNK_SIZE)]
+        num_parts = min(len(self._contexts), len(chunks))
+
+        def cast(k: int) -> None:
+            for chunk in chunks[k::num_parts]:
+                self._contexts[k].render(self._physics, chunk, images)
+
+        self._workers.map(cast, range(num_parts))
 
     def close(self) -> None:
         """Stop the threads."""
-        if self._threads is not None:
-            self._threads.shutdown()
-
-    def _work(self, k: int, chunks: list[np.ndarray], out: np.ndarray) -> None:
-        for chunk in chunks:
-            self._contexts[k].render(self._physics, chunk, out)
+        self._workers.close()
 
 
 class _Context:
-    """One thread's render context, with slots for a few worlds."""
+    """Render context of one thread, with slots for a few simulations."""
 
     def __init__(self, physics: Physics, camera: str, num_slots: int, width: int, height: int, shadows: bool) -> None:
         import warp as wp
@@ -130,7 +120,7 @@ class _Context:
 
         self._mujoco_warp = mujoco_warp
         model = copy.copy(physics.model)
-        model.opt.disableflags = 0  # for physics, which Warp does not run here, and it refuses some of them
+        model.opt.disableflags = 0  # they concern physics, and Warp refuses some of them
         model.light_castshadow[:] = shadows
         with wp.ScopedDevice("cpu"):
             self._model = mujoco_warp.put_model(model)
@@ -142,7 +132,7 @@ class _Context:
                 array = getattr(self._model, name)
                 values = np.repeat(array.numpy()[:1], num_slots, axis=0)
                 setattr(self._model, name, wp.array(values, dtype=array.dtype, device="cpu"))
-        # Views of Warp's memory, shape [slot, ...]: writing to them is the whole transfer.
+        # Views of Warp's memory, shape [slot, ...]: what is written to them needs no transfer.
         self._slots = {name: getattr(self._data, name).numpy() for name in POSES}
         self._slots |= {name: getattr(self._model, name).numpy() for name in LOOKS}
         self._packed = self._context.rgb_data.numpy().reshape(num_slots, height, width)
@@ -158,6 +148,6 @@ class _Context:
             out[ids, :, :, channel] = (packed >> shift) & 0xFF
 
     def cast(self) -> None:
-        """Cast the images of all slots as they are."""
+        """Cast the images of all slots."""
         self._mujoco_warp.refit_bvh(self._model, self._data, self._context)
         self._mujoco_warp.render(self._model, self._data, self._context)

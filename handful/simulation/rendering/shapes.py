@@ -1,4 +1,4 @@
-"""The visible geoms of a model, as the rasteriser takes them: meshes as triangles, round things and boxes as they are."""
+"""The visible geoms of a model in the arrays that the rasteriser draws from: triangles of meshes, and primitives."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from handful.errors import ConfigurationError
 
 VISIBLE_GROUPS = 3
-"""Geom groups 0, 1 and 2 are drawn, as in MuJoCo's own renderer; collision shapes stand in group 3."""
+"""Geom groups 0, 1 and 2 are drawn, as in MuJoCo's own renderer; collision shapes are in group 3."""
 
 MESH, BOX, SPHERE, ELLIPSOID, CYLINDER, CAPSULE = range(6)
-"""Kinds of shape, by which the rasteriser's kernels know them."""
+"""Kinds of shape, as the rasteriser's kernels number them."""
 
 _KINDS = {
     mujoco.mjtGeom.mjGEOM_MESH: MESH,
@@ -30,26 +30,26 @@ _USABLE_NORMAL = 0.8
 
 @dataclasses.dataclass(frozen=True)
 class Shapes:
-    """All visible geoms; a slot is a visible geom, and the triangles of its mesh, if it is one, lie together."""
+    """All visible geoms. Each has a slot; the triangles of a mesh are consecutive."""
 
     geoms: np.ndarray
     """Geom of each slot, int32 [slot]."""
     kinds: np.ndarray
     """Kind of each slot, int32 [slot]."""
     materials: np.ndarray
-    """Material of each slot or -1, int32 [slot]."""
+    """Material of each slot, or -1 for none; int32 [slot]."""
     bounds: np.ndarray
-    """Middle and half sizes [m] of the box around each mesh, in the geom's frame; float32 [slot, 2, 3]."""
+    """Centre and half sizes [m] of the bounding box of each mesh, in the geom's frame; float32 [slot, 2, 3]."""
     vertex_start: np.ndarray
-    """First vertex of each slot and one past the last, int32 [slot + 1]."""
+    """First vertex of each slot, and the number of all vertices; int32 [slot + 1]."""
     triangle_start: np.ndarray
-    """First triangle of each slot and one past the last, int32 [slot + 1]."""
+    """First triangle of each slot, and the number of all triangles; int32 [slot + 1]."""
     vertices: np.ndarray
-    """Vertices [m] in their geom's frame, one row a coordinate; float32 [3, vertex]."""
+    """Vertices [m] in their geom's frame, one coordinate in each row; float32 [3, vertex]."""
     corners: np.ndarray
     """Vertices of each triangle, counter-clockwise from outside, int32 [triangle, 3]."""
     faces: np.ndarray
-    """Planes of the triangles, n and n . a of any length in the geom's frame; float32 [4, triangle]."""
+    """Planes of the triangles in the geom's frame: a normal n of any length, and n . a; float32 [4, triangle]."""
     normals: np.ndarray
     """Normals at the corners in the geom's frame, float32 [triangle, 3, 3]."""
     slots: np.ndarray
@@ -61,7 +61,7 @@ class Shapes:
 
 
 def visible_shapes(model: mujoco.MjModel) -> Shapes:
-    """The geoms in the visible groups.
+    """Collect the geoms in the visible groups.
 
     Raises:
         ConfigurationError: a visible geom is of a type that the rasteriser does not draw (plane, height field).
@@ -96,7 +96,7 @@ def _kind(model: mujoco.MjModel, geom: int) -> int:
 
 
 def _triangles(model: mujoco.MjModel, geom: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices [v, 3], corners [t, 3] and corner normals [t, 3, 3] of a mesh; none of any other shape."""
+    """Vertices [v, 3], corners [t, 3] and corner normals [t, 3, 3] of a mesh; empty for any other shape."""
     if model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_MESH:
         return np.zeros((0, 3)), np.zeros((0, 3), int), np.zeros((0, 3, 3))
     mesh = model.geom_dataid[geom]
@@ -112,14 +112,14 @@ def _triangles(model: mujoco.MjModel, geom: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _planes(vertices: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Planes n . x = n . a of triangles a, b, c, [4, t]; a point with a larger n . x sees their front."""
+    """Planes n . x = n . a of triangles a, b, c, [4, t]; a point x with n . x > n . a sees their front."""
     a, b, c = (vertices[corners[:, k]] for k in range(3))
     normals = np.cross(b - a, c - a)
     return np.concatenate([normals.T, (normals * a).sum(axis=1)[None]])
 
 
 def _bounds(vertices: np.ndarray) -> np.ndarray:
-    """Middle and half sizes of the box around some vertices, [2, 3]."""
+    """Centre and half sizes of the bounding box of vertices, [2, 3]."""
     if not len(vertices):
         return np.zeros((2, 3))
     low, high = vertices.min(axis=0), vertices.max(axis=0)

@@ -1,13 +1,13 @@
-"""Which surface of a world each pixel sees, and how far away: the first of the rasteriser's two compiled halves.
+"""Finds the surface that each pixel sees and its depth, the first step of the rasteriser.
 
 The camera's frame has x to the right, y up, and looks along -z. The ray of a pixel is d = (x, y, -1), where x depends on
-the column alone and y on the row alone, both linearly, so that the point at depth t [m] is t d. Everything is worked out
-in inverse depth i = 1 / t, since what is flat in space is linear on the screen in it: for a plane n . p = k, n . d = k i.
+the column alone and y on the row alone, both linearly, so that the point at depth t [m] is t d. All kernels compute the
+inverse depth i = 1 / t, in which a plane is linear on the screen: for a plane n . p = k, n . d = k i.
 
-A ray enters a convex shape, seen from outside, where it has entered all of its parts, and it must not have left any:
-min of their i at entry >= max of their i at exit. The parts are slabs between two planes for a box, a disc swept along
-z and a slab for a cylinder. With e the eye in the shape's own frame, scaled to radius 1, the sphere |t d + e| = 1 reads
-c i^2 + 2 b i + a = 0 with a = d . d, b = d . e, c = e . e - 1: no division at any pixel.
+A convex shape is an intersection of parts. A ray from outside enters the shape where it has entered all parts, if it has
+left none before: min of their i at entry >= max of their i at exit. The parts of a box are slabs between two planes; the
+parts of a cylinder are an infinite tube and a slab. With e the eye in the shape's own frame, scaled to radius 1, the sphere
+|t d + e| = 1 reads c i^2 + 2 b i + a = 0 with a = d . d, b = d . e, c = e . e - 1, which needs no division at a pixel.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from handful.simulation.rendering.shapes import BOX, CAPSULE, CYLINDER, MESH, SP
 from handful.simulation.rendering.triangles import fill, project, select
 
 CURVED = 3
-"""A primitive's surfaces are 4 slot + k: flat ones with the normal along axis k = 0, 1, 2, and its curved one."""
+"""Surface 4 slot + k of a primitive is flat with the normal along axis k for k = 0, 1, 2, and curved for k = 3."""
 
 
 @compiled
-def find_surfaces(world, geoms, camera, shapes, scratch):
-    """Fill inverse depth and surface of every pixel."""
+def find_surfaces(env, geoms, camera, shapes, scratch):
+    """Write the inverse depth and the surface of every pixel."""
     geom_xpos, geom_xmat, geom_size, geom_rgba, mat_rgba = geoms
     cam_xpos, cam_xmat, cam_fovy = camera
     geom_of, kind_of, material_of, bounds, vertex_start, triangle_start, vertices, corners, faces, normals, slot_of = (
@@ -32,7 +32,7 @@ def find_surfaces(world, geoms, camera, shapes, scratch):
     )
     inverse_depth, surface, ray_x, ray_y, poses, colors, projected, chosen, planes, strip, bytes_ = scratch
     height, width = inverse_depth.shape
-    focal = np.float32(0.5 * height / np.tan(0.5 * np.deg2rad(cam_fovy[world])))
+    focal = np.float32(0.5 * height / np.tan(0.5 * np.deg2rad(cam_fovy[env])))
     for row in range(height):
         for column in range(width):
             ray_x[row, column] = (np.float32(np.int32(column)) + HALF - HALF * np.float32(width)) / focal
@@ -41,17 +41,17 @@ def find_surfaces(world, geoms, camera, shapes, scratch):
     surface[:] = -1
     for slot in range(len(geom_of)):
         geom, kind = geom_of[slot], kind_of[slot]
-        rgba = geom_rgba[world, geom]
+        rgba = geom_rgba[env, geom]
         if material_of[slot] >= 0 and _is_default(rgba):
-            rgba = mat_rgba[world, material_of[slot]]
+            rgba = mat_rgba[env, material_of[slot]]
         if rgba[3] == 0.0:
             continue
         for k in range(3):
             colors[slot, k] = rgba[k]
         pose = poses[slot]
-        _pose(geom_xpos[world, geom], geom_xmat[world, geom], cam_xpos[world], cam_xmat[world], pose)
-        rx, ry, rz = _extents(kind, geom_size[world, geom])
-        if not np.isfinite(pose.sum() + rx + ry + rz):  # physics that blew up must not lead to pixels outside the image
+        _pose(geom_xpos[env, geom], geom_xmat[env, geom], cam_xpos[env], cam_xmat[env], pose)
+        rx, ry, rz = _extents(kind, geom_size[env, geom])
+        if not np.isfinite(pose.sum() + rx + ry + rz):  # diverged physics must not lead to pixels outside the image
             continue
         window = _window(pose, kind, rx, ry, rz, bounds[slot], focal, width, height)
         if window[0] > window[1] or window[2] > window[3]:
@@ -76,13 +76,13 @@ def find_surfaces(world, geoms, camera, shapes, scratch):
 
 @compiled
 def _is_default(rgba):
-    """MuJoCo's default colour: the geom takes its material's."""
+    """Whether a colour is MuJoCo's default, with which a geom takes the colour of its material."""
     return rgba[0] == 0.5 and rgba[1] == 0.5 and rgba[2] == 0.5 and rgba[3] == 1.0
 
 
 @compiled
 def _pose(geom_xpos, geom_xmat, cam_xpos, cam_xmat, pose):
-    """Write a geom's rotation to the camera's frame, its place there [m] and the eye in its frame [m]; ``pose`` [5, 3]."""
+    """Write a geom's rotation and position [m] in the camera's frame, and the eye in the geom's [m]; ``pose`` [5, 3]."""
     for row in range(3):
         for column in range(3):
             total = 0.0
@@ -101,7 +101,7 @@ def _pose(geom_xpos, geom_xmat, cam_xpos, cam_xmat, pose):
 
 @compiled
 def _extents(kind, size):
-    """Radii or half sizes of a primitive along its axes [m]; a capsule's along z is that of its tube."""
+    """Radii or half sizes of a primitive along its axes [m]; a capsule's half size along z is that of its tube."""
     x, y, z = np.float32(size[0]), np.float32(size[1]), np.float32(size[2])
     if kind == SPHERE:
         return x, x, x
@@ -112,9 +112,9 @@ def _extents(kind, size):
 
 @compiled
 def _window(pose, kind, hx, hy, hz, bounds, focal, width, height):
-    """First and last column and row that a shape may cover: those of the projected corners of the box around it.
+    """First and last column and row that a shape may cover, from the projected corners of its bounding box.
 
-    All of the image if the box reaches behind the eye.
+    They span the whole image if the box reaches behind the eye.
     """
     mx, my, mz = ZERO, ZERO, ZERO
     if kind == MESH:
@@ -149,7 +149,10 @@ def _window(pose, kind, hx, hy, hz, bounds, focal, width, height):
 
 @compiled
 def _slab(eye, half):
-    """Where rays enter and leave the slab from -half to half: d times the factors, and the entry's constant."""
+    """Factors of d, and a constant for the entry, that give the inverse depths at which rays enter and leave a slab.
+
+    The slab lies between -half and half on one axis.
+    """
     if abs(eye) > half:
         near = half if eye > ZERO else -half
         return ONE / (near - eye), ZERO, ONE / (-near - eye), ONE / (-near - eye)
@@ -158,7 +161,7 @@ def _slab(eye, half):
 
 @compiled
 def _cast_box(first, pose, hx, hy, hz, window, ray_x, ray_y, inverse_depth, surface):
-    """A box of half sizes h: the rays in its three slabs at once."""
+    """Draw a box of half sizes h, the intersection of three slabs."""
     near_x, from_x, far_x, back_x = _slab(pose[4, 0], hx)
     near_y, from_y, far_y, back_y = _slab(pose[4, 1], hy)
     near_z, from_z, far_z, back_z = _slab(pose[4, 2], hz)
@@ -189,7 +192,7 @@ def _cast_box(first, pose, hx, hy, hz, window, ray_x, ray_y, inverse_depth, surf
 
 @compiled
 def _cast_cylinder(first, cap, pose, radius, half, window, ray_x, ray_y, inverse_depth, surface):
-    """A cylinder along z: the rays in its endless tube and in its slab at once; ``cap`` is the surface of its ends."""
+    """Draw a cylinder along z, the intersection of a tube and a slab; ``cap`` is the surface of its ends."""
     near_z, from_z, far_z, back_z = _slab(pose[4, 2], half)
     scale = ONE / radius
     ex, ey = pose[4, 0] * scale, pose[4, 1] * scale
@@ -222,7 +225,7 @@ def _cast_cylinder(first, cap, pose, radius, half, window, ray_x, ray_y, inverse
 
 @compiled
 def _cast_ellipsoid(first, pose, rx, ry, rz, along, window, ray_x, ray_y, inverse_depth, surface):
-    """An ellipsoid of radii r, moved by ``along`` on its geom's z axis."""
+    """Draw an ellipsoid of radii r, moved by ``along`` on its geom's z axis."""
     sx, sy, sz = ONE / rx, ONE / ry, ONE / rz
     ex, ey, ez = pose[4, 0] * sx, pose[4, 1] * sy, (pose[4, 2] - along) * sz
     c = ex * ex + ey * ey + ez * ez - ONE

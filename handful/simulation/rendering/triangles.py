@@ -1,13 +1,12 @@
-"""Meshes on the screen: their triangles drawn into inverse depth and surface; see `handful.simulation.rendering.surfaces`.
+"""Draws the triangles of meshes into inverse depth and surface; see `handful.simulation.rendering.surfaces`.
 
 A triangle a, b, c seen along the ray d at depth t is t d = u a + v b + w c with u + v + w = 1. With the edges p = b - a and
 q = c - a, the determinant k = a . (p x q) and i = 1 / t, Cramer's rule gives functions that are linear on the screen:
 
     i = d . (p x q) / k,    v i = d . (q x a) / k,    w i = d . (a x p) / k,    u i = i - v i - w i.
 
-A pixel is inside where none of the last three is negative. No projection is needed for that, hence no clipping of triangles
-that reach behind the eye. The three are also the weights, up to length, with which normals are interpolated in space, as
-perspective asks.
+A pixel is inside where none of the last three is negative. This needs no projection, so triangles that reach behind the eye
+need no clipping. Up to a common factor, the three are also the weights that interpolate normals correctly in perspective.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from handful.simulation.rendering.kernel import HALF, LANES, NEAR, ONE, ZERO, co
 
 @compiled
 def project(vertices, start, stop, pose, focal, width, height, projected):
-    """Vertices of one mesh in the camera's frame [m], and the next column and row of the image; ``projected`` [5, vertex].
+    """Write vertices of one mesh in the camera's frame [m], and the next column and row; ``projected`` [5, vertex].
 
-    A triangle covers no pixel's centre where these are the same for its three corners, at the image's edges too.
+    If the column or the row is the same for its three corners, a triangle covers no pixel's centre.
     """
     middle_x, middle_y = HALF * np.float32(width) - HALF, HALF * np.float32(height) - HALF
     last_column, last_row = np.float32(width), np.float32(height)
@@ -40,8 +39,8 @@ def project(vertices, start, stop, pose, focal, width, height, projected):
 def select(start, stop, pose, corners, faces, projected, whole, chosen):
     """List the triangles from ``start`` to ``stop`` that face the eye and may cover a pixel; returns how many.
 
-    Without branches, since a processor cannot guess which way a triangle faces. Of a mesh that may cover the ``whole``
-    image, and may reach behind the eye, all that face the eye are listed.
+    It has no branches, since a processor cannot predict which way a triangle faces. If the mesh may cover the ``whole``
+    image, it may reach behind the eye: then all triangles that face the eye are listed.
     """
     ex, ey, ez = pose[4, 0], pose[4, 1], pose[4, 2]
     facing = 0
@@ -62,7 +61,7 @@ def select(start, stop, pose, corners, faces, projected, whole, chosen):
 
 @compiled
 def fill(chosen, count, corners, projected, whole, ray_x, ray_y, first, planes, inverse_depth, surface):
-    """Draw the chosen triangles; keeps what interpolates normals on them in ``planes``."""
+    """Draw the chosen triangles, and write the coefficients that interpolate their normals to ``planes``."""
     height, width = inverse_depth.shape
     for k in range(count):
         triangle = chosen[k]
@@ -87,7 +86,7 @@ def fill(chosen, count, corners, projected, whole, ray_x, ray_y, first, planes, 
         plane = planes[triangle]
         plane[0], plane[1], plane[2] = vx, vy, vz
         plane[3], plane[4], plane[5] = wx, wy, wz
-        # Whole vectors of pixels: those beside the triangle fail the test, and a loop's odd end would cost more.
+        # Whole vectors of pixels: pixels beside the triangle fail the test, and a partial vector would cost more.
         wide = min((right - left + LANES - 1) // LANES * LANES, width)
         left = min(left, width - wide)
         rays = ray_x[0, left : left + wide]
