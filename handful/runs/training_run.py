@@ -55,6 +55,9 @@ CONFIG, CHECKPOINT, POLICY, DEMONSTRATIONS, METRICS, REPLAY = (
 )
 """Names of a run's files."""
 
+TASKS_THAT_CLONE = ("pouring", "order-fulfillment")
+"""Tasks whose training clones the demonstrations first, unless told otherwise."""
+
 CLONING_EPOCHS = 200
 """Passes over the demonstrations of tasks that begin by cloning (ours)."""
 
@@ -171,7 +174,7 @@ class TrainingRun:
             return 0
         if trainer.cloning.epochs is not None:
             return trainer.cloning.epochs
-        return CLONING_EPOCHS if make_task(self.task).begins_by_cloning else 0
+        return CLONING_EPOCHS if self.task in TASKS_THAT_CLONE else 0
 
     def _clone(self, on_pass: Callable[[dict[str, float]], None]) -> bool:
         """Clone the demonstrations, and save; False if the user interrupted, and then nothing has changed on disk."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
+from handful.simulation.snapshot import Snapshot
 from handful.tasks.stacking import BLUE, RED, BlockStacking, lowest_point
-from handful.tasks.task import Snapshot
 
 CLEAR_HEIGHT = 0.03
 """The table is cleared when both blocks' lowest points are this far above it [m]: neither can then rest on the other
@@ -35,7 +35,7 @@ class ClearingBlocks(BlockStacking):
     horizon = 1000
     stages = (*BlockStacking.stages, "clear")
     stage_rewards = (*BlockStacking.stage_rewards, 2.0)
-    object_feature_names = (*BlockStacking.object_position_names, *BlockStacking.object_feature_names)
+    object_features = (*BlockStacking.object_positions, *BlockStacking.offsets)
 
     def add_props(self, spec: mujoco.MjSpec) -> None:
         super().add_props(spec)
@@ -44,6 +44,3 @@ class ClearingBlocks(BlockStacking):
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         clear = np.minimum(lowest_point(snapshot, RED), lowest_point(snapshot, BLUE)) > CLEAR_HEIGHT
         return np.where(clear, 4, super().stage(snapshot))
-
-    def object_features(self, snapshot: Snapshot) -> np.ndarray:
-        return np.concatenate([self.object_positions(snapshot), super().object_features(snapshot)], axis=1)

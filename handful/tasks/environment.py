@@ -25,6 +25,7 @@ from handful.environment import (
 from handful.errors import ConfigurationError, DataError, check_count
 from handful.profiling import span
 from handful.simulation import jaco, scene
+from handful.simulation.observable import entry_names, observe
 from handful.simulation.observation import PROPRIOCEPTION_NAMES, arm_state, arm_state_names, proprioception
 from handful.simulation.physics.protocol import make_physics
 from handful.simulation.randomization import (
@@ -37,9 +38,10 @@ from handful.simulation.randomization import (
     stack_parameters,
 )
 from handful.simulation.rendering.camera import Camera, empty_images, images_of, make_camera
+from handful.simulation.snapshot import Snapshot
 from handful.tasks.episodes import EpisodeCounters
 from handful.tasks.registry import make_task
-from handful.tasks.task import Snapshot, Task, compile_task
+from handful.tasks.task import Task, compile_task
 
 CONTROL_HZ = round(1.0 / scene.CONTROL_TIMESTEP)
 
@@ -287,9 +289,9 @@ class TaskEnvironment:
     def _make_spec(self, camera_hz: int, image_size: int) -> EnvironmentSpec:
         names = {
             PROPRIOCEPTION: PROPRIOCEPTION_NAMES,
-            PHYSICAL_STATE: (*arm_state_names(), *self.task.object_state_names, "time_left"),
-            OBJECT_FEATURES: self.task.object_feature_names,
-            OBJECT_POSITIONS: self.task.object_position_names,
+            PHYSICAL_STATE: (*arm_state_names(), *entry_names(self.task.object_state), "time_left"),
+            OBJECT_FEATURES: entry_names(self.task.object_features),
+            OBJECT_POSITIONS: entry_names(self.task.object_positions),
         }
         observations = {group: ArraySpec((len(entries),), "float32", entries) for group, entries in names.items()}
         if self._camera is not None:
@@ -370,12 +372,12 @@ class TaskEnvironment:
     def _observe(self) -> dict[str, np.ndarray]:
         snapshot = self.snapshot
         time_left = self._episodes.time_left[:, None]
-        state = [arm_state(snapshot.physics), self.task.object_state(snapshot), time_left]
+        state = [arm_state(snapshot.physics), observe(self.task.object_state, snapshot), time_left]
         observation = {
             PROPRIOCEPTION: proprioception(self.physics),
             PHYSICAL_STATE: np.concatenate(state, axis=1).astype(np.float32),
-            OBJECT_FEATURES: self.task.object_features(snapshot).astype(np.float32),
-            OBJECT_POSITIONS: self.task.object_positions(snapshot).astype(np.float32),
+            OBJECT_FEATURES: observe(self.task.object_features, snapshot).astype(np.float32),
+            OBJECT_POSITIONS: observe(self.task.object_positions, snapshot).astype(np.float32),
         }
         if self._camera is not None:
             observation = {PIXELS: cast("np.ndarray", self._pixels), **observation}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import mujoco
+from collections.abc import Sequence
+
 import numpy as np
 
 from handful.simulation import scene
-from handful.simulation.physics.protocol import Physics
+from handful.simulation.observable import Observable
 from handful.simulation.props.block import Block, box_reach_up
-from handful.simulation.randomization import Parameters, ParameterSpec
-from handful.tasks.task import Snapshot, Task
+from handful.simulation.props.prop import from_tcp, offset
+from handful.simulation.randomization import Parameters
+from handful.simulation.snapshot import Snapshot
+from handful.tasks.task import Task
 
 RED = "red_block"
 """The block to be stacked."""
@@ -64,64 +67,36 @@ class BlockStacking(Task):
     horizon = 500
     stages: tuple[str, ...] = ("start", "reach", "lift", "stack")
     stage_rewards: tuple[float, ...] = (0.0, 0.125, 0.25, 1.0)
-    object_feature_names: tuple[str, ...] = (
-        *(f"tcp_to_{block}_{axis}" for block in (RED, BLUE) for axis in "xyz"),
-        *(f"red_to_blue_{axis}" for axis in "xyz"),
-    )
-    object_position_names = tuple(f"{block}_{axis}" for block in (RED, BLUE) for axis in "xyz")
-    object_state_names = (
-        *(
-            f"{block}_{quantity}"
-            for block in (RED, BLUE)
-            for quantity in (
-                *"xyz",
-                *(f"rotation_{row}{column}" for row in range(3) for column in range(3)),
-                *(f"velocity_{axis}" for axis in ("x", "y", "z", "roll", "pitch", "yaw")),
-                *(f"half_size_{axis}" for axis in "xyz"),
-                "mass",
-            )
-        ),
-        *(f"tcp_to_{block}_{axis}" for block in (RED, BLUE) for axis in "xyz"),
-        *(f"red_to_blue_{axis}" for axis in "xyz"),
-    )
 
-    blocks = (
-        Block(
-            RED,
-            place=(scene.WORKSPACE_CENTER[0], -0.07),
-            color_low=(-0.05, 0.7, 0.6),
-            color_high=(0.04, 1.0, 1.0),
-            color=(0.0, 0.85, 0.8),
-        ),
-        Block(
-            BLUE,
-            place=(scene.WORKSPACE_CENTER[0], 0.07),
-            color_low=(0.54, 0.7, 0.6),
-            color_high=(0.70, 1.0, 1.0),
-            color=(0.62, 0.85, 0.8),
-        ),
+    red = Block(
+        RED,
+        place=(scene.WORKSPACE_CENTER[0], -0.07),
+        color_low=(-0.05, 0.7, 0.6),
+        color_high=(0.04, 1.0, 1.0),
+        color=(0.0, 0.85, 0.8),
     )
-
-    def object_parameter_specs(self) -> tuple[ParameterSpec, ...]:
-        return tuple(parameter for block in self.blocks for parameter in block.parameter_specs())
+    blue = Block(
+        BLUE,
+        place=(scene.WORKSPACE_CENTER[0], 0.07),
+        color_low=(0.54, 0.7, 0.6),
+        color_high=(0.70, 1.0, 1.0),
+        color=(0.62, 0.85, 0.8),
+    )
+    props = (red, blue)
+    offsets = (from_tcp(red), from_tcp(blue), offset(red, blue, "red_to_blue"))
+    object_features: Sequence[Observable] = offsets
+    object_positions = (red.position, blue.position)
+    object_state = (
+        *(red.position, red.rotation, red.velocity, red.drawn("half_size"), red.drawn("mass")),
+        *(blue.position, blue.rotation, blue.velocity, blue.drawn("half_size"), blue.drawn("mass")),
+        *offsets,
+    )
 
     def why_impossible(self, parameters: Parameters) -> str | None:
         distance = float(np.linalg.norm(parameters[f"{RED}.place"] - parameters[f"{BLUE}.place"]))
         if distance < APART:
             return f"the blocks are {distance:.3f} m apart, expected at least {APART} m"
         return None
-
-    def add_props(self, spec: mujoco.MjSpec) -> None:
-        for block in self.blocks:
-            block.add(spec)
-
-    def apply_objects(self, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
-        for block in self.blocks:
-            block.apply(physics, ids, parameters)
-
-    def place_objects(self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray) -> None:
-        for block in self.blocks:
-            block.put(model, parameters, qpos)
 
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         distance = np.linalg.norm(snapshot.position(RED) - snapshot.tcp_position, axis=1)
@@ -130,27 +105,6 @@ class BlockStacking(Task):
         stage = np.where(distance < REACH_DISTANCE, 1, 0)
         stage = np.where(lifted, 2, stage)
         return np.where(rests_on(snapshot, RED, BLUE) & released, 3, stage)
-
-    def object_features(self, snapshot: Snapshot) -> np.ndarray:
-        red, blue = snapshot.observed_position(RED), snapshot.observed_position(BLUE)
-        return np.concatenate([red - snapshot.tcp_position, blue - snapshot.tcp_position, blue - red], axis=1)
-
-    def object_positions(self, snapshot: Snapshot) -> np.ndarray:
-        return np.concatenate([snapshot.observed_position(RED), snapshot.observed_position(BLUE)], axis=1)
-
-    def object_state(self, snapshot: Snapshot) -> np.ndarray:
-        blocks = [
-            (
-                snapshot.observed_position(block),
-                snapshot.rotation(block).reshape(-1, 9),
-                snapshot.velocity(block),
-                snapshot.parameters[f"{block}.half_size"],
-                snapshot.parameters[f"{block}.mass"][:, None],
-            )
-            for block in (RED, BLUE)
-        ]
-        # Not `self.object_features`: a task that builds on this one may show its discriminator more.
-        return np.concatenate([*blocks[0], *blocks[1], BlockStacking.object_features(self, snapshot)], axis=1)
 
 
 def lowest_point(snapshot: Snapshot, block: str) -> np.ndarray:

@@ -8,9 +8,10 @@ import pytest
 
 from handful.simulation import scene
 from handful.simulation.physics.cpu import BatchPhysics
+from handful.simulation.props.car import Car
 from handful.simulation.props.composite import inertia_of
 from handful.simulation.props.open_box import OpenBox
-from handful.simulation.props.toys import Car, Plane
+from handful.simulation.props.plane import Plane
 from handful.simulation.randomization import Level, draw_parameters, stack_parameters
 
 ENSEMBLES = [Car, Plane, OpenBox]
@@ -107,7 +108,7 @@ def test_it_rests_on_the_table_where_it_is_put(kind):
     qpos = np.tile(physics.model.qpos0, (16, 1))
     address = physics.model.joint("thing").qposadr[0]
     qpos[:, address : address + 3] = np.column_stack(
-        [np.full(16, 0.4), np.full(16, 0.2), composite.half_height(parameters)]
+        [np.full(16, 0.4), np.full(16, 0.2), composite.rest_height(parameters)]
     )
     physics.place(np.arange(16), qpos)
     for _ in range(20):

@@ -37,7 +37,7 @@ def test_the_stages_follow_one_another(environment):
     assert _stage(environment) == [2] * 4
     floor = box[:, 2] - parameters["box.height"] / 2 + parameters["box.thickness"]
     toy[:, :2] = box[:, :2]
-    toy[:, 2] = floor + environment.task.toy.half_height(parameters)
+    toy[:, 2] = floor + environment.task.toy.rest_height(parameters)
     assert _stage(environment) == [3] * 4
     toy[:, 2] += 0.049
     box[:, 2] += 0.049
@@ -50,7 +50,7 @@ def test_the_stages_follow_one_another(environment):
 def test_a_toy_held_over_the_box_or_behind_its_wall_is_not_in_it(environment):
     toy, box, parameters = _pose(environment, TOY), _pose(environment, BOX), environment.parameters
     toy[:, :2] = box[:, :2]
-    toy[:, 2] = parameters["box.height"] + environment.task.toy.half_height(parameters)
+    toy[:, 2] = parameters["box.height"] + environment.task.toy.rest_height(parameters)
     assert not environment.task.toy_in_box(_forward(environment)).any()
     toy[:, :3] = box[:, :3]
     toy[:, 1] += parameters["box.inner_half_size"].max(axis=1) + 0.08

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from handful.tasks.task import Snapshot
+from handful.simulation.snapshot import Snapshot
 
 Seed = int | Sequence[int]
 """What seeds one episode's draws, as `numpy.random.default_rng` takes it."""

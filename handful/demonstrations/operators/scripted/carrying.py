@@ -13,7 +13,7 @@ from handful.demonstrations.operators.scripted.phases import PhasedOperator
 from handful.demonstrations.operators.scripted.script import Goal
 from handful.simulation import jaco
 from handful.simulation.scene import WORKSPACE_CENTER
-from handful.tasks.task import Snapshot
+from handful.simulation.snapshot import Snapshot
 
 _LOST_DISTANCE = 0.06
 """What was gripped has slipped from the hand when its grip is this far from the tool [m]."""

@@ -20,8 +20,8 @@ from handful.demonstrations.operators.scripted.stacking import (
 )
 from handful.geometry import matrix_from_rotation_vector, rotation_error
 from handful.simulation import jaco
+from handful.simulation.snapshot import Snapshot
 from handful.tasks.stacking import BLUE, RED, highest_point, rests_on
-from handful.tasks.task import Snapshot
 
 _INCLINATION = 1.2
 """How far the hand is inclined from pointing down, about the axis along which its fingers close [rad]. Of the two

@@ -10,8 +10,8 @@ from handful.demonstrations.operators.operator import Seed
 from handful.demonstrations.operators.scripted.carrying import CarryingOperator, Job, Phase, axis_heading
 from handful.demonstrations.operators.scripted.grasping import heading
 from handful.simulation.props.open_box import OpenBox
+from handful.simulation.snapshot import Snapshot
 from handful.tasks.clearing_box import BOX, TOY, ClearingBox
-from handful.tasks.task import Snapshot
 
 _DROP_HEIGHT = 0.030
 """How far over the box's rim the tool lets the toy go [m]: the toy's underside is then about level with the rim."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from handful.geometry import matrix_from_rotation_vector
-from handful.tasks.task import Snapshot
+from handful.simulation.snapshot import Snapshot
 
 _DOWN = np.array([[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 """Tool to world with the hand pointing down, its thumb and fingers opposing along world y: the home pose's rotation."""

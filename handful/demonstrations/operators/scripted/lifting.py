@@ -14,8 +14,8 @@ from handful.demonstrations.operators.scripted.grasping import (
 from handful.demonstrations.operators.scripted.phases import PhasedOperator
 from handful.demonstrations.operators.scripted.script import Goal
 from handful.simulation import jaco
+from handful.simulation.snapshot import Snapshot
 from handful.tasks.lifting import BLOCK
-from handful.tasks.task import Snapshot
 
 _LOST_DISTANCE = 0.06
 """The block has slipped from the hand when it is this far from the tool [m]."""

@@ -10,8 +10,8 @@ from handful.demonstrations.operators.operator import Seed
 from handful.demonstrations.operators.scripted.carrying import CarryingOperator, Job, Phase, axis_heading
 from handful.demonstrations.operators.scripted.grasping import heading
 from handful.simulation.scene import WORKSPACE_CENTER
+from handful.simulation.snapshot import Snapshot
 from handful.tasks.order_fulfillment import BOX_OF, TOYS, OrderFulfillment, present
-from handful.tasks.task import Snapshot
 
 _DROP_HEIGHT = 0.025
 """How far over the box's rim the tool lets a toy go [m]: the toy's underside is then about level with the rim."""

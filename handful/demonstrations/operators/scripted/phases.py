@@ -9,7 +9,7 @@ import numpy as np
 from handful.demonstrations.operators.operator import Seed
 from handful.demonstrations.operators.scripted.grasping import gripping
 from handful.demonstrations.operators.scripted.script import ScriptedOperator
-from handful.tasks.task import Snapshot
+from handful.simulation.snapshot import Snapshot
 
 MIN_CLOSING_STEPS = 6
 """Control steps before stalled fingers can mean a grip: at first they stand still because they have not begun."""

@@ -11,8 +11,8 @@ from handful.demonstrations.operators.scripted.phases import PhasedOperator
 from handful.demonstrations.operators.scripted.script import Goal
 from handful.geometry import matrix_from_rotation_vector, rotation_error
 from handful.simulation import jaco
+from handful.simulation.snapshot import Snapshot
 from handful.tasks.pouring import BOX, MUG
-from handful.tasks.task import Snapshot
 
 _INCLINATION = 1.4
 """How far the hand is inclined from pointing down [rad]: nearly level, its wrist a little higher than its fingers."""

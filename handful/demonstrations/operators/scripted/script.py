@@ -16,7 +16,7 @@ from handful.demonstrations.position_controller import PositionController
 from handful.environment import TimeStep
 from handful.errors import unknown_name
 from handful.geometry import rotation_error
-from handful.tasks.task import Snapshot
+from handful.simulation.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from handful.tasks.environment import TaskEnvironment
