@@ -38,7 +38,7 @@ class ClearingBox(Task):
 
     An open box stands on one side of the table, a toy car on the other.
 
-    Stages: *start*; *reach*, the tool is within 5 cm of the toy's centre; *grasp*, the toy hangs in the hand, 2 cm up;
+    Stages: *start*; *reach*, the tool is within 5 cm of the toy's centre; *grasp*, the toy is in the hand, 2 cm up;
     *toy in box*, it lies between the walls; *box lifted*, with the toy in it, 5 cm up. Success is to hold the box up
     over the last half second of the episode.
     Randomised: which side the box is on, places and yaws, the toy's proportions, colours, mass and friction, the box's
@@ -51,10 +51,7 @@ class ClearingBox(Task):
     stage_rewards = (0.0, 0.125, 0.25, 1.0, 2.0)
 
     def __init__(self) -> None:
-        """The task with its objects. Ranges are our choice.
-
-        Both objects are within the arm's reach and the camera's view, at least a centimetre apart.
-        """
+        # Ranges are our choice: all within the arm's reach and the camera's view, at least a centimetre apart.
         self.toy, self.box = toy, box = Car(TOY), OpenBox(BOX)
         self.sides = OppositeSides(
             first=box,
@@ -92,5 +89,5 @@ class ClearingBox(Task):
         )
 
     def toy_in_box(self, snapshot: Snapshot) -> np.ndarray:
-        """Whether the toy lies in the box, however the box is held, bool [env]."""
+        """Whether the toy is in the box, however the box is turned, bool [env]."""
         return self.box.holds(snapshot, TOY, above=IN_BOX_HEIGHT)

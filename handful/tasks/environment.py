@@ -26,7 +26,7 @@ from handful.errors import ConfigurationError, DataError, check_count
 from handful.profiling import span
 from handful.simulation import jaco, scene
 from handful.simulation.observable import entry_names, observe
-from handful.simulation.observation import PROPRIOCEPTION_NAMES, arm_state, arm_state_names, proprioception
+from handful.simulation.observation import ARM_SENSORS, ARM_STATE
 from handful.simulation.physics.protocol import make_physics
 from handful.simulation.randomization import (
     Level,
@@ -288,8 +288,8 @@ class TaskEnvironment:
 
     def _make_spec(self, camera_hz: int, image_size: int) -> EnvironmentSpec:
         names = {
-            PROPRIOCEPTION: PROPRIOCEPTION_NAMES,
-            PHYSICAL_STATE: (*arm_state_names(), *entry_names(self.task.object_state), "time_left"),
+            PROPRIOCEPTION: entry_names(ARM_SENSORS),
+            PHYSICAL_STATE: (*entry_names((*ARM_STATE, *self.task.object_state)), "time_left"),
             OBJECT_FEATURES: entry_names(self.task.object_features),
             OBJECT_POSITIONS: entry_names(self.task.object_positions),
         }
@@ -372,9 +372,9 @@ class TaskEnvironment:
     def _observe(self) -> dict[str, np.ndarray]:
         snapshot = self.snapshot
         time_left = self._episodes.time_left[:, None]
-        state = [arm_state(snapshot.physics), observe(self.task.object_state, snapshot), time_left]
+        state = [observe((*ARM_STATE, *self.task.object_state), snapshot), time_left]
         observation = {
-            PROPRIOCEPTION: proprioception(self.physics),
+            PROPRIOCEPTION: observe(ARM_SENSORS, snapshot).astype(np.float32),
             PHYSICAL_STATE: np.concatenate(state, axis=1).astype(np.float32),
             OBJECT_FEATURES: observe(self.task.object_features, snapshot).astype(np.float32),
             OBJECT_POSITIONS: observe(self.task.object_positions, snapshot).astype(np.float32),

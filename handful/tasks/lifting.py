@@ -18,7 +18,7 @@ LIFT_HEIGHT = 0.05
 """The block is lifted when its centre is this far above where it rested [m]: tipping or rolling cannot do that."""
 
 GRASP_DISTANCE = 0.08
-"""A lifted block counts only this near the tool [m]: held, not thrown."""
+"""A lifted block counts only this near the tool [m], so that it is held and not thrown."""
 
 
 class BlockLifting(Task):
@@ -26,8 +26,8 @@ class BlockLifting(Task):
 
     A box of random size, colour, mass and friction lies on the table, at a random place and yaw.
 
-    Stages: *start*; *reach*, the tool is within 5 cm of the block's centre; *lift*, the block's centre is 5 cm above its
-    place of rest and still by the tool. Success is to hold the block up over the last half second of the episode.
+    Stages: *start*; *reach*, the tool is within 5 cm of the block's centre; *lift*, the block's centre is 5 cm above where
+    it rested, and near the tool. Success is to hold the block up over the last half second of the episode.
     Randomised: place, yaw, size, colour, mass, friction, and what every scene randomises.
     """
 

@@ -29,20 +29,20 @@ BOX_OF = (GREEN, GREEN, RED, RED)
 """The right box of each toy."""
 
 IN_BOX_HEIGHT = 0.070
-"""A toy is in a box when its centre is between the walls and at most this far over the floor [m]: a toy that lies on
-another still counts, and the underside of one that does is below the rim."""
+"""A toy is in a box when its centre is between the walls and at most this far over the floor [m]. A toy that lies on
+another one counts; its underside is below the rim."""
 
 APART = 0.100
-"""Least distance between the centres of two toys at the start [m]: two that touch end to end are nearer."""
+"""Least distance between the centres of two toys at the start [m]: toys that touch end to end are nearer."""
 
 FROM_BOX = 0.054
 """Least distance between a toy's centre and a box's outer walls at the start [m]: the widest plane's wing tip."""
 
 MAX_DRAWS = 12800
-"""How often places are drawn until the toys stand apart; four do at one draw in several hundred."""
+"""Most draws of the toys' places; four toys stand apart in one draw of several hundred."""
 
 PARKED = -20.0
-"""Height at which an absent toy stands [m]: too far from everything to touch it."""
+"""Height of an absent toy [m]: too far from everything to touch it."""
 
 
 class OrderFulfillment(Task):
@@ -50,10 +50,10 @@ class OrderFulfillment(Task):
 
     One to four toys stand on the table between the boxes: at most two planes and two cars.
 
-    Stages count the toys in their right boxes: *start*, none; *one*, *two*, *three*; and *fulfilled*, all toys that are
-    there, however many. The reward is their number, so that a small order pays less. Success is an order fulfilled over
-    the last half second of the episode.
-    Absent toys stand still far below the table, weightless and unseen, and count as zeros in what is observed.
+    Stages count the toys in their right boxes: *start*, none; *one*, *two*, *three*; *fulfilled*, all toys that are
+    present. The reward is their number, so a small order pays less. Success is an order fulfilled over the last half
+    second of the episode.
+    Absent toys are far below the table, weightless and invisible, and are observed as zeros.
     Randomised: which toys and how many, their places, yaws, proportions, colours, masses and friction; which box is on
     which side, the boxes' places, yaws, sizes and shades; and what every scene randomises.
     """
@@ -72,23 +72,17 @@ class OrderFulfillment(Task):
     )
 
     def __init__(self) -> None:
-        """The task with its toys and boxes. Ranges are our choice.
-
-        The toys are in the middle, a box is on either side, all within the arm's reach and the camera's view.
-        """
-        # A little smaller than the toy of clearing-box: four toys and two boxes share the table.
+        # Ranges are our choice: the toys in the middle, a box on either side, all within the arm's reach and the camera's
+        # view. The toys are a little smaller than that of clearing-box: four of them and two boxes share the table.
         self.toys: tuple[Toy, ...] = (
             *(Plane(name, scale=0.85) for name in PLANES),
             *(Car(name, scale=0.85) for name in CARS),
         )
         size, height, mass = ((0.072, 0.064), (0.078, 0.070)), (0.055, 0.070), (0.25, 0.40)
-        hues = {
-            GREEN: ((0.30, 0.7, 0.45), (0.40, 1.0, 0.75)),
-            RED: ((-0.03, 0.75, 0.55), (0.03, 1.0, 0.85)),
-        }
+        shades = {GREEN: ((0.30, 0.7, 0.45), (0.40, 1.0, 0.75)), RED: ((-0.03, 0.75, 0.55), (0.03, 1.0, 0.85))}
         self.boxes = {
-            name: OpenBox(name, inner_half_size=size, color_hsv=hsv, height=height, mass=mass)
-            for name, hsv in hues.items()
+            name: OpenBox(name, inner_half_size=size, color_hsv=shade, height=height, mass=mass)
+            for name, shade in shades.items()
         }
         place, yaw = ((0.34, 0.200), (0.41, 0.208)), (-0.15, 0.15)
         green, red = boxes = tuple(self.boxes.values())
@@ -98,20 +92,16 @@ class OrderFulfillment(Task):
         features = [name for kind in kinds for name in (f"tcp_to_nearest_{kind}", f"nearest_{kind}_to_box")]
         self.object_features = (Observable(_xyz(features), self._features),)
         self.object_positions = (Observable(_xyz(f"nearest_{kind}" for kind in kinds), self._nearest_positions),)
-        toys = [(k, toy, self.boxes[box]) for k, (toy, box) in enumerate(zip(self.toys, BOX_OF, strict=True))]
+        toys = list(enumerate(self.toys))
         self.object_state = (
             *self.object_features,
             Observable(tuple(f"{toy}_present" for toy in TOYS), lambda snapshot: present(snapshot.parameters)),
             _if_present(
-                *((k, toy.position) for k, toy, _ in toys),
-                *((k, offset(toy, box, f"{toy.name}_to_box")) for k, toy, box in toys),
-                *((k, toy.rotation) for k, toy, _ in toys),
-                *((k, toy.velocity) for k, toy, _ in toys),
-                *(
-                    (k, each)
-                    for k, toy, _ in toys
-                    for each in (toy.drawn("length"), toy.half_height, toy.drawn("mass"))
-                ),
+                *((k, toy.position) for k, toy in toys),
+                *((k, offset(toy, self.boxes[BOX_OF[k]], f"{toy.name}_to_box")) for k, toy in toys),
+                *((k, toy.rotation) for k, toy in toys),
+                *((k, toy.velocity) for k, toy in toys),
+                *((k, each) for k, toy in toys for each in (toy.drawn("length"), toy.half_height, toy.drawn("mass"))),
             ),
             *(box.position for box in boxes),
             *(box.rotation for box in boxes),
@@ -181,17 +171,17 @@ class OrderFulfillment(Task):
         return self.delivered(snapshot).sum(axis=1).astype(np.float32)
 
     def delivered(self, snapshot: Snapshot) -> np.ndarray:
-        """Whether each toy is there and in its right box, bool [env, toy]."""
+        """Whether each toy is present and in its right box, bool [env, toy]."""
         inside = [
             self.boxes[box].holds(snapshot, toy, above=IN_BOX_HEIGHT) for toy, box in zip(TOYS, BOX_OF, strict=True)
         ]
         return np.stack(inside, axis=1) & present(snapshot.parameters)
 
     def nearest(self, snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray]:
-        """The plane and the car to deliver next: of those there, not delivered if any is left, the nearest to the tool.
+        """The plane and the car to deliver next: the nearest to the tool of those present, preferably not delivered.
 
         Returns:
-            Their indices in `TOYS`, int64 [env, 2], and whether there is one at all, bool [env, 2].
+            Their indices in `TOYS`, int64 [env, 2], and whether there is one, bool [env, 2].
         """
         there, delivered = present(snapshot.parameters), self.delivered(snapshot)
         position = _positions(snapshot)
@@ -239,6 +229,6 @@ def _if_present(*observables: tuple[int, Observable]) -> Observable:
 
 
 def present(parameters: Parameters) -> np.ndarray:
-    """Which toys are there in each of the stacked worlds, bool [env, toy]: as many as the order's size says."""
+    """Which toys are present, bool [env, toy]: as many as the order's size, given stacked parameters."""
     rank = parameters["order.priority"].argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
     return rank < np.clip(np.floor(parameters["order.size"]), 1, len(TOYS))[:, None]

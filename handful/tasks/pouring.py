@@ -26,10 +26,10 @@ GRASP_DISTANCE = 0.06
 """Distance from the tool to the centre of a grasped mug [m]: the hand holds it near its middle."""
 
 GRASP_REWARD = 0.05
-"""Reward for a grasped mug. The paper's appendix is not public; this value is from memory of it."""
+"""Reward for a grasped mug. The paper's appendix is not public; this value is our choice."""
 
 BALL_REWARD = 0.1
-"""Reward for each ball in the box; its source is that of `GRASP_REWARD`."""
+"""Reward for each ball in the box (our choice, as `GRASP_REWARD`)."""
 
 STAGE_COUNTS = (1, NUM_BALLS // 4, NUM_BALLS // 2, 26)
 """Numbers of balls in the box at which the stages after the grasp begin (our choice). Success is 26 of 32, so that a few
@@ -44,10 +44,10 @@ class Pouring(Task):
 
     A mug with 32 small balls stands on one side of the table, an open box on the other.
 
-    The paper pays 0.05 for a grasped mug, then 0.1 for each ball in the box, at every step. A stage for each of the 32
-    counts would split the curriculum into moments a few hundredths of a second apart, so the stages are milestones:
-    *start*; *grasp*, the mug is in the hand, 2 cm up; *first*, one ball is in the box; *quarter* and *half* of the balls;
-    *poured*, 26 balls. A stage's reward is what it pays at its beginning; within the stage the reward counts the balls.
+    Every step pays 0.05 for a grasped mug, then 0.1 for each ball in the box. A stage for each of the 32 counts would split
+    the curriculum into moments a few hundredths of a second apart, so the stages are milestones: *start*; *grasp*, the mug
+    is in the hand, 2 cm up; *first*, one ball is in the box; *quarter* and *half* of the balls; *poured*, 26 balls.
+    A stage's reward is what it pays at its beginning; within the stage the reward counts the balls.
     A ball in the mug does not count, even if the mug is in the box.
     Success is to be in the stage *poured* over the last half second of the episode.
     Randomised: which side the mug is on, places and yaws, the mug's and the box's sizes, colours, mass and friction, the
@@ -60,10 +60,7 @@ class Pouring(Task):
     stage_rewards = (0.0, GRASP_REWARD, *(BALL_REWARD * count for count in STAGE_COUNTS))
 
     def __init__(self) -> None:
-        """The task with its objects. Ranges are our choice.
-
-        Both objects are within the arm's reach and the camera's view; the mug's handle points away from the robot.
-        """
+        # Ranges are our choice: all within the arm's reach and the camera's view, the handle away from the robot.
         self.mug = mug = Mug(MUG)
         self.box = box = OpenBox(
             BOX, inner_half_size=((0.060, 0.060), (0.070, 0.070)), height=(0.045, 0.060), mass=(0.25, 0.40)
@@ -88,7 +85,7 @@ class Pouring(Task):
             *(mug.rotation, box.rotation, mug.velocity, box.velocity, box.position),
             Observable.scalar("share_in_mug", lambda snapshot: self.balls_in_mug(snapshot).mean(axis=1)),
             Observable.scalar("share_in_box", lambda snapshot: self.balls_in_box(snapshot).mean(axis=1)),
-            *(liquid.distribution, liquid.mean_velocity, liquid.radius, liquid.mass),
+            *(liquid.distribution, liquid.mean_velocity, liquid.ball),
             *(mug.drawn("inner_radius"), mug.drawn("height"), mug.drawn("mass")),
             *(box.drawn("inner_half_size"), box.drawn("height")),
         )

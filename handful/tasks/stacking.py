@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from handful.simulation import scene
-from handful.simulation.observable import Observable
 from handful.simulation.props.block import Block, box_reach_up
 from handful.simulation.props.prop import from_tcp, offset
 from handful.simulation.randomization import Parameters
@@ -21,45 +18,45 @@ BLUE = "blue_block"
 """The block to stack it on."""
 
 APART = 0.10
-"""Nearest that the blocks' centres may begin [m]: half a block's diagonal (4 cm) and half the hand's breadth (6 cm), so
-that the hand can go down beside one without striking the other."""
+"""Least distance between the blocks' centres at the start [m]: half a block's diagonal (4 cm) and half the hand's width
+(6 cm), so that the hand can descend at one without hitting the other."""
 
 REACH_DISTANCE = 0.05
 """The tool has reached the red block when it is this near its centre [m]: about where a grasp can close."""
 
 LIFT_HEIGHT = 0.03
-"""The red block is lifted when its lowest point is this far above the table [m]. A block that is tipped, rolled or leant
-touches the table still; one set down on the lowest blue block, 4 cm high, counts as lifted until it is let go, so that
-the reward never falls on the way to a stack."""
+"""The red block is lifted when its lowest point is this far above the table [m]. A tipped or leaning block still touches the
+table. A block on the lowest blue block, 4 cm high, counts as lifted until it is released, so that the reward does not fall
+on the way to a stack."""
 
 GRASP_DISTANCE = 0.08
-"""A lifted block counts only this near the tool [m]: held, not thrown."""
+"""A lifted block counts only this near the tool [m], so that it is held and not thrown."""
 
 CONTACT_GAP = 0.005
-"""The blocks touch when the lowest point of the one is this near, in height, to the highest of the other [m]: one that
-rests there is within a tenth of that, one in a shaking hand is not for long."""
+"""The blocks touch when the heights of the upper one's lowest point and the lower one's highest differ by less than this
+[m]. A resting block is within a tenth of that; one in a shaking hand is not for long."""
 
 REST_SPEED = 0.05
-"""Both blocks are at rest below this speed [m/s]: a block that falls has it after 5 ms, one physics step."""
+"""Both blocks are at rest below this speed [m/s]. A falling block reaches it within 5 ms."""
 
 OPEN_FINGERS = 0.5
-"""A hand with all fingers less closed than this [rad] holds nothing: the narrowest gap between thumb and fingers is then
-8.6 cm (from the hand's meshes), wider than the diagonal of the widest block, 7.9 cm."""
+"""A hand with all fingers less closed than this [rad] holds nothing. The narrowest gap between thumb and fingers is then
+8.6 cm (from the hand's meshes); the diagonal of the widest block is 7.9 cm."""
 
 RELEASE_DISTANCE = 0.07
-"""A hand this far from the block's centre [m] holds nothing either: fingers reach 1 cm beyond the tool, corners 4.9 cm."""
+"""A hand this far from the block's centre [m] holds nothing: fingers reach 1 cm beyond the tool, corners 4.9 cm."""
 
 
 class BlockStacking(Task):
     """Put the red block on the blue one.
 
-    Both lie on the table, boxes of random size, mass, friction and shade, at random places and yaws, at least 10 cm
-    apart. Red runs from crimson to vermilion, blue from azure to indigo: which goes on which is told by colour alone.
+    Both are boxes of random size, mass, friction and shade, at random places and yaws, at least 10 cm apart. Red is from
+    crimson to vermilion, blue from azure to indigo; only the colour shows which block goes on which.
 
     Stages: *start*; *reach*, the tool is within 5 cm of the red block's centre; *lift*, the red block is 3 cm off the
-    table and by the tool; *stack*, the red block rests on the blue one and the hand has let go. It rests there when its
-    lowest point is at the height of the blue block's highest, its centre no more than half the blue block's width beside
-    the other's, and both stand still. Success is a stack that stands over the last half second of the episode.
+    table and near the tool; *stack*, the red block rests on the blue one and the hand has let go. It rests when its lowest
+    point is at the height of the blue block's highest, its centre is at most half the blue block's width beside the other
+    centre, and neither moves. Success is a stack that stands over the last half second of the episode.
     Randomised: places, yaws, sizes, shades, masses, friction, and what every scene randomises.
     """
 
@@ -84,7 +81,7 @@ class BlockStacking(Task):
     )
     props = (red, blue)
     offsets = (from_tcp(red), from_tcp(blue), offset(red, blue, "red_to_blue"))
-    object_features: Sequence[Observable] = offsets
+    object_features = offsets
     object_positions = (red.position, blue.position)
     object_state = (
         *(red.position, red.rotation, red.velocity, red.drawn("half_size"), red.drawn("mass")),

@@ -14,10 +14,10 @@ from handful.simulation.props.open_box import OpenBox
 from handful.simulation.props.plane import Plane
 from handful.simulation.randomization import Level, draw_parameters, stack_parameters
 
-ENSEMBLES = [Car, Plane, OpenBox]
+COMPOSITES = [Car, Plane, OpenBox]
 
 
-def _worlds(composite, count, seed=0):
+def _parameters(composite, count, seed=0):
     generator = np.random.default_rng(seed)
     return stack_parameters([draw_parameters(composite.parameter_specs(), Level.FULL, generator) for _ in range(count)])
 
@@ -29,10 +29,10 @@ def _full_inertia(diagonal, quat):
     return rotation @ np.diag(diagonal) @ rotation.T
 
 
-@pytest.mark.parametrize("kind", ENSEMBLES)
+@pytest.mark.parametrize("kind", COMPOSITES)
 def test_mass_and_inertia_are_those_that_mujoco_compiles_from_the_same_shapes(kind):
     composite = kind("thing")
-    parameters = _worlds(composite, 5)
+    parameters = _parameters(composite, 5)
     layout = composite.layout(parameters)
     center, inertia, quat = inertia_of(composite.parts, layout, parameters["thing.mass"])
     for env in range(5):
@@ -55,11 +55,11 @@ def test_mass_and_inertia_are_those_that_mujoco_compiles_from_the_same_shapes(ki
         np.testing.assert_allclose(_full_inertia(inertia[env], quat[env]), expected, rtol=1e-6, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ENSEMBLES)
-def test_a_world_of_its_own_moves_as_a_model_compiled_for_it(kind):
-    """Nothing that the compiler derived from the nominal world (frames, bounds, trees) is left in the way."""
+@pytest.mark.parametrize("kind", COMPOSITES)
+def test_a_simulation_moves_as_a_model_compiled_for_its_parameters(kind):
+    """No field that the compiler derived from the nominal parameters (frames, bounds, trees) is left unchanged."""
     composite = kind("thing")
-    parameters = _worlds(composite, 4, seed=1)
+    parameters = _parameters(composite, 4, seed=1)
     physics = BatchPhysics(_model(composite), num_envs=4, control_timestep=scene.CONTROL_TIMESTEP)
     composite.apply(physics, np.arange(4), parameters)
     physics.update_constants(np.arange(4))
@@ -82,7 +82,7 @@ def test_a_world_of_its_own_moves_as_a_model_compiled_for_it(kind):
 
 
 class _Fixed:
-    """An composite whose nominal world is the given one."""
+    """A composite whose nominal parameters are the given ones."""
 
     def __init__(self, composite, parameters):
         self.composite = type(composite)(composite.name)
@@ -98,10 +98,10 @@ def _model(composite):
     return spec.compile()
 
 
-@pytest.mark.parametrize("kind", ENSEMBLES)
+@pytest.mark.parametrize("kind", COMPOSITES)
 def test_it_rests_on_the_table_where_it_is_put(kind):
     composite = kind("thing")
-    parameters = _worlds(composite, 16, seed=2)
+    parameters = _parameters(composite, 16, seed=2)
     physics = BatchPhysics(_model(composite), num_envs=16, control_timestep=scene.CONTROL_TIMESTEP)
     composite.apply(physics, np.arange(16), parameters)
     physics.update_constants(np.arange(16))

@@ -49,11 +49,8 @@ class Car(Toy):
 
     def rest_height(self, parameters: Parameters) -> np.ndarray:
         """Half the height from the ground to the roof [m], [env]."""
-        return 0.5 * (
-            self._clearance(parameters)
-            + parameters[f"{self.name}.body_height"]
-            + parameters[f"{self.name}.cabin_height"]
-        )
+        body_height, cabin_height = self._values(parameters, "body_height", "cabin_height")
+        return 0.5 * (self._clearance(parameters) + body_height + cabin_height)
 
     def layout(self, parameters: Parameters) -> Layout:
         """The parts in each simulation."""

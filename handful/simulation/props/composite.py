@@ -66,15 +66,12 @@ class Composite(RigidProp):
 
     Its frame: x along its long side, z up, the origin half-way up its height. Its geoms are ``NAME/part``. Its parameters
     include ``NAME.mass`` [kg] and ``NAME.friction``.
-
-    Attributes:
-        parts: Its shapes.
     """
 
     parts: tuple[Part, ...]
+    """Its shapes."""
 
     def __init__(self, name: str) -> None:
-        """A composite of that name."""
         self.name = name
 
     @abc.abstractmethod

@@ -107,14 +107,7 @@ class Liquid(Prop):
     def put(
         self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray, *, yaw: np.ndarray | None = None
     ) -> None:
-        """Write the settled balls into ``qpos`` [env, nq], in which the mug stands already.
-
-        Args:
-            model: The model.
-            parameters: Stacked parameters.
-            qpos: Where to write.
-            yaw: Turn of the mug [rad], [env]; None computes it from ``qpos``.
-        """
+        """Write the settled balls into ``qpos``, where the mug stands already, turned by ``yaw`` if known [rad], [env]."""
         address = model.joint(self._mug.name).qposadr[0]
         position = qpos[:, address : address + 3]
         yaw = 2.0 * np.arctan2(qpos[:, address + 6], qpos[:, address + 3]) if yaw is None else yaw
@@ -155,8 +148,8 @@ class Liquid(Prop):
             balls = self.positions(snapshot.physics).clip(*scene.OBSERVED_REGION)
             return np.concatenate([balls.mean(axis=1), balls.std(axis=1)], axis=1)
 
-        names = [f"{quantity}_{axis}" for quantity in ("mean", "spread") for axis in "xyz"]
-        return Observable.vector("balls", mean_and_spread, names)
+        axes = [f"{quantity}_{axis}" for quantity in ("mean", "spread") for axis in "xyz"]
+        return Observable.vector("balls", mean_and_spread, axes)
 
     @property
     def mean_velocity(self) -> Observable:
@@ -164,14 +157,14 @@ class Liquid(Prop):
         return Observable.vector("balls_velocity", lambda snapshot: self.velocities(snapshot.physics).mean(axis=1))
 
     @property
-    def radius(self) -> Observable:
-        """Radius of a ball [m]."""
-        return Observable.scalar("ball_radius", lambda snapshot: self.ball_radius(snapshot.parameters))
+    def ball(self) -> Observable:
+        """Radius [m] and mass [kg] of a ball."""
 
-    @property
-    def mass(self) -> Observable:
-        """Mass of a ball [kg]."""
-        return Observable.scalar("ball_mass", lambda snapshot: snapshot.parameters[f"{self.name}.ball_mass"])
+        def radius_and_mass(snapshot: Snapshot) -> np.ndarray:
+            parameters = snapshot.parameters
+            return np.column_stack([self.ball_radius(parameters), parameters[f"{self.name}.ball_mass"]])
+
+        return Observable.vector("ball", radius_and_mass, ("radius", "mass"))
 
     def _heap(self, parameters: Parameters) -> np.ndarray:
         return np.clip(parameters[f"{self.name}.heap"].astype(np.int64), 0, len(BALL_SHARES) - 1)

@@ -81,23 +81,16 @@ class OpenBox(Composite):
         return inside[..., 0] & inside[..., 1]
 
     def holds(self, snapshot: Snapshot, body: str, *, above: float) -> np.ndarray:
-        """Whether a body's origin is between the walls and at most ``above`` [m] over the floor, bool [env].
-
-        This does not depend on how the box is turned.
-        """
+        """Whether a body's origin is between the walls and at most ``above`` [m] over the floor of the box, bool [env]."""
         parameters = snapshot.parameters
         point = snapshot.in_frame_of(self.name, snapshot.position(body)[:, None])
         height, floor = point[:, 0, 2], parameters[f"{self.name}.thickness"] - self.rest_height(parameters)
         return self.between_walls(parameters, point)[:, 0] & (height > floor) & (height < floor + above)
 
     def gap(self, parameters: Parameters, points: np.ndarray, *, place: np.ndarray, yaw: np.ndarray) -> np.ndarray:
-        """Distance on the table from points to the outer walls [m], 0 within them, [env, point].
+        """Distance from points on the table [m], [env, point, 2], to the outer walls [m], 0 within them, [env, point].
 
-        Args:
-            parameters: Stacked parameters.
-            points: Points on the table [m], [env, point, 2].
-            place: Centre of the box on the table [m], [env, 2].
-            yaw: Its turn [rad], [env].
+        The box stands at a place [m], [env, 2], with a yaw [rad], [env].
         """
         turn = np.moveaxis(np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]), -1, 0)
         outer = parameters[f"{self.name}.inner_half_size"] + parameters[f"{self.name}.thickness"][:, None]

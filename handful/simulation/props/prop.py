@@ -15,13 +15,10 @@ from handful.simulation.randomization import Parameters, ParameterSpec
 
 
 class Prop(abc.ABC):
-    """An object that a task puts on the table.
-
-    Attributes:
-        name: Its name. Its parameters are ``NAME.quantity``; names in the model begin with it.
-    """
+    """An object that a task puts on the table."""
 
     name: str
+    """Its name. Its parameters are ``NAME.quantity``; names in the model begin with it."""
 
     @abc.abstractmethod
     def parameter_specs(self) -> tuple[ParameterSpec, ...]:
@@ -33,13 +30,7 @@ class Prop(abc.ABC):
 
     @abc.abstractmethod
     def apply(self, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
-        """Write parameters into its model fields.
-
-        Args:
-            physics: The simulations.
-            ids: Which of them.
-            parameters: Their parameters, stacked over ``ids``.
-        """
+        """Write parameters, stacked over the simulations ``ids``, into its model fields."""
 
     @abc.abstractmethod
     def put(self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray) -> None:
@@ -74,15 +65,7 @@ class RigidProp(Prop):
     def stand(
         self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray, *, place: np.ndarray, yaw: np.ndarray
     ) -> None:
-        """Write its upright pose into ``qpos`` [env, nq].
-
-        Args:
-            model: The model.
-            parameters: Stacked parameters.
-            qpos: Where to write.
-            place: Its centre on the table [m], [env, 2].
-            yaw: Its turn about the vertical [rad], [env].
-        """
+        """Write its upright pose, at a place on the table [m], [env, 2], with a yaw [rad], [env], into ``qpos``."""
         address = model.joint(self.name).qposadr[0]
         qpos[:, address : address + 2] = place
         qpos[:, address + 2] = self.rest_height(parameters)

@@ -86,7 +86,6 @@ class CarryingOperator(PhasedOperator):
     """Does one `job` after another; repeats a failed one with more care."""
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
         self._closed_at = np.zeros((num_envs, 3))
         self._gripped_at = np.zeros((num_envs, 3))
@@ -164,9 +163,8 @@ class CarryingOperator(PhasedOperator):
         self._enter((was == Phase.DESCEND) & (arrived | (self._steps > _PATIENCE)), Phase.CLOSE)
         self._enter((was == Phase.CLOSE) & gripped, Phase.CARRY)
         self._enter((was == Phase.CARRY) & (self.phase == Phase.CARRY) & over & job.release, Phase.LOWER)
-        self._enter(
-            (was == Phase.LOWER) & (within(_ARRIVED, job.goal, tool) | (self._steps > _PATIENCE)), Phase.RELEASE
-        )
+        lowered = within(_ARRIVED, job.goal, tool) | (self._steps > _PATIENCE)
+        self._enter((was == Phase.LOWER) & lowered, Phase.RELEASE)
         self._enter((was == Phase.RELEASE) & (opened | (self._steps > _PATIENCE)), Phase.APPROACH)
         self._closed_at = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._closed_at)
         self._try_again((was >= Phase.CLOSE) & (was <= Phase.LOWER) & lost)

@@ -97,7 +97,6 @@ class ClearingBlocksOperator(StackingOperator):
     """As of the stacking operator: the thumb would push off a block that is a centimetre out of line."""
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
         self._grip_angles = np.zeros((num_envs, 3))
         self._side = np.zeros(num_envs)

@@ -33,7 +33,6 @@ class ClearingBoxOperator(CarryingOperator):
     """Grasps the toy across, drops it lengthwise into the box, and lifts the box by the wall with most room beside it."""
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
         self._task = ClearingBox()
         self._lifts_box = np.zeros(num_envs, bool)

@@ -41,7 +41,6 @@ class LiftingOperator(PhasedOperator):
     """Grasps the block from above, square to its nearest faces, and lifts it."""
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
         self._gripped_at = np.zeros((num_envs, 3))
         self._heading = np.zeros(num_envs)

@@ -35,7 +35,6 @@ class OrderOperator(CarryingOperator):
     """Carries the nearest toy that is not in its box, until none is left."""
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
         self._task = OrderFulfillment()
         self._toy = np.zeros(num_envs, np.int64)

@@ -22,7 +22,6 @@ class PhasedOperator(ScriptedOperator):
     """
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
         self.phase = np.zeros(num_envs, np.int64)
         """Present phase, [env]."""
@@ -58,12 +57,7 @@ class PhasedOperator(ScriptedOperator):
         self._care = np.where(failed, 0.5 * self._care, self._care)
 
     def _above(self, place: np.ndarray, aside: np.ndarray | float = 0.0) -> np.ndarray:
-        """From where the tool descends to a place [m], with the episode's errors, [env, 3].
-
-        Args:
-            place: What is grasped [m], [env, 3].
-            aside: From there to the tool [m], xy, [env, 2].
-        """
+        """From where the tool descends to a place [m], with the episode's errors, [env, 3]; ``aside`` [env, 2] is added."""
         return self._with_errors("approach", place, aside)
 
     def _grip(self, place: np.ndarray, aside: np.ndarray | float = 0.0) -> np.ndarray:

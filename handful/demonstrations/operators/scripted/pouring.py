@@ -73,7 +73,6 @@ class PouringOperator(PhasedOperator):
     """
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
         self._side = np.ones(num_envs)
         self._held_at = np.zeros((num_envs, 3))

@@ -80,7 +80,6 @@ class StackingOperator(PhasedOperator):
     """The red block is over the blue one when it is this near [m], sideways."""
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
         self._held_at = np.zeros((num_envs, 3))
         self._heading = np.zeros(num_envs)
