@@ -60,9 +60,7 @@ def test_a_simulation_moves_as_a_model_compiled_for_its_parameters(kind):
     """No field that the compiler derived from the nominal parameters (frames, bounds, trees) is left unchanged."""
     composite = kind("thing")
     parameters = _parameters(composite, 4, seed=1)
-    physics = BatchPhysics(_model(composite), num_envs=4, control_timestep=scene.CONTROL_TIMESTEP)
-    composite.apply(physics, np.arange(4), parameters)
-    physics.update_constants(np.arange(4))
+    physics = _physics(composite, composite, parameters)
     qpos = np.tile(physics.model.qpos0, (4, 1))
     address = physics.model.joint("thing").qposadr[0]
     qpos[:, address : address + 7] = (0.4, 0.2, 0.12, 0.8, 0.3, 0.5, 0.1)
@@ -71,10 +69,8 @@ def test_a_simulation_moves_as_a_model_compiled_for_its_parameters(kind):
         physics.step(np.zeros((4, 9)))
     for env in range(4):
         fixed = _Fixed(composite, {name: values[env] for name, values in parameters.items()})
-        alone = BatchPhysics(_model(fixed), num_envs=1, control_timestep=scene.CONTROL_TIMESTEP)
         own = {name: values[env : env + 1] for name, values in parameters.items()}
-        fixed.composite.apply(alone, np.arange(1), own)
-        alone.update_constants(np.arange(1))
+        alone = _physics(fixed, fixed.composite, own)
         alone.place(np.arange(1), qpos[:1])
         for _ in range(6):
             alone.step(np.zeros((1, 9)))
@@ -92,24 +88,24 @@ class _Fixed:
         self.add = self.composite.add
 
 
-def _model(composite):
-    spec = scene.build_scene()
-    composite.add(spec)
-    return spec.compile()
+def _physics(added, composite, parameters):
+    """Simulations with those parameters, of a model compiled with what is ``added``."""
+    spec, ids = scene.build_scene(), np.arange(len(parameters["thing.mass"]))
+    added.add(spec)
+    physics = BatchPhysics(spec.compile(), num_envs=len(ids), control_timestep=scene.CONTROL_TIMESTEP)
+    composite.apply(physics, ids, parameters)
+    physics.update_constants(ids)
+    return physics
 
 
 @pytest.mark.parametrize("kind", COMPOSITES)
 def test_it_rests_on_the_table_where_it_is_put(kind):
     composite = kind("thing")
     parameters = _parameters(composite, 16, seed=2)
-    physics = BatchPhysics(_model(composite), num_envs=16, control_timestep=scene.CONTROL_TIMESTEP)
-    composite.apply(physics, np.arange(16), parameters)
-    physics.update_constants(np.arange(16))
+    physics = _physics(composite, composite, parameters)
     qpos = np.tile(physics.model.qpos0, (16, 1))
     address = physics.model.joint("thing").qposadr[0]
-    qpos[:, address : address + 3] = np.column_stack(
-        [np.full(16, 0.4), np.full(16, 0.2), composite.rest_height(parameters)]
-    )
+    composite.stand(physics.model, parameters, qpos, place=np.array([0.4, 0.2]), yaw=np.zeros(16))
     physics.place(np.arange(16), qpos)
     for _ in range(20):
         physics.step(np.zeros((16, 9)))
