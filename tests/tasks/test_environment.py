@@ -68,6 +68,14 @@ def test_observations_are_as_the_spec_says(task):
             assert len(spec.names) == (0 if group == PIXELS else spec.shape[0])
 
 
+def test_an_observable_fills_as_many_entries_as_it_names(task):
+    environment = _environment(task, pixels=False)
+    environment.reset()
+    described = environment.task
+    for observable in (*described.object_features, *described.object_positions, *described.object_state):
+        assert observable(environment.snapshot).shape == (3, len(observable.names)), observable.names
+
+
 def test_no_observation_is_constant(task):
     environment = _environment(task, num_envs=8)
     environment.reset()
