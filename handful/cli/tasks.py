@@ -39,6 +39,7 @@ def run(options: Options) -> None:
 
 
 def _described(task: Task) -> dict[str, object]:
+    from handful.simulation.observable import entry_names
     from handful.simulation.scene import CONTROL_TIMESTEP
     from handful.tasks.gym_registration import gymnasium_id
 
@@ -47,8 +48,8 @@ def _described(task: Task) -> dict[str, object]:
         "horizon": task.horizon,
         "seconds": task.horizon * CONTROL_TIMESTEP,
         "stages": dict(zip(task.stages, task.stage_rewards, strict=True)),
-        "object_features": task.object_feature_names,
-        "object_positions": task.object_position_names,
+        "object_features": entry_names(task.object_features),
+        "object_positions": entry_names(task.object_positions),
         "gymnasium": gymnasium_id(task.name),
     }
 

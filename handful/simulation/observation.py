@@ -1,55 +1,44 @@
-"""Observations of the arm: what its own sensors measure, and its state in the simulator."""
+"""What the arm's own sensors measure, and its complete state."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
 from handful.simulation import jaco
+from handful.simulation.observable import Observable
 from handful.simulation.physics.protocol import Physics
+from handful.simulation.snapshot import Snapshot
 
-_NUM_ARM = len(jaco.ARM_JOINTS)
-_NUM_JOINTS = len(jaco.JOINTS)
+_ARM = slice(0, len(jaco.ARM_JOINTS))
+_FINGERS = slice(len(jaco.ARM_JOINTS), len(jaco.JOINTS))
 
-PROPRIOCEPTION_NAMES = (
-    *(f"sin_joint_{i}" for i in range(1, _NUM_ARM + 1)),
-    *(f"cos_joint_{i}" for i in range(1, _NUM_ARM + 1)),
-    *(f"velocity_joint_{i}" for i in range(1, _NUM_ARM + 1)),
-    *(f"finger_{i}" for i in range(1, 4)),
-    *(f"velocity_finger_{i}" for i in range(1, 4)),
+
+def _joints(name: str, joints: slice, function: Callable[[Physics], np.ndarray]) -> Observable:
+    """An observable of one entry for each of those joints, numbered from 1."""
+    numbers = [str(number) for number in range(1, joints.stop - joints.start + 1)]
+    return Observable.vector(name, lambda snapshot: function(snapshot.physics), numbers)
+
+
+ARM_SENSORS = (
+    _joints("sin_joint", _ARM, lambda physics: np.sin(physics.qpos[:, _ARM])),
+    _joints("cos_joint", _ARM, lambda physics: np.cos(physics.qpos[:, _ARM])),
+    _joints("velocity_joint", _ARM, lambda physics: physics.qvel[:, _ARM]),
+    _joints("finger", _FINGERS, lambda physics: physics.qpos[:, _FINGERS]),
+    _joints("velocity_finger", _FINGERS, lambda physics: physics.qvel[:, _FINGERS]),
 )
-"""Entries of the group ``proprioception``. Arm joints appear as sine and cosine because some have no limits.
-The list follows the paper's table A, which is cited from memory."""
+"""The 24 numbers of the group ``proprioception``: sines and cosines of the arm's joints, which turn without limit, their
+velocities [rad/s], finger positions [rad] and velocities [rad/s] (our choice; the paper's appendix is not public)."""
 
 
-def proprioception(physics: Physics) -> np.ndarray:
-    """Sines and cosines of the arm's joints, their velocities [rad/s], finger positions [rad] and velocities; [env, 24]."""
-    joints = physics.qpos[:, :_NUM_ARM]
-    return np.concatenate(
-        [
-            np.sin(joints),
-            np.cos(joints),
-            physics.qvel[:, :_NUM_ARM],
-            physics.qpos[:, _NUM_ARM:_NUM_JOINTS],
-            physics.qvel[:, _NUM_ARM:_NUM_JOINTS],
-        ],
-        axis=1,
-        dtype=np.float32,
-        casting="same_kind",
-    )
+def _tcp_rotation(snapshot: Snapshot) -> np.ndarray:
+    return snapshot.tcp_rotation.reshape(-1, 9)
 
 
-def arm_state_names() -> tuple[str, ...]:
-    """Names of the entries of `arm_state`."""
-    return (
-        *PROPRIOCEPTION_NAMES,
-        *(f"tcp_{axis}" for axis in "xyz"),
-        *(f"tcp_rotation_{row}{column}" for row in range(3) for column in range(3)),
-    )
-
-
-def arm_state(physics: Physics) -> np.ndarray:
-    """Proprioception, then position [m] and rotation of the tool point in the world frame; [env, 36]."""
-    tcp = physics.model.site(jaco.TCP_SITE).id
-    return np.concatenate(
-        [proprioception(physics), physics.site_xpos[:, tcp], physics.site_xmat[:, tcp].reshape(-1, 9)], axis=1
-    )
+ARM_STATE = (
+    *ARM_SENSORS,
+    Observable.vector("tcp", lambda snapshot: snapshot.tcp_position),
+    Observable.vector("tcp_rotation", _tcp_rotation, [f"{row}{column}" for row in range(3) for column in range(3)]),
+)
+"""Proprioception, position of the tool [m] and its rotation to the world."""

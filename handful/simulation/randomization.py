@@ -1,7 +1,7 @@
-"""What an episode may draw, and how a draw becomes a world.
+"""The parameters that an episode draws, and how they are written into the model's fields.
 
-A world is a mapping from parameter names to values. Drawing is separate from applying, so that a recorded world can be
-set again exactly. Every parameter is uniform in its range (paper, section IV-B: "uniformly drawn from a preset range").
+Drawing and applying are separate, so that an episode can be repeated exactly from its recorded parameters. Every parameter
+is uniform in its range (paper, section IV-B: "uniformly drawn from a preset range").
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from handful.simulation.physics.protocol import Physics
 
 MAX_DRAWS = 100
-"""Draws after which a task's ranges are taken to hold no possible world: even where nine in ten are impossible, all of
-that many are with a probability of 3e-5."""
+"""Draws after which drawing an episode fails. If nine draws in ten are impossible, so many fail with probability 3e-5."""
 
 _logger = logging.getLogger(__name__)
 
@@ -36,9 +35,9 @@ class Level(enum.IntEnum):
     """How much varies from episode to episode."""
 
     NONE = 0
-    """Nothing: every episode begins in the nominal world."""
+    """Nothing: every episode has the nominal parameters."""
     TASK = 1
-    """What defines the task: places, sizes, colours and masses of objects, the arm's start."""
+    """The task: places, sizes, colours and masses of objects, and the arm's start."""
     FULL = 2
     """Also looks and dynamics: light, camera pose, backgrounds, the arm's friction, armature and gains, contact friction."""
 
@@ -64,7 +63,7 @@ def seeded_generator(seed: int | Sequence[int]) -> np.random.Generator:
     """The generator of a seed.
 
     Raises:
-        ConfigurationError: the seed is no integer of at least 0 and no sequence of them.
+        ConfigurationError: the seed is neither an integer of at least 0 nor a sequence of them.
     """
     whole = seed if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str) else [seed]
     for part in whole:
@@ -74,7 +73,7 @@ def seeded_generator(seed: int | Sequence[int]) -> np.random.Generator:
 
 @dataclasses.dataclass(frozen=True)
 class ParameterSpec:
-    """One quantity of a world, uniform between ``low`` and ``high`` where its level is on, else ``nominal``."""
+    """One parameter of an episode: uniform between ``low`` and ``high`` if its level is on, otherwise ``nominal``."""
 
     name: str
     nominal: np.ndarray
@@ -99,7 +98,7 @@ class ParameterSpec:
         level: Level,
         nominal: ArrayLike | None = None,
     ) -> ParameterSpec:
-        """A parameter between two values; nominally in the middle, if not told otherwise."""
+        """A parameter between two values. Its nominal value is the middle unless given."""
         low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
         middle = 0.5 * (low + high) if nominal is None else np.asarray(nominal, np.float64)
         return cls(name, middle, low, high, level)
@@ -111,16 +110,16 @@ def draw_parameters(
     generator: np.random.Generator,
     why_impossible: Callable[[Parameters], str | None] = lambda parameters: None,
 ) -> dict[str, np.ndarray]:
-    """Draw the parameters of one episode, again until they are possible.
+    """Draw the parameters of one episode; repeat impossible draws.
 
-    A parameter takes its numbers from the generator whether it varies at this level or not, so that what two levels
-    share is the same under the same seed.
+    Every parameter takes its numbers from the generator, whether it varies at this level or not. Parameters that vary at
+    two levels are therefore equal under equal seeds.
 
     Args:
         specs: What to draw.
         level: How much varies.
-        generator: Where the numbers come from.
-        why_impossible: Says what is wrong with a draw, or None where nothing is.
+        generator: Source of the random numbers.
+        why_impossible: Returns why a draw is impossible, or None if it is possible.
 
     Raises:
         ConfigurationError: `MAX_DRAWS` draws were impossible.
@@ -134,29 +133,29 @@ def draw_parameters(
         reason = why_impossible(parameters)
         if reason is None:
             return parameters
-        _logger.debug("an impossible draw: %s; drawing again.", reason)
-    raise ConfigurationError(f"{MAX_DRAWS} draws of a world were all impossible; the last: {reason}.")
+        _logger.debug("impossible parameters: %s; drawing again.", reason)
+    raise ConfigurationError(f"{MAX_DRAWS} draws of an episode's parameters were all impossible; the last: {reason}.")
 
 
 def check_parameters(specs: Iterable[ParameterSpec], parameters: Parameters) -> None:
-    """Check that a recorded world says every parameter in its shape, finite.
+    """Check that recorded parameters are complete, finite and of the right shapes.
 
     Raises:
         DataError: naming the first parameter that is missing, unknown, of another shape or not finite.
     """
     if not isinstance(parameters, Mapping):
-        raise DataError(f"expected a world, names of parameters with their values, got {type(parameters).__name__}.")
+        raise DataError(f"expected parameters, a mapping from names to values, got {type(parameters).__name__}.")
     expected = {parameter.name: parameter.nominal.shape for parameter in specs}
     for name, shape in expected.items():
         if name not in parameters:
-            raise DataError(f"the world lacks the parameter '{name}'.")
+            raise DataError(f"the episode lacks the parameter '{name}'.")
         if np.shape(parameters[name]) != shape:
-            raise DataError(f"the world's '{name}' has shape {np.shape(parameters[name])}, expected {shape}.")
+            raise DataError(f"the parameter '{name}' has shape {np.shape(parameters[name])}, expected {shape}.")
         if not np.isfinite(parameters[name]).all():
-            raise DataError(f"the world's '{name}' is not finite.")
+            raise DataError(f"the parameter '{name}' is not finite.")
     for name in parameters:
         if name not in expected:
-            raise DataError(f"the world has a parameter '{name}' that this task does not know.")
+            raise DataError(f"the episode has a parameter '{name}' that this task does not know.")
 
 
 def stack_parameters(episodes: Sequence[Parameters]) -> dict[str, np.ndarray]:
@@ -165,10 +164,9 @@ def stack_parameters(episodes: Sequence[Parameters]) -> dict[str, np.ndarray]:
 
 
 def scene_parameter_specs() -> tuple[ParameterSpec, ...]:
-    """All that does not depend on the task: the arm's start and dynamics, the looks. Ranges are ours.
+    """The parameters that all tasks share: the arm's start and dynamics, and the looks. Ranges are our choice.
 
-    Which quantities vary is the paper's choice (sections III-B3 and IV-B): arm friction and armature, lighting, camera
-    pose, backgrounds.
+    The paper names what varies (sections III-B3 and IV-B): arm friction and armature, lighting, camera pose, backgrounds.
     """
     return (
         ParameterSpec.around("arm.start", jaco.HOME_QPOS[:6], 0.12, level=Level.TASK),
@@ -197,7 +195,7 @@ def apply_scene(physics: Physics, ids: np.ndarray, parameters: Parameters) -> No
 def apply_arm_dynamics(physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
     """Scale ``dof_frictionloss``, ``dof_armature``, ``dof_damping`` of the arm, and its servos' velocity gains.
 
-    A servo's torque is kv (command - velocity): kv stands in ``actuator_gainprm[0]`` and, negative, in
+    A servo's torque is kv (command - velocity); kv is ``actuator_gainprm[0]`` and, negative, in
     ``actuator_biasprm[2]``.
     """
     model = physics.model
@@ -226,9 +224,3 @@ def apply_looks(physics: Physics, ids: np.ndarray, parameters: Parameters) -> No
     for material in jaco.GRAY_MATERIALS:
         shade = 0 if material.endswith("dark_gray") else 1
         physics.field("mat_rgba")[ids, model.material(material).id, :3] = parameters["arm.gray"][:, shade, None]
-
-
-def box_inertia(mass: np.ndarray, half_size: np.ndarray) -> np.ndarray:
-    """Diagonal inertia of a homogeneous box [kg m^2]: I_x = m (b^2 + c^2) / 3 for half sizes a, b, c [m]; [..., 3]."""
-    squares = np.square(half_size)
-    return np.asarray(mass)[..., None] / 3.0 * (squares.sum(axis=-1, keepdims=True) - squares)

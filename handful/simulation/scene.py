@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 from handful.simulation.jaco import ARM_PREFIX, load_jaco
 
 CAMERA = "front"
-"""Name of the one fixed camera, in front of the table, looking at the workspace and the robot behind it."""
+"""Name of the fixed camera in front of the table. It looks at the workspace and the robot behind it."""
 
 CAMERA_POSITION = (0.95, 0.0, 0.45)
-"""Nominal camera position [m]: near enough that a 5 cm block covers six pixels of a 64 x 64 image."""
+"""Nominal camera position [m]. A block of 5 cm covers six pixels of a 64 x 64 image."""
 
 CAMERA_TARGET = (0.38, 0.0, 0.10)
 """Point that the camera looks at [m], a little above the middle of the workspace."""
@@ -25,7 +25,7 @@ CAMERA_FOVY = 42.0
 
 LIGHT = "lamp"
 LIGHT_POSITION = (0.9, -0.6, 1.5)
-"""Nominal position of the lamp [m], before and above the table so that the sides the camera sees are lit."""
+"""Nominal position of the lamp [m], in front of and above the table, so that it lights what the camera sees."""
 
 TABLE = "table"
 FLOOR = "floor"
@@ -37,16 +37,16 @@ WORKSPACE_CENTER = (0.42, 0.0)
 """Middle of the area where objects begin [m]."""
 
 OBSERVED_REGION = np.array([(-0.3, -0.7, -0.1), (1.0, 0.7, 1.2)])
-"""Lowest and highest positions that are told of objects [m]: the table, ten centimetres around it, and what the arm can
-reach above. Whatever fell off the table is told at this region's edge (`Snapshot.observed_position`)."""
+"""Lowest and highest observed positions of objects [m]: the table, ten centimetres around it, and the space above that the
+arm reaches. An object that fell off the table is observed at the edge of this region (`Snapshot.observed_position`)."""
 
 PHYSICS_TIMESTEP = 0.01
-"""MuJoCo's time step [s]: the largest at which grasps hold as well as at half of it (docs/decisions/0007). A task whose
-objects are too small for it sets ``spec.option.timestep`` in `add_props`."""
+"""MuJoCo's time step [s]: the largest at which grasps hold as well as at half of it (docs/decisions/0007). A prop that needs
+a smaller one sets ``spec.option.timestep`` in its `add`."""
 
 FRICTION_STIFFNESS = 30.0
-"""How much stiffer friction is than the normal direction (MuJoCo's ``impratio``): soft friction lets a held block creep
-out of the hand, at a speed inverse to this number; stiffer costs solver time (docs/decisions/0007)."""
+"""Stiffness of friction relative to the normal direction (MuJoCo's ``impratio``). A held block creeps out of the hand at a
+speed inverse to this number; larger numbers cost solver time (docs/decisions/0007)."""
 
 CONTROL_TIMESTEP = 0.05
 """Time between two actions [s]: 20 Hz (paper, section IV-A)."""
@@ -66,7 +66,7 @@ def build_scene() -> mujoco.MjSpec:
         friction=(1.0, 0.005, 0.0001),
         condim=4,
     )
-    # What falls off the table stays on the floor, which is thick: nothing falls through it in one time step.
+    # The floor is thick, so that nothing falls through it in one time step.
     for name, pos, size, solid in (
         (FLOOR, (0.0, 0.0, -0.98), (3.0, 3.0, 0.20), 1),
         (WALL, (-0.90, 0.0, 0.50), (0.02, 3.0, 1.5), 0),
@@ -111,7 +111,7 @@ def look_at(position: ArrayLike, target: ArrayLike) -> np.ndarray:
 
 
 def _set_options(spec: mujoco.MjSpec) -> None:
-    """Options of the physics; they must be set here, since attaching a model drops its own."""
+    """Set the options of the physics here, because attaching a model drops the model's own options."""
     spec.compiler.degree = False
     spec.option.timestep = PHYSICS_TIMESTEP
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST

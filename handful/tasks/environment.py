@@ -27,7 +27,8 @@ from handful.environment import (
 from handful.errors import ConfigurationError, DataError, check_count
 from handful.profiling import span
 from handful.simulation import jaco, scene
-from handful.simulation.observation import PROPRIOCEPTION_NAMES, arm_state, arm_state_names, proprioception
+from handful.simulation.observable import entry_names, observe
+from handful.simulation.observation import ARM_SENSORS, ARM_STATE
 from handful.simulation.physics.factory import make_physics
 from handful.simulation.randomization import (
     Level,
@@ -40,9 +41,10 @@ from handful.simulation.randomization import (
 )
 from handful.simulation.rendering.camera import Camera, empty_images, images_of
 from handful.simulation.rendering.factory import make_camera
+from handful.simulation.snapshot import Snapshot
 from handful.tasks.episodes import EpisodeCounters
 from handful.tasks.registry import make_task
-from handful.tasks.task import Snapshot, Task, compile_task
+from handful.tasks.task import Task, compile_task
 
 CONTROL_HZ = round(1.0 / scene.CONTROL_TIMESTEP)
 
@@ -297,11 +299,11 @@ class TaskEnvironment:
 
     def _make_spec(self, camera_hz: int, image_size: int) -> EnvironmentSpec:
         names = {
-            PROPRIOCEPTION: PROPRIOCEPTION_NAMES,
-            PHYSICAL_STATE: (*arm_state_names(), *self.task.object_state_names),
+            PROPRIOCEPTION: entry_names(ARM_SENSORS),
+            PHYSICAL_STATE: entry_names((*ARM_STATE, *self.task.object_state)),
             TIME_LEFT: ("time_left",),
-            OBJECT_FEATURES: self.task.object_feature_names,
-            OBJECT_POSITIONS: self.task.object_position_names,
+            OBJECT_FEATURES: entry_names(self.task.object_features),
+            OBJECT_POSITIONS: entry_names(self.task.object_positions),
         }
         observations = {group: ArraySpec((len(entries),), "float32", entries) for group, entries in names.items()}
         if self._camera is not None:
@@ -380,14 +382,14 @@ class TaskEnvironment:
 
     def _observe(self) -> Observation:
         snapshot = self.snapshot
-        state = [arm_state(snapshot.physics), self.task.object_state(snapshot)]
-        observation = {
-            PROPRIOCEPTION: proprioception(self.physics),
-            PHYSICAL_STATE: np.concatenate(state, axis=1).astype(np.float32),
-            TIME_LEFT: self._episodes.time_left[:, None].astype(np.float32),
-            OBJECT_FEATURES: self.task.object_features(snapshot).astype(np.float32),
-            OBJECT_POSITIONS: self.task.object_positions(snapshot).astype(np.float32),
+        vectors = {
+            PROPRIOCEPTION: observe(ARM_SENSORS, snapshot),
+            PHYSICAL_STATE: observe((*ARM_STATE, *self.task.object_state), snapshot),
+            TIME_LEFT: self._episodes.time_left[:, None],
+            OBJECT_FEATURES: observe(self.task.object_features, snapshot),
+            OBJECT_POSITIONS: observe(self.task.object_positions, snapshot),
         }
+        observation = {group: values.astype(np.float32) for group, values in vectors.items()}
         if self._camera is not None:
             observation = {PIXELS: self._pixels, **observation}
         return Observation(observation)

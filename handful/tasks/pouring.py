@@ -5,37 +5,38 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from handful.geometry import yaw_quaternion
-from handful.simulation import scene
-from handful.simulation.physics.protocol import Physics
+from handful.simulation.observable import Observable
 from handful.simulation.props.liquid import NUM_BALLS, Liquid
 from handful.simulation.props.mug import Mug
 from handful.simulation.props.open_box import OpenBox
-from handful.simulation.randomization import Level, Parameters, ParameterSpec
-from handful.tasks.task import Snapshot, Task
+from handful.simulation.props.prop import from_tcp, offset
+from handful.simulation.props.sides import OppositeSides
+from handful.simulation.randomization import Parameters, ParameterSpec
+from handful.simulation.snapshot import Snapshot
+from handful.tasks.task import Task
 
 MUG = "mug"
 BOX = "box"
 LIQUID = "liquid"
 
 GRASP_HEIGHT = 0.02
-"""The mug is grasped when its centre is this far above where it rested [m], by the tool: it hangs in the hand."""
+"""The mug is grasped when its centre is near the tool and this far above where it rested [m]."""
 
 GRASP_DISTANCE = 0.06
-"""How near the tool the centre of a grasped mug is [m]: the hand holds it about its middle."""
+"""Distance from the tool to the centre of a grasped mug [m]: the hand holds it near its middle."""
 
 GRASP_REWARD = 0.05
-"""Reward for a grasped mug (paper, recalled)."""
+"""Reward for a grasped mug. The paper's appendix is not public; this value is our choice."""
 
 BALL_REWARD = 0.1
-"""Reward for each ball in the box (paper, recalled)."""
+"""Reward for each ball in the box (our choice, as `GRASP_REWARD`)."""
 
 STAGE_COUNTS = (1, NUM_BALLS // 4, NUM_BALLS // 2, 26)
-"""Balls in the box from which the stages after the grasp begin (ours). Success, 26 of 32, is four in five: most of the
-liquid, without a few balls that jump the rim spoiling an episode. The script gets 31.9 in (mean of 64 episodes)."""
+"""Numbers of balls in the box at which the stages after the grasp begin (our choice). Success is 26 of 32, so that a few
+balls that jump over the rim do not spoil an episode. The script pours 31.9 balls (mean of 64 episodes)."""
 
 OVER_RIM = 0.01
-"""A ball is in the box up to this far over its rim [m], its centre: the heap below the mouth of the mug stands out."""
+"""A ball is in the box if its centre is at most this far over the rim [m]: the heap stands out above the rim."""
 
 
 class Pouring(Task):
@@ -43,114 +44,74 @@ class Pouring(Task):
 
     A mug with 32 small balls stands on one side of the table, an open box on the other.
 
-    The paper pays .05 for a grasped mug and then .1 for each ball in the box, every step. That is a count, and a stage
-    for each of its 32 values would spread the curriculum over moments a few hundredths of a second apart. So the stages
-    are the count's milestones: *start*; *grasp*, the mug hangs in the hand, 2 cm up; *first*, *quarter* and *half*, so
-    many balls are in the box; *poured*, 26 of them. What a stage is said to pay is what it pays at its beginning; within
-    it the reward goes on counting. A ball in the mug does not count, even if the mug is in the box.
-    Success is to have poured over the last half second of the episode.
+    Every step pays 0.05 for a grasped mug, then 0.1 for each ball in the box. A stage for each of the 32 counts would split
+    the curriculum into moments a few hundredths of a second apart, so the stages are milestones: *start*; *grasp*, the mug
+    is in the hand, 2 cm up; *first*, one ball is in the box; *quarter* and *half* of the balls; *poured*, 26 balls.
+    A stage's reward is what it pays at its beginning; within the stage the reward counts the balls.
+    A ball in the mug does not count, even if the mug is in the box.
+    Success is to be in the stage *poured* over the last half second of the episode.
     Randomised: which side the mug is on, places and yaws, the mug's and the box's sizes, colours, mass and friction, the
     balls' size, heap, colour and mass, and what every scene randomises.
     """
 
     name = "pouring"
     horizon = 500
-    begins_by_cloning = True
     stages = ("start", "grasp", "first", "quarter", "half", "poured")
     stage_rewards = (0.0, GRASP_REWARD, *(BALL_REWARD * count for count in STAGE_COUNTS))
-    object_feature_names = (
-        *(f"mug_{axis}" for axis in "xyz"),
-        *(f"mug_up_{axis}" for axis in "xyz"),
-        *(f"tcp_to_mug_{axis}" for axis in "xyz"),
-        *(f"hand_forward_{axis}" for axis in "xyz"),
-        *(f"mug_to_box_{axis}" for axis in "xyz"),
-    )
-    object_position_names = tuple(f"mug_{axis}" for axis in "xyz")
-    object_state_names = (
-        *object_feature_names,
-        *(f"{thing}_rotation_{row}{column}" for thing in (MUG, BOX) for row in range(3) for column in range(3)),
-        *(f"{thing}_velocity_{axis}" for thing in (MUG, BOX) for axis in ("x", "y", "z", "roll", "pitch", "yaw")),
-        *(f"box_{axis}" for axis in "xyz"),
-        "share_in_mug",
-        "share_in_box",
-        *(f"{quantity}_{axis}" for quantity in ("balls_mean", "balls_spread", "balls_velocity") for axis in "xyz"),
-        "ball_radius",
-        "ball_mass",
-        "mug_inner_radius",
-        "mug_height",
-        "mug_mass",
-        "box_inner_half_size_x",
-        "box_inner_half_size_y",
-        "box_height",
-    )
 
     def __init__(self) -> None:
-        """The task with its objects."""
-        self.mug = Mug(MUG)
-        self.box = OpenBox(
+        # Ranges are our choice: all within the arm's reach and the camera's view, the handle away from the robot.
+        self.mug = mug = Mug(MUG)
+        self.box = box = OpenBox(
             BOX, inner_half_size=((0.060, 0.060), (0.070, 0.070)), height=(0.045, 0.060), mass=(0.25, 0.40)
         )
-        self.liquid = Liquid(LIQUID, self.mug)
-
-    def object_parameter_specs(self) -> tuple[ParameterSpec, ...]:
-        """Ranges are ours: both within the arm's reach and the camera's view, the mug's handle away from the robot."""
-        return (
-            *self.mug.parameter_specs(),
-            *self.box.parameter_specs(),
-            *self.liquid.parameter_specs(),
-            ParameterSpec.between("mug.side", -1.0, 1.0, level=Level.TASK, nominal=1.0),  # its sign: left or right
-            # Outwards on the side's half of the table; the box's side is the other one.
-            ParameterSpec.between("mug.place", (0.38, 0.090), (0.46, 0.140), level=Level.TASK),
-            ParameterSpec.between("mug.yaw", -0.2, 0.9, level=Level.TASK),  # counted inwards from straight ahead
-            ParameterSpec.between("box.place", (0.40, 0.100), (0.46, 0.140), level=Level.TASK),
-            ParameterSpec.around("box.yaw", 0.0, 0.4, level=Level.TASK),
+        self.liquid = liquid = Liquid(LIQUID, mug)
+        self.sides = OppositeSides(
+            first=mug,
+            first_place=((0.38, 0.090), (0.46, 0.140)),
+            first_yaw=(-0.2, 0.9),
+            second=box,
+            second_place=((0.40, 0.100), (0.46, 0.140)),
+            second_yaw=(-0.4, 0.4),
+            mirrored=True,
+        )
+        self.props = (box, mug, liquid)  # each collides with those before it
+        # The mug is held from the side, so the features include where the fingers point.
+        hand_forward = Observable.vector("hand_forward", lambda snapshot: snapshot.tcp_rotation[:, :, 2])
+        self.object_features = (mug.position, mug.up, from_tcp(mug), hand_forward, offset(mug, box))
+        self.object_positions = (mug.position,)
+        self.object_state = (
+            *self.object_features,
+            *(mug.rotation, box.rotation, mug.velocity, box.velocity, box.position),
+            Observable.scalar("share_in_mug", lambda snapshot: self.balls_in_mug(snapshot).mean(axis=1)),
+            Observable.scalar("share_in_box", lambda snapshot: self.balls_in_box(snapshot).mean(axis=1)),
+            *(liquid.distribution, liquid.mean_velocity, liquid.ball),
+            *(mug.drawn("inner_radius"), mug.drawn("height"), mug.drawn("mass")),
+            *(box.drawn("inner_half_size"), box.drawn("height")),
         )
 
+    def object_parameter_specs(self) -> tuple[ParameterSpec, ...]:
+        props = (self.mug, self.box, self.liquid, self.sides)
+        return tuple(spec for prop in props for spec in prop.parameter_specs())
+
     def why_impossible(self, parameters: Parameters) -> str | None:
-        """A mug too near the box, or too small for its balls."""
+        """The mug is too near the box, or too small for its balls."""
         stacked = {name: np.asarray(value)[None] for name, value in parameters.items()}
         room = stacked["mug.height"] - stacked["mug.floor"]
         surface = self.liquid.surface(stacked)
         if surface[0] > room[0]:
             return f"the balls would stand {surface[0]:.3f} m high in a mug with room for {room[0]:.3f} m"
-        places, yaws = self._places(stacked)
-        offset = (places[MUG] - places[BOX])[0]
-        cosine, sine = np.cos(yaws[BOX][0]), np.sin(yaws[BOX][0])
-        in_box_frame = np.array([cosine * offset[0] + sine * offset[1], cosine * offset[1] - sine * offset[0]])
-        outside = np.abs(in_box_frame) - stacked["box.inner_half_size"][0] - stacked["box.thickness"][0]
-        gap, reach = float(np.linalg.norm(np.maximum(outside, 0.0))), float(self.mug.reach(stacked)[0])
+        (mug, _), (place, yaw) = self.sides.poses(stacked)
+        gap = float(self.box.gap(stacked, mug[:, None], place=place, yaw=yaw)[0, 0])
+        reach = float(self.mug.reach(stacked)[0])
         if gap < reach:
             return f"the mug's axis is {gap:.3f} m from the box, nearer than its handle reaches ({reach:.3f} m)"
         return None
 
-    def add_props(self, spec: mujoco.MjSpec) -> None:
-        self.box.add(spec)
-        self.mug.add(spec)
-        self.liquid.add(spec)
-
-    def apply_objects(self, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
-        self.mug.apply(physics, ids, parameters)
-        self.box.apply(physics, ids, parameters)
-        self.liquid.apply(physics, ids, parameters)
-
     def place_objects(self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray) -> None:
-        places, yaws = self._places(parameters)
-        for thing in (self.mug, self.box):
-            address = model.joint(thing.name).qposadr[0]
-            qpos[:, address : address + 2] = places[thing.name]
-            qpos[:, address + 2] = thing.half_height(parameters)
-            qpos[:, address + 3 : address + 7] = yaw_quaternion(yaws[thing.name])
-        mug = model.joint(MUG).qposadr[0]
-        self.liquid.place(model, parameters, qpos, position=qpos[:, mug : mug + 3], yaw=yaws[MUG])
-
-    def _places(self, parameters: Parameters) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Places on the table [m], [env, 2], and yaws [rad], [env], of mug and box."""
-        side = np.where(parameters["mug.side"] < 0.0, -1.0, 1.0)
-        places = {
-            name: parameters[f"{name}.place"] * np.stack([np.ones_like(side), direction], axis=1)
-            for name, direction in ((MUG, side), (BOX, -side))
-        }
-        return places, {MUG: -side * parameters["mug.yaw"], BOX: parameters["box.yaw"]}
+        self.sides.put(model, parameters, qpos)
+        (_, yaw), _ = self.sides.poses(parameters)
+        self.liquid.put(model, parameters, qpos, yaw=yaw)
 
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         count = self.balls_in_box(snapshot).sum(axis=1)
@@ -158,71 +119,26 @@ class Pouring(Task):
         return np.where(reached > 0, 1 + reached, self.grasped(snapshot))
 
     def reward(self, snapshot: Snapshot, stage: np.ndarray) -> np.ndarray:
-        """.1 for each ball in the box; before the first, what the stage pays."""
+        """0.1 for each ball in the box; before the first ball, the stage's reward."""
         count = self.balls_in_box(snapshot).sum(axis=1)
         return np.where(count > 0, BALL_REWARD * count, super().reward(snapshot, stage)).astype(np.float32)
 
     def grasped(self, snapshot: Snapshot) -> np.ndarray:
-        """Whether the mug hangs in the hand, bool [env]."""
+        """Whether the mug is in the hand and off the table, bool [env]."""
         mug = snapshot.position(MUG)
-        height = mug[:, 2] - self.mug.half_height(snapshot.parameters)
+        height = mug[:, 2] - self.mug.rest_height(snapshot.parameters)
         distance = np.linalg.norm(mug - snapshot.tcp_position, axis=1)
         return (height > GRASP_HEIGHT) & (distance < GRASP_DISTANCE)
 
     def balls_in_mug(self, snapshot: Snapshot) -> np.ndarray:
-        """Whether each ball is in the mug, however it is held, bool [env, ball]."""
-        return self.mug.holds(snapshot.parameters, self._balls_from(snapshot, MUG))
+        """Whether each ball is in the mug, however the mug is turned, bool [env, ball]."""
+        balls = self.liquid.positions(snapshot.physics)
+        return self.mug.holds(snapshot.parameters, snapshot.in_frame_of(MUG, balls))
 
     def balls_in_box(self, snapshot: Snapshot) -> np.ndarray:
         """Whether each ball is in the box and not in the mug, bool [env, ball]."""
-        points = self._balls_from(snapshot, BOX)
-        inside = (np.abs(points[..., :2]) < snapshot.parameters["box.inner_half_size"][:, None]).all(axis=2)
-        half_height = self.box.half_height(snapshot.parameters)[:, None]
-        inside &= (points[..., 2] > -half_height) & (points[..., 2] < half_height + OVER_RIM)
+        balls = snapshot.in_frame_of(BOX, self.liquid.positions(snapshot.physics))
+        half_height = self.box.rest_height(snapshot.parameters)[:, None]
+        inside = self.box.between_walls(snapshot.parameters, balls)
+        inside &= (balls[..., 2] > -half_height) & (balls[..., 2] < half_height + OVER_RIM)
         return inside & ~self.balls_in_mug(snapshot)
-
-    def _balls_from(self, snapshot: Snapshot, body: str) -> np.ndarray:
-        """Centres of the balls in a body's frame [m], [env, ball, 3]."""
-        offset = self.liquid.positions(snapshot.physics) - snapshot.position(body)[:, None]
-        return offset @ snapshot.rotation(body)
-
-    def object_features(self, snapshot: Snapshot) -> np.ndarray:
-        """Mug, hand to mug, mug to box; the hand with where its fingers point, as a mug is held from the side."""
-        mug, up = snapshot.observed_position(MUG), snapshot.rotation(MUG)[:, :, 2]
-        forward = snapshot.tcp_rotation[:, :, 2]
-        to_box = snapshot.observed_position(BOX) - mug
-        return np.concatenate([mug, up, mug - snapshot.tcp_position, forward, to_box], axis=1)
-
-    def object_positions(self, snapshot: Snapshot) -> np.ndarray:
-        return snapshot.observed_position(MUG)
-
-    def object_state(self, snapshot: Snapshot) -> np.ndarray:
-        parameters, box = snapshot.parameters, snapshot.observed_position(BOX)
-        balls = self.liquid.positions(snapshot.physics).clip(*scene.OBSERVED_REGION)
-        return np.concatenate(
-            [
-                self.object_features(snapshot),
-                snapshot.rotation(MUG).reshape(-1, 9),
-                snapshot.rotation(BOX).reshape(-1, 9),
-                snapshot.velocity(MUG),
-                snapshot.velocity(BOX),
-                box,
-                self.balls_in_mug(snapshot).mean(axis=1, keepdims=True),
-                self.balls_in_box(snapshot).mean(axis=1, keepdims=True),
-                balls.mean(axis=1),
-                balls.std(axis=1),
-                self.liquid.velocities(snapshot.physics).mean(axis=1),
-                np.column_stack(
-                    [
-                        self.liquid.ball_radius(parameters),
-                        parameters["liquid.ball_mass"],
-                        parameters["mug.inner_radius"],
-                        parameters["mug.height"],
-                        parameters["mug.mass"],
-                        parameters["box.inner_half_size"],
-                        parameters["box.height"],
-                    ]
-                ),
-            ],
-            axis=1,
-        )

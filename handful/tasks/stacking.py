@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
 from handful.simulation import scene
-from handful.simulation.physics.protocol import Physics
 from handful.simulation.props.block import Block, box_reach_up
-from handful.simulation.randomization import Parameters, ParameterSpec
-from handful.tasks.task import Snapshot, Task
+from handful.simulation.props.prop import from_tcp, offset
+from handful.simulation.randomization import Parameters
+from handful.simulation.snapshot import Snapshot
+from handful.tasks.task import Task
 
 RED = "red_block"
 """The block to be stacked."""
@@ -18,45 +18,45 @@ BLUE = "blue_block"
 """The block to stack it on."""
 
 APART = 0.10
-"""Nearest that the blocks' centres may begin [m]: half a block's diagonal (4 cm) and half the hand's breadth (6 cm), so
-that the hand can go down beside one without striking the other."""
+"""Least distance between the blocks' centres at the start [m]: half a block's diagonal (4 cm) and half the hand's width
+(6 cm), so that the hand can descend at one without hitting the other."""
 
 REACH_DISTANCE = 0.05
 """The tool has reached the red block when it is this near its centre [m]: about where a grasp can close."""
 
 LIFT_HEIGHT = 0.03
-"""The red block is lifted when its lowest point is this far above the table [m]. A block that is tipped, rolled or leant
-touches the table still; one set down on the lowest blue block, 4 cm high, counts as lifted until it is let go, so that
-the reward never falls on the way to a stack."""
+"""The red block is lifted when its lowest point is this far above the table [m]. A tipped or leaning block still touches the
+table. A block on the lowest blue block, 4 cm high, counts as lifted until it is released, so that the reward does not fall
+on the way to a stack."""
 
 GRASP_DISTANCE = 0.08
-"""A lifted block counts only this near the tool [m]: held, not thrown."""
+"""A lifted block counts only this near the tool [m], so that it is held and not thrown."""
 
 CONTACT_GAP = 0.005
-"""The blocks touch when the lowest point of the one is this near, in height, to the highest of the other [m]: one that
-rests there is within a tenth of that, one in a shaking hand is not for long."""
+"""The blocks touch when the heights of the upper one's lowest point and the lower one's highest differ by less than this
+[m]. A resting block is within a tenth of that; one in a shaking hand is not for long."""
 
 REST_SPEED = 0.05
-"""Both blocks are at rest below this speed [m/s]: a block that falls has it after 5 ms, one physics step."""
+"""Both blocks are at rest below this speed [m/s]. A falling block reaches it within 5 ms."""
 
 OPEN_FINGERS = 0.5
-"""A hand with all fingers less closed than this [rad] holds nothing: the narrowest gap between thumb and fingers is then
-8.6 cm (from the hand's meshes), wider than the diagonal of the widest block, 7.9 cm."""
+"""A hand with all fingers less closed than this [rad] holds nothing. The narrowest gap between thumb and fingers is then
+8.6 cm (from the hand's meshes); the diagonal of the widest block is 7.9 cm."""
 
 RELEASE_DISTANCE = 0.07
-"""A hand this far from the block's centre [m] holds nothing either: fingers reach 1 cm beyond the tool, corners 4.9 cm."""
+"""A hand this far from the block's centre [m] holds nothing: fingers reach 1 cm beyond the tool, corners 4.9 cm."""
 
 
 class BlockStacking(Task):
     """Put the red block on the blue one.
 
-    Both lie on the table, boxes of random size, mass, friction and shade, at random places and yaws, at least 10 cm
-    apart. Red runs from crimson to vermilion, blue from azure to indigo: which goes on which is told by colour alone.
+    Both are boxes of random size, mass, friction and shade, at random places and yaws, at least 10 cm apart. Red is from
+    crimson to vermilion, blue from azure to indigo; only the colour shows which block goes on which.
 
     Stages: *start*; *reach*, the tool is within 5 cm of the red block's centre; *lift*, the red block is 3 cm off the
-    table and by the tool; *stack*, the red block rests on the blue one and the hand has let go. It rests there when its
-    lowest point is at the height of the blue block's highest, its centre no more than half the blue block's width beside
-    the other's, and both stand still. Success is a stack that stands over the last half second of the episode.
+    table and near the tool; *stack*, the red block rests on the blue one and the hand has let go. It rests when its lowest
+    point is at the height of the blue block's highest, its centre is at most half the blue block's width beside the other
+    centre, and neither moves. Success is a stack that stands over the last half second of the episode.
     Randomised: places, yaws, sizes, shades, masses, friction, and what every scene randomises.
     """
 
@@ -64,64 +64,36 @@ class BlockStacking(Task):
     horizon = 500
     stages: tuple[str, ...] = ("start", "reach", "lift", "stack")
     stage_rewards: tuple[float, ...] = (0.0, 0.125, 0.25, 1.0)
-    object_feature_names: tuple[str, ...] = (
-        *(f"tcp_to_{block}_{axis}" for block in (RED, BLUE) for axis in "xyz"),
-        *(f"red_to_blue_{axis}" for axis in "xyz"),
-    )
-    object_position_names = tuple(f"{block}_{axis}" for block in (RED, BLUE) for axis in "xyz")
-    object_state_names = (
-        *(
-            f"{block}_{quantity}"
-            for block in (RED, BLUE)
-            for quantity in (
-                *"xyz",
-                *(f"rotation_{row}{column}" for row in range(3) for column in range(3)),
-                *(f"velocity_{axis}" for axis in ("x", "y", "z", "roll", "pitch", "yaw")),
-                *(f"half_size_{axis}" for axis in "xyz"),
-                "mass",
-            )
-        ),
-        *(f"tcp_to_{block}_{axis}" for block in (RED, BLUE) for axis in "xyz"),
-        *(f"red_to_blue_{axis}" for axis in "xyz"),
-    )
 
-    blocks = (
-        Block(
-            RED,
-            place=(scene.WORKSPACE_CENTER[0], -0.07),
-            color_low=(-0.05, 0.7, 0.6),
-            color_high=(0.04, 1.0, 1.0),
-            color=(0.0, 0.85, 0.8),
-        ),
-        Block(
-            BLUE,
-            place=(scene.WORKSPACE_CENTER[0], 0.07),
-            color_low=(0.54, 0.7, 0.6),
-            color_high=(0.70, 1.0, 1.0),
-            color=(0.62, 0.85, 0.8),
-        ),
+    red = Block(
+        RED,
+        place=(scene.WORKSPACE_CENTER[0], -0.07),
+        color_low=(-0.05, 0.7, 0.6),
+        color_high=(0.04, 1.0, 1.0),
+        color=(0.0, 0.85, 0.8),
     )
-
-    def object_parameter_specs(self) -> tuple[ParameterSpec, ...]:
-        return tuple(parameter for block in self.blocks for parameter in block.parameter_specs())
+    blue = Block(
+        BLUE,
+        place=(scene.WORKSPACE_CENTER[0], 0.07),
+        color_low=(0.54, 0.7, 0.6),
+        color_high=(0.70, 1.0, 1.0),
+        color=(0.62, 0.85, 0.8),
+    )
+    props = (red, blue)
+    offsets = (from_tcp(red), from_tcp(blue), offset(red, blue, "red_to_blue"))
+    object_features = offsets
+    object_positions = (red.position, blue.position)
+    object_state = (
+        *(red.position, red.rotation, red.velocity, red.drawn("half_size"), red.drawn("mass")),
+        *(blue.position, blue.rotation, blue.velocity, blue.drawn("half_size"), blue.drawn("mass")),
+        *offsets,
+    )
 
     def why_impossible(self, parameters: Parameters) -> str | None:
         distance = float(np.linalg.norm(parameters[f"{RED}.place"] - parameters[f"{BLUE}.place"]))
         if distance < APART:
             return f"the blocks are {distance:.3f} m apart, expected at least {APART} m"
         return None
-
-    def add_props(self, spec: mujoco.MjSpec) -> None:
-        for block in self.blocks:
-            block.add(spec)
-
-    def apply_objects(self, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
-        for block in self.blocks:
-            block.apply(physics, ids, parameters)
-
-    def place_objects(self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray) -> None:
-        for block in self.blocks:
-            block.put(model, parameters, qpos)
 
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         distance = np.linalg.norm(snapshot.position(RED) - snapshot.tcp_position, axis=1)
@@ -130,27 +102,6 @@ class BlockStacking(Task):
         stage = np.where(distance < REACH_DISTANCE, 1, 0)
         stage = np.where(lifted, 2, stage)
         return np.where(rests_on(snapshot, RED, BLUE) & released, 3, stage)
-
-    def object_features(self, snapshot: Snapshot) -> np.ndarray:
-        red, blue = snapshot.observed_position(RED), snapshot.observed_position(BLUE)
-        return np.concatenate([red - snapshot.tcp_position, blue - snapshot.tcp_position, blue - red], axis=1)
-
-    def object_positions(self, snapshot: Snapshot) -> np.ndarray:
-        return np.concatenate([snapshot.observed_position(RED), snapshot.observed_position(BLUE)], axis=1)
-
-    def object_state(self, snapshot: Snapshot) -> np.ndarray:
-        blocks = [
-            (
-                snapshot.observed_position(block),
-                snapshot.rotation(block).reshape(-1, 9),
-                snapshot.velocity(block),
-                snapshot.parameters[f"{block}.half_size"],
-                snapshot.parameters[f"{block}.mass"][:, None],
-            )
-            for block in (RED, BLUE)
-        ]
-        # Not `self.object_features`: a task that builds on this one may show its discriminator more.
-        return np.concatenate([*blocks[0], *blocks[1], BlockStacking.object_features(self, snapshot)], axis=1)
 
 
 def lowest_point(snapshot: Snapshot, block: str) -> np.ndarray:

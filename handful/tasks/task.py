@@ -1,94 +1,44 @@
-"""What a task must say, and what it may see when it says it.
+"""What a task declares: its props, its stages, what is observed of the objects, and the stage of each simulation.
 
-A task is a scene's props, the parameters that an episode draws, and a handful of pure functions over batched arrays: stage,
-features, positions. Reward follows from the stage alone.
+The reward follows from the stage alone, unless a task overrides it.
 """
 
 from __future__ import annotations
 
 import abc
-import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import mujoco
 import numpy as np
 
-from handful.simulation import jaco, scene
+from handful.simulation import scene
+from handful.simulation.observable import Observable
 from handful.simulation.physics.protocol import Physics
+from handful.simulation.props.prop import Prop
 from handful.simulation.randomization import Level, Parameters, ParameterSpec, draw_parameters, scene_parameter_specs
-
-
-@dataclasses.dataclass(frozen=True)
-class Snapshot:
-    """The physical state of all simulations at one moment. World frame, SI units, simulations on the first axis."""
-
-    physics: Physics
-    parameters: Mapping[str, np.ndarray]
-    """Each simulation's drawn parameters, [env, ...]."""
-
-    @property
-    def tcp_position(self) -> np.ndarray:
-        """Tool point between the finger tips [m], [env, 3]."""
-        return self.physics.site_xpos[:, self.physics.model.site(jaco.TCP_SITE).id]
-
-    @property
-    def tcp_rotation(self) -> np.ndarray:
-        """Rotation of the tool to the world, [env, 3, 3]."""
-        return self.physics.site_xmat[:, self.physics.model.site(jaco.TCP_SITE).id].reshape(-1, 3, 3)
-
-    @property
-    def finger_positions(self) -> np.ndarray:
-        """Angles of the three fingers [rad], 0.15 when open, 1.35 when closed, [env, 3]."""
-        return self.physics.qpos[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)]
-
-    @property
-    def finger_velocities(self) -> np.ndarray:
-        """Velocities of the three fingers [rad/s], [env, 3]."""
-        return self.physics.qvel[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)]
-
-    def position(self, body: str) -> np.ndarray:
-        """Origin of a body [m], [env, 3]: for stages."""
-        return self.physics.xpos[:, self.physics.model.body(body).id]
-
-    def observed_position(self, body: str) -> np.ndarray:
-        """Origin of a body [m] clipped to `scene.OBSERVED_REGION`, [env, 3]: for all that is observed.
-
-        An object on the floor is lost wherever it lies, and whoever learns scales what it sees by mean and deviation,
-        which shall be those of objects on the table.
-        """
-        return self.position(body).clip(*scene.OBSERVED_REGION)
-
-    def rotation(self, body: str) -> np.ndarray:
-        """Rotation of a body to the world, [env, 3, 3]."""
-        return self.physics.xmat[:, self.physics.model.body(body).id].reshape(-1, 3, 3)
-
-    def velocity(self, body: str) -> np.ndarray:
-        """Velocity of a free body: linear [m/s] in the world, angular [rad/s] in the body, [env, 6]."""
-        address = self.physics.model.body(body).dofadr[0]
-        return self.physics.qvel[:, address : address + 6]
+from handful.simulation.snapshot import Snapshot
 
 
 class Task(abc.ABC):
-    """A table-top task; a new one is a subclass in one file and a line in the registry."""
+    """A table-top task. A new task is a subclass in its own file and a line in the registry."""
 
     name: str
     """Name on the command line."""
     horizon: int
     """Length of an episode [control steps at 20 Hz]."""
-    begins_by_cloning: bool = False
-    """Whether training clones the demonstrations first unless told otherwise: where what is paid first lies so far off that
-    a policy which begins by moving at random does not come by it soon. It learns more slowly from there on."""
     stages: tuple[str, ...]
-    """Stages in order; stage 0 is the start, the last one is success. They are also the clusters of the curriculum."""
+    """Stages in order. Stage 0 is the start, the last one is success. They are also the clusters of the curriculum."""
     stage_rewards: tuple[float, ...]
     """Task reward paid at every step in each stage."""
-    object_feature_names: tuple[str, ...]
-    """What the discriminator sees: object-centric, nothing of the arm but where the gripper is relative to objects."""
-    object_position_names: tuple[str, ...]
+    props: Sequence[Prop]
+    """The task's objects, in the order in which they are drawn and added to the scene."""
+    object_features: Sequence[Observable]
+    """What the discriminator observes: the objects, and the hand only relative to them."""
+    object_positions: Sequence[Observable]
     """What the auxiliary head predicts [m]."""
-    object_state_names: tuple[str, ...]
-    """What the value function sees of the objects, besides the arm."""
+    object_state: Sequence[Observable]
+    """What the value function observes besides the arm."""
 
     def parameter_specs(self) -> tuple[ParameterSpec, ...]:
         """All that an episode draws."""
@@ -99,51 +49,42 @@ class Task(abc.ABC):
         return (*scene_parameter_specs(), *self.object_parameter_specs())
 
     def draw(self, generator: np.random.Generator, level: Level) -> dict[str, np.ndarray]:
-        """Draw one episode's world; a draw for which `why_impossible` has a reason is drawn again."""
+        """Draw one episode's parameters; a draw for which `why_impossible` returns a reason is repeated."""
         return draw_parameters(self.parameter_specs(), level, generator, self.why_impossible)
 
-    @abc.abstractmethod
     def object_parameter_specs(self) -> tuple[ParameterSpec, ...]:
-        """What an episode draws for the task's own objects."""
+        """What an episode draws for the task's objects."""
+        return tuple(spec for prop in self.props for spec in prop.parameter_specs())
 
     def why_impossible(self, parameters: Parameters) -> str | None:
-        """What keeps an episode from beginning in one drawn world, such as objects that overlap; None where nothing does.
+        """Why an episode cannot begin with these parameters, such as objects that overlap; None if it can.
 
-        It may judge what varies at level ``task`` alone, so that the levels go on to share their draws.
+        Use only parameters of level ``task``, so that all levels repeat the same draws.
         """
         return None
 
-    @abc.abstractmethod
     def add_props(self, spec: mujoco.MjSpec) -> None:
-        """Add the task's objects to the scene."""
+        """Add the objects to the scene."""
+        for prop in self.props:
+            prop.add(spec)
 
-    @abc.abstractmethod
     def apply_objects(self, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
         """Write the objects' parameters, stacked over the simulations ``ids``, into their model fields."""
+        for prop in self.props:
+            prop.apply(physics, ids, parameters)
 
-    @abc.abstractmethod
     def place_objects(self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray) -> None:
-        """Write where the objects begin into ``qpos`` [env, nq], for stacked worlds."""
+        """Write where the objects begin into ``qpos`` [env, nq], given stacked parameters."""
+        for prop in self.props:
+            prop.put(model, parameters, qpos)
 
     @abc.abstractmethod
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         """Stage of each simulation, int64 [env]."""
 
     def reward(self, snapshot: Snapshot, stage: np.ndarray) -> np.ndarray:
-        """Task reward of each simulation in its stage, float32 [env]; for nearly every task what the stage pays."""
+        """Task reward of each simulation in its stage, float32 [env]."""
         return np.asarray(self.stage_rewards, np.float32)[stage]
-
-    @abc.abstractmethod
-    def object_features(self, snapshot: Snapshot) -> np.ndarray:
-        """Features for the discriminator, [env, feature]."""
-
-    @abc.abstractmethod
-    def object_positions(self, snapshot: Snapshot) -> np.ndarray:
-        """Targets of the auxiliary prediction [m], [env, 3 x objects]."""
-
-    @abc.abstractmethod
-    def object_state(self, snapshot: Snapshot) -> np.ndarray:
-        """Objects' poses, velocities and properties for the value function, [env, entry]."""
 
 
 def compile_task(task: Task) -> mujoco.MjModel:

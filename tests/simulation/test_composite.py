@@ -8,15 +8,16 @@ import pytest
 
 from handful.simulation import scene
 from handful.simulation.physics.cpu import BatchPhysics
+from handful.simulation.props.car import Car
 from handful.simulation.props.composite import inertia_of
 from handful.simulation.props.open_box import OpenBox
-from handful.simulation.props.toys import Car, Plane
+from handful.simulation.props.plane import Plane
 from handful.simulation.randomization import Level, draw_parameters, stack_parameters
 
-ENSEMBLES = [Car, Plane, OpenBox]
+COMPOSITES = [Car, Plane, OpenBox]
 
 
-def _worlds(composite, count, seed=0):
+def _parameters(composite, count, seed=0):
     generator = np.random.default_rng(seed)
     return stack_parameters([draw_parameters(composite.parameter_specs(), Level.FULL, generator) for _ in range(count)])
 
@@ -28,10 +29,10 @@ def _full_inertia(diagonal, quat):
     return rotation @ np.diag(diagonal) @ rotation.T
 
 
-@pytest.mark.parametrize("kind", ENSEMBLES)
+@pytest.mark.parametrize("kind", COMPOSITES)
 def test_mass_and_inertia_are_those_that_mujoco_compiles_from_the_same_shapes(kind):
     composite = kind("thing")
-    parameters = _worlds(composite, 5)
+    parameters = _parameters(composite, 5)
     layout = composite.layout(parameters)
     center, inertia, quat = inertia_of(composite.parts, layout, parameters["thing.mass"])
     for env in range(5):
@@ -54,14 +55,12 @@ def test_mass_and_inertia_are_those_that_mujoco_compiles_from_the_same_shapes(ki
         np.testing.assert_allclose(_full_inertia(inertia[env], quat[env]), expected, rtol=1e-6, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ENSEMBLES)
-def test_a_world_of_its_own_moves_as_a_model_compiled_for_it(kind):
-    """Nothing that the compiler derived from the nominal world (frames, bounds, trees) is left in the way."""
+@pytest.mark.parametrize("kind", COMPOSITES)
+def test_a_simulation_moves_as_a_model_compiled_for_its_parameters(kind):
+    """No field that the compiler derived from the nominal parameters (frames, bounds, trees) is left unchanged."""
     composite = kind("thing")
-    parameters = _worlds(composite, 4, seed=1)
-    physics = BatchPhysics(_model(composite), num_envs=4, control_timestep=scene.CONTROL_TIMESTEP)
-    composite.apply(physics, np.arange(4), parameters)
-    physics.update_constants(np.arange(4))
+    parameters = _parameters(composite, 4, seed=1)
+    physics = _physics(composite, composite, parameters)
     qpos = np.tile(physics.model.qpos0, (4, 1))
     address = physics.model.joint("thing").qposadr[0]
     qpos[:, address : address + 7] = (0.4, 0.2, 0.12, 0.8, 0.3, 0.5, 0.1)
@@ -70,10 +69,8 @@ def test_a_world_of_its_own_moves_as_a_model_compiled_for_it(kind):
         physics.step(np.zeros((4, 9)))
     for env in range(4):
         fixed = _Fixed(composite, {name: values[env] for name, values in parameters.items()})
-        alone = BatchPhysics(_model(fixed), num_envs=1, control_timestep=scene.CONTROL_TIMESTEP)
         own = {name: values[env : env + 1] for name, values in parameters.items()}
-        fixed.composite.apply(alone, np.arange(1), own)
-        alone.update_constants(np.arange(1))
+        alone = _physics(fixed, fixed.composite, own)
         alone.place(np.arange(1), qpos[:1])
         for _ in range(6):
             alone.step(np.zeros((1, 9)))
@@ -81,7 +78,7 @@ def test_a_world_of_its_own_moves_as_a_model_compiled_for_it(kind):
 
 
 class _Fixed:
-    """An composite whose nominal world is the given one."""
+    """A composite whose nominal parameters are the given ones."""
 
     def __init__(self, composite, parameters):
         self.composite = type(composite)(composite.name)
@@ -91,24 +88,24 @@ class _Fixed:
         self.add = self.composite.add
 
 
-def _model(composite):
-    spec = scene.build_scene()
-    composite.add(spec)
-    return spec.compile()
+def _physics(added, composite, parameters):
+    """Simulations with those parameters, of a model compiled with what is ``added``."""
+    spec, ids = scene.build_scene(), np.arange(len(parameters["thing.mass"]))
+    added.add(spec)
+    physics = BatchPhysics(spec.compile(), num_envs=len(ids), control_timestep=scene.CONTROL_TIMESTEP)
+    composite.apply(physics, ids, parameters)
+    physics.update_constants(ids)
+    return physics
 
 
-@pytest.mark.parametrize("kind", ENSEMBLES)
+@pytest.mark.parametrize("kind", COMPOSITES)
 def test_it_rests_on_the_table_where_it_is_put(kind):
     composite = kind("thing")
-    parameters = _worlds(composite, 16, seed=2)
-    physics = BatchPhysics(_model(composite), num_envs=16, control_timestep=scene.CONTROL_TIMESTEP)
-    composite.apply(physics, np.arange(16), parameters)
-    physics.update_constants(np.arange(16))
+    parameters = _parameters(composite, 16, seed=2)
+    physics = _physics(composite, composite, parameters)
     qpos = np.tile(physics.model.qpos0, (16, 1))
     address = physics.model.joint("thing").qposadr[0]
-    qpos[:, address : address + 3] = np.column_stack(
-        [np.full(16, 0.4), np.full(16, 0.2), composite.half_height(parameters)]
-    )
+    composite.stand(physics.model, parameters, qpos, place=np.array([0.4, 0.2]), yaw=np.zeros(16))
     physics.place(np.arange(16), qpos)
     for _ in range(20):
         physics.step(np.zeros((16, 9)))

@@ -39,6 +39,13 @@ def test_balls_begin_at_rest_in_every_mug():
     assert np.abs(environment.task.liquid.velocities(environment.physics)).max() < 0.02
 
 
+def test_balls_are_put_where_the_mug_stands():
+    environment = _environment(8, seed=5)
+    qpos = environment.physics.qpos.copy()
+    environment.task.liquid.put(environment.physics.model, environment.parameters, qpos)
+    np.testing.assert_allclose(qpos, environment.physics.qpos, atol=1e-12)
+
+
 def test_each_simulation_has_balls_of_its_own():
     environment = _environment(8, seed=5)
     physics = environment.physics

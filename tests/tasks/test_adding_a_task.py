@@ -9,7 +9,9 @@ from pathlib import Path
 import gymnasium
 import pytest
 
+import handful.tasks
 from handful.cli.main import run_command_line
+from handful.demonstrations.operators import scripted
 from handful.demonstrations.operators.scripted.script import OPERATORS
 from handful.tasks.gym_registration import gymnasium_id, register_with_gymnasium
 from handful.tasks.registry import TASKS
@@ -33,22 +35,17 @@ def added_task(tmp_path_factory):
     text = GUIDE.read_text()
     files = dict(re.findall(r"`handful/(\S+\.py)`:\n\n```python\n(.*?)```", text, re.DOTALL))
     lines = re.findall(r"`handful/(\S+\.py)`, in `(\w+)`:\n\n```python\n(.*?)```", text, re.DOTALL)
-    assert list(files) == ["tasks/pushing.py", "demonstrations/scripted_pushing.py"]
+    assert list(files) == ["tasks/pushing.py", "demonstrations/operators/scripted/pushing.py"]
     assert [(name, table) for name, table, _ in lines] == [
         ("tasks/registry.py", "TASKS"),
-        ("demonstrations/scripted.py", "OPERATORS"),
+        ("demonstrations/operators/scripted/script.py", "OPERATORS"),
     ]
-    import handful.demonstrations
-    import handful.tasks
-
     folder = tmp_path_factory.mktemp("seventh")
     with pytest.MonkeyPatch.context() as patch:
-        for package in (handful.tasks, handful.demonstrations):
-            part = folder / package.__name__.rpartition(".")[2]
-            part.mkdir()
-            patch.setattr(package, "__path__", [*package.__path__, str(part)])
-        for name, code in files.items():
+        for package, (name, code) in zip((handful.tasks, scripted), files.items(), strict=True):
+            (folder / name).parent.mkdir(parents=True)
             (folder / name).write_text(code)
+            patch.setattr(package, "__path__", [*package.__path__, str((folder / name).parent)])
         for table, (_, _, line) in zip((TASKS, OPERATORS), lines, strict=True):
             key, value = re.fullmatch(r'\s*"(.*?)": "(.*?)",\s*', line).groups()
             assert key == TASK
@@ -56,7 +53,7 @@ def added_task(tmp_path_factory):
         register_with_gymnasium()
         yield
         gymnasium.registry.pop(gymnasium_id(TASK))
-        for module in ("handful.tasks.pushing", "handful.demonstrations.scripted_pushing"):
+        for module in ("handful.tasks.pushing", "handful.demonstrations.operators.scripted.pushing"):
             sys.modules.pop(module, None)
 
 

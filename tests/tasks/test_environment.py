@@ -7,6 +7,7 @@ import pytest
 from handful.demonstrations.operators.scripted.script import ScriptedActor
 from handful.environment import GROUPS, PHYSICAL_STATE, PIXELS, PROPRIOCEPTION, Start
 from handful.errors import ConfigurationError, DataError
+from handful.simulation.observable import observe
 from handful.simulation.randomization import Level
 from handful.tasks.environment import SUSTAINED_STEPS, TaskEnvironment
 from handful.tasks.registry import TASKS
@@ -65,6 +66,14 @@ def test_observations_are_as_the_spec_says(task):
             assert values.shape == (3, *spec.shape) and values.dtype == spec.dtype
             assert np.isfinite(values).all()
             assert len(spec.names) == (0 if group == PIXELS else spec.shape[0])
+
+
+def test_an_observable_fills_as_many_entries_as_it_names(task):
+    environment = _environment(task, pixels=False)
+    environment.reset()
+    described = environment.task
+    for observable in (*described.object_features, *described.object_positions, *described.object_state):
+        assert observable(environment.snapshot).shape == (3, len(observable.names)), observable.names
 
 
 def test_no_observation_is_constant(task):
@@ -229,10 +238,10 @@ def test_nothing_varies_at_level_none_and_looks_only_at_full(task):
 def test_objects_begin_at_rest_and_the_arm_touches_nothing(task):
     environment = _environment(task, num_envs=64, pixels=False, seed=8)
     environment.reset()
-    start = environment.task.object_positions(environment.snapshot).copy()
+    start = observe(environment.task.object_positions, environment.snapshot)
     for _ in range(10):
         environment.step(np.zeros((64, 9)))
-    moved = np.abs(environment.task.object_positions(environment.snapshot) - start)
+    moved = np.abs(observe(environment.task.object_positions, environment.snapshot) - start)
     assert moved.max() < 2e-3
 
 
@@ -268,7 +277,7 @@ def test_bad_input_gets_one_clear_sentence(task):
     for ids, episodes, state, sentence in (
         ([7], [parameters], states[:1], "simulations from 0 to 2"),
         ([0, 1], [parameters], states[:2], "as many simulations"),
-        ([0], [3], states[:1], "expected a world"),
+        ([0], [3], states[:1], "expected parameters"),
     ):
         with pytest.raises(DataError, match=sentence):
             environment.restore(np.array(ids), episodes, state)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from poses import moved, pose
 
 from handful.errors import ConfigurationError
 from handful.simulation.randomization import Level
@@ -13,17 +14,6 @@ def environment():
     environment = TaskEnvironment(OrderFulfillment(), num_envs=32, randomization="full", seed=4)
     environment.reset()
     return environment
-
-
-def _pose(environment, name):
-    """Live position and quaternion of a free body, [env, 7]."""
-    address = environment.physics.model.joint(name).qposadr[0]
-    return environment.physics.qpos[:, address : address + 7]
-
-
-def _snapshot(environment):
-    environment.physics.forward(np.arange(environment.num_envs))
-    return environment.snapshot
 
 
 def test_orders_are_of_one_to_four_toys_of_either_kind():
@@ -56,20 +46,20 @@ def test_absent_toys_stay_where_they_are_and_touch_nothing():
     for _ in range(20):
         environment.step(np.zeros((16, 9)))
     for k, toy in enumerate(TOYS):
-        np.testing.assert_allclose(_pose(environment, toy)[absent[:, k], 2], PARKED, atol=1e-9)
+        np.testing.assert_allclose(pose(environment, toy)[absent[:, k], 2], PARKED, atol=1e-9)
 
 
 def test_absent_toys_leave_no_pixel(environment):
     image = environment.render()
     for k, toy in enumerate(TOYS):
         absent = ~present(environment.parameters)[:, k]
-        pose, model = _pose(environment, toy), environment.physics.model
-        before = pose.copy()
-        pose[absent, :3] = (0.45, 0.0, 0.1)  # even in full view
-        _snapshot(environment)
+        toy_pose, model = pose(environment, toy), environment.physics.model
+        before = toy_pose.copy()
+        toy_pose[absent, :3] = (0.45, 0.0, 0.1)  # even in full view
+        moved(environment)
         assert (environment.render()[absent] == image[absent]).all()
-        pose[:] = before
-        _snapshot(environment)
+        toy_pose[:] = before
+        moved(environment)
         geoms = [model.geom(f"{toy}/{part.name}").id for part in environment.task.toys[k].parts]
         assert (environment.physics.field("geom_rgba")[:, geoms, 3] == ~absent[:, None]).all()
 
@@ -92,14 +82,14 @@ def test_stage_and_reward_count_the_toys_in_their_right_boxes(environment):
     rows, expected = np.arange(environment.num_envs), np.zeros(environment.num_envs)
     before = environment.physics.get_state()
     for k, (toy, box) in enumerate(zip(TOYS, BOX_OF, strict=True)):
-        pose = _pose(environment, toy)
-        saved = pose.copy()
-        pose[:, :3] = _pose(environment, RED if box == GREEN else GREEN)[:, :3]
-        assert (task.reward(_snapshot(environment), rows) == expected).all()  # the wrong box pays nothing
-        pose[:] = saved
-        pose[there[:, k], :3] = _pose(environment, box)[there[:, k], :3]
+        toy_pose = pose(environment, toy)
+        saved = toy_pose.copy()
+        toy_pose[:, :3] = pose(environment, RED if box == GREEN else GREEN)[:, :3]
+        assert (task.reward(moved(environment), rows) == expected).all()  # the wrong box pays nothing
+        toy_pose[:] = saved
+        toy_pose[there[:, k], :3] = pose(environment, box)[there[:, k], :3]
         expected += there[:, k]
-        snapshot = _snapshot(environment)
+        snapshot = moved(environment)
         stage = task.stage(snapshot)
         assert (task.reward(snapshot, stage) == expected).all()
         done = expected == there.sum(axis=1)
@@ -112,10 +102,10 @@ def test_the_nearest_toy_to_deliver_is_one_that_is_there_and_not_delivered(envir
     before = environment.physics.get_state()
     two = present(environment.parameters)[:, :2].all(axis=1)
     assert two.any()
-    first = environment.task.nearest(_snapshot(environment))[0][:, 0]
+    first = environment.task.nearest(moved(environment))[0][:, 0]
     for k, toy in enumerate(TOYS[:2]):
         which = two & (first == k)
-        _pose(environment, toy)[which, :3] = _pose(environment, GREEN)[which, :3]
-    second = environment.task.nearest(_snapshot(environment))[0][:, 0]
+        pose(environment, toy)[which, :3] = pose(environment, GREEN)[which, :3]
+    second = environment.task.nearest(moved(environment))[0][:, 0]
     assert (second[two] == 1 - first[two]).all()
     environment.physics.set_state(np.arange(environment.num_envs), before)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from poses import moved, pose
 
 from handful.geometry import multiply_quaternions, quaternion_from_rotation_vector
 from handful.simulation.props.liquid import NUM_BALLS
@@ -16,12 +17,6 @@ def environment():
     return environment
 
 
-def _pose(environment, name):
-    """Live position and quaternion of a free body, [env, 7]."""
-    address = environment.physics.model.joint(name).qposadr[0]
-    return environment.physics.qpos[:, address : address + 7]
-
-
 def _balls(environment):
     """Live positions of the balls, [env, ball, 3]."""
     return environment.task.liquid.positions(environment.physics)
@@ -29,19 +24,14 @@ def _balls(environment):
 
 def _move(environment, name, place):
     """Put a body, and the balls that are in it if it is the mug, at a place [m], [env, 3]."""
-    by = place - _pose(environment, name)[:, :3]
-    _pose(environment, name)[:, :3] += by
+    by = place - pose(environment, name)[:, :3]
+    pose(environment, name)[:, :3] += by
     if name == MUG:
         _balls(environment)[:] += by[:, None]
 
 
-def _snapshot(environment):
-    environment.physics.forward(np.arange(environment.num_envs))
-    return environment.snapshot
-
-
 def _stage_and_reward(environment):
-    snapshot = _snapshot(environment)
+    snapshot = moved(environment)
     stage = environment.task.stage(snapshot)
     return stage.tolist(), environment.task.reward(snapshot, stage).tolist()
 
@@ -56,7 +46,7 @@ def test_a_mug_in_the_hand_is_grasped_and_one_on_the_table_is_not(environment):
 
 
 def test_every_ball_in_the_box_pays_and_the_stages_are_milestones_of_their_count(environment):
-    balls, box = _balls(environment), _pose(environment, BOX)[:, :3].copy()
+    balls, box = _balls(environment), pose(environment, BOX)[:, :3].copy()
     for count in range(1, NUM_BALLS + 1):
         balls[:, count - 1] = box
         stage, reward = _stage_and_reward(environment)
@@ -68,38 +58,38 @@ def test_every_ball_in_the_box_pays_and_the_stages_are_milestones_of_their_count
 
 
 def test_balls_in_a_mug_that_stands_in_the_box_do_not_count(environment):
-    _move(environment, MUG, _pose(environment, BOX)[:, :3] + np.array([0.0, 0.0, 0.03]))
-    snapshot = _snapshot(environment)
+    _move(environment, MUG, pose(environment, BOX)[:, :3] + np.array([0.0, 0.0, 0.03]))
+    snapshot = moved(environment)
     assert environment.task.balls_in_mug(snapshot).all()
     assert _stage_and_reward(environment) == ([START] * 4, [0.0] * 4)
 
 
 def test_balls_over_the_box_or_beside_it_do_not_count(environment):
-    box, parameters = _pose(environment, BOX)[:, :3], environment.parameters
+    box, parameters = pose(environment, BOX)[:, :3], environment.parameters
     for offset in (
         np.stack([[0.0, 0.0, 1.0]] * 4) * (parameters["box.height"] / 2 + 0.02)[:, None],
         np.stack([[1.0, 0.0, 0.0]] * 4) * (parameters["box.inner_half_size"][:, 0] + 0.05)[:, None],
     ):
         _balls(environment)[:] = (box + offset)[:, None]
-        assert not environment.task.balls_in_box(_snapshot(environment)).any()
+        assert not environment.task.balls_in_box(moved(environment)).any()
 
 
 def test_a_mug_holds_its_balls_however_it_is_turned(environment):
     assert environment.task.balls_in_mug(environment.snapshot).all()
-    mug = _pose(environment, MUG)
+    mug = pose(environment, MUG)
     lean = quaternion_from_rotation_vector(np.array([1.2, 0.0, 0.0]))
-    before = _snapshot(environment).rotation(MUG).copy()
+    before = moved(environment).rotation(MUG).copy()
     mug[:, 3:] = multiply_quaternions(lean, mug[:, 3:])
     offset = _balls(environment) - mug[:, None, :3]
-    turn = _snapshot(environment).rotation(MUG) @ before.transpose(0, 2, 1)
+    turn = moved(environment).rotation(MUG) @ before.transpose(0, 2, 1)
     _balls(environment)[:] = mug[:, None, :3] + offset @ turn.transpose(0, 2, 1)
-    assert environment.task.balls_in_mug(_snapshot(environment)).all()
+    assert environment.task.balls_in_mug(moved(environment)).all()
 
 
 def test_mug_and_box_begin_apart_on_opposite_sides_with_every_ball_in_the_mug():
     many = TaskEnvironment(Pouring(), num_envs=128, randomization="full", pixels=False, seed=1)
     many.reset()
-    mug, box = _pose(many, MUG), _pose(many, BOX)
+    mug, box = pose(many, MUG), pose(many, BOX)
     assert (np.sign(mug[:, 1]) == -np.sign(box[:, 1])).all()
     assert 0.3 < (mug[:, 1] > 0).mean() < 0.7
     assert many.task.balls_in_mug(many.snapshot).all()

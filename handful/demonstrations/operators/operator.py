@@ -1,4 +1,4 @@
-"""What moves the tool during a demonstration: a person with a device, or a script in their place."""
+"""Operators move the tool during a demonstration: a person with a device, or a script."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from handful.tasks.task import Snapshot
+from handful.simulation.snapshot import Snapshot
 
 Seed = int | Sequence[int]
-"""What seeds one episode's draws, as `numpy.random.default_rng` takes it."""
+"""Seed of one episode's draws, as for `numpy.random.default_rng`."""
 
 
 @dataclasses.dataclass
@@ -23,25 +23,25 @@ class ToolCommand:
     angular: np.ndarray
     """Angular velocity of the tool [rad/s], world frame, [env, 3]."""
     fingers: np.ndarray
-    """Finger velocity as a fraction of its limit, in [-1, 1], positive closes.
+    """Finger velocity as a fraction of its limit, in [-1, 1]; positive closes.
 
-    All three alike, [env], as most devices command them, or each, thumb first, [env, 3].
+    One for all three fingers, [env], or one each, thumb first, [env, 3].
     """
 
     @classmethod
     def rest(cls, num_envs: int) -> ToolCommand:
-        """The command to stand still."""
+        """The command not to move."""
         return cls(np.zeros((num_envs, 3)), np.zeros((num_envs, 3)), np.zeros(num_envs))
 
 
 class Operator(Protocol):
-    """Looks at the simulations and says, at each control step, how the tool should move.
+    """Decides at each control step how the tool should move, in every simulation.
 
-    A person sees the snapshot on a screen and answers with a device; a script reads it.
+    A person sees the state on a screen and answers with a device; a script reads the snapshot.
     """
 
     def reset(self, ids: np.ndarray, seeds: Sequence[Seed]) -> None:
-        """A new episode has begun in the simulations ``ids``, with one seed each for whatever the operator draws."""
+        """Begin new episodes in the simulations ``ids``, with one seed each for the operator's draws."""
         ...
 
     def command(self, snapshot: Snapshot) -> ToolCommand:

@@ -1,34 +1,34 @@
-"""Objects that a task puts on the table: their parameters, how they are added, and how a draw becomes their fields."""
+"""Blocks: boxes that the hand can grasp."""
 
 from __future__ import annotations
 
-import colorsys
 import dataclasses
 
 import mujoco
 import numpy as np
 
-from handful.geometry import yaw_quaternion
 from handful.simulation import scene
+from handful.simulation.observable import Observable
 from handful.simulation.physics.protocol import Physics
-from handful.simulation.randomization import Level, Parameters, ParameterSpec, box_inertia
+from handful.simulation.props.prop import RigidProp, hsv_colors
+from handful.simulation.randomization import Level, Parameters, ParameterSpec
 
 PLACE_SPREAD = (0.08, 0.12)
 """How far from the middle of the workspace a block may begin [m]: where the camera sees it and the arm can grasp it."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Block:
-    """A box that the hand can span, free to move; body, joint and geom bear its name. Ranges are ours.
+class Block(RigidProp):
+    """A box that the hand can span. Its body, joint and geom have its name.
 
     Its parameters are ``NAME.place`` [m], ``NAME.yaw`` [rad], ``NAME.half_size`` [m], ``NAME.color_hsv`` (hues count
-    modulo 1), ``NAME.mass`` [kg] and ``NAME.friction``.
+    modulo 1), ``NAME.mass`` [kg] and ``NAME.friction``; their ranges are our choice.
     """
 
     name: str
     """Name of the block."""
     place: tuple[float, float] = scene.WORKSPACE_CENTER
-    """Where its centre is nominally [m]."""
+    """Nominal place of its centre [m]."""
     color_low: tuple[float, float, float] = (0.0, 0.6, 0.6)
     """Lowest hue, saturation and value."""
     color_high: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -37,7 +37,7 @@ class Block:
     """Nominal hue, saturation and value."""
 
     def parameter_specs(self) -> tuple[ParameterSpec, ...]:
-        """What an episode draws for the block."""
+        """Place, yaw, size, colour, mass and friction."""
         low, high = np.subtract(scene.WORKSPACE_CENTER, PLACE_SPREAD), np.add(scene.WORKSPACE_CENTER, PLACE_SPREAD)
         hsv = (self.color_low, self.color_high)
         return (
@@ -59,34 +59,38 @@ class Block:
             size=(0.024, 0.024, 0.024),
             mass=0.1,
             condim=4,  # torsional friction, so that a block pinched by three fingers does not spin
-            priority=1,  # the block's friction rules its contacts, else MuJoCo takes the larger of the two
+            priority=1,  # contacts use the block's friction; otherwise MuJoCo takes the larger of the two
             friction=(1.0, 0.005, 0.0001),
         )
 
     def apply(self, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
-        """Write ``geom_size``, ``geom_aabb``, ``geom_rgba``, ``geom_friction``, ``body_mass`` and ``body_inertia``.
-
-        Args:
-            physics: The simulations.
-            ids: Which of them.
-            parameters: The draws, stacked over ``ids``.
-        """
+        """Write ``geom_size``, ``geom_aabb``, ``geom_rgba``, ``geom_friction``, ``body_mass`` and ``body_inertia``."""
         geom, body = physics.model.geom(self.name).id, physics.model.body(self.name).id
         mass, half_size = parameters[f"{self.name}.mass"], parameters[f"{self.name}.half_size"]
-        color = [colorsys.hsv_to_rgb(hue % 1.0, *rest) for hue, *rest in parameters[f"{self.name}.color_hsv"]]
         physics.field("geom_size")[ids, geom] = half_size
         physics.field("geom_aabb")[ids, geom, 3:] = half_size
-        physics.field("geom_rgba")[ids, geom, :3] = color
+        physics.field("geom_rgba")[ids, geom, :3] = hsv_colors(parameters[f"{self.name}.color_hsv"])
         physics.field("geom_friction")[ids, geom, 0] = parameters[f"{self.name}.friction"]
         physics.field("body_mass")[ids, body] = mass
         physics.field("body_inertia")[ids, body] = box_inertia(mass, half_size)
 
-    def put(self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray) -> None:
-        """Write where the block begins, flat on the table, into ``qpos`` [env, nq], for stacked worlds."""
-        address = model.joint(self.name).qposadr[0]
-        qpos[:, address : address + 2] = parameters[f"{self.name}.place"]
-        qpos[:, address + 2] = parameters[f"{self.name}.half_size"][:, 2]
-        qpos[:, address + 3 : address + 7] = yaw_quaternion(parameters[f"{self.name}.yaw"])
+    def rest_height(self, parameters: Parameters) -> np.ndarray:
+        """Height of its centre when it lies on its bottom face [m], [env]."""
+        return parameters[f"{self.name}.half_size"][:, 2]
+
+    @property
+    def height(self) -> Observable:
+        """How far its centre is above where it rests [m]."""
+        return Observable.scalar(
+            f"{self.name}_height",
+            lambda snapshot: snapshot.observed_position(self.name)[:, 2] - self.rest_height(snapshot.parameters),
+        )
+
+
+def box_inertia(mass: np.ndarray, half_size: np.ndarray) -> np.ndarray:
+    """Diagonal inertia of a homogeneous box [kg m^2]: I_x = m (b^2 + c^2) / 3 for half sizes a, b, c [m]; [..., 3]."""
+    squares = np.square(half_size)
+    return np.asarray(mass)[..., None] / 3.0 * (squares.sum(axis=-1, keepdims=True) - squares)
 
 
 def box_reach_up(rotation: np.ndarray, half_size: np.ndarray) -> np.ndarray:

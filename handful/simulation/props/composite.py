@@ -1,26 +1,23 @@
-"""Rigid objects made of primitive shapes whose sizes, places and colours every world draws for itself.
+"""Rigid bodies of primitive shapes, whose sizes, places and colours each episode draws.
 
-One model holds the parts; what differs between worlds are fields that a batch keeps per simulation, on the CPU and on the
-GPU: ``geom_size``, ``geom_pos``, ``geom_quat``, ``geom_rgba``, ``geom_friction`` and the body's mass, inertia and inertial
-frame. A reset is a few array writes, nothing is compiled again.
+All simulations share one compiled model. What differs between them are fields that the physics keeps per simulation, on the
+CPU and on the GPU: ``geom_size``, ``geom_pos``, ``geom_quat``, ``geom_rgba``, ``geom_friction`` and the body's mass, inertia
+and inertial frame. A reset writes a few arrays and compiles nothing.
 """
 
 from __future__ import annotations
 
 import abc
-import colorsys
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
 
 from handful.simulation.jaco import COLLISION_GROUP
-from handful.simulation.randomization import Parameters, ParameterSpec
-
-if TYPE_CHECKING:
-    from handful.simulation.physics.protocol import Physics
+from handful.simulation.physics.protocol import Physics
+from handful.simulation.props.prop import RigidProp
+from handful.simulation.randomization import Parameters
 
 BOX = mujoco.mjtGeom.mjGEOM_BOX
 CYLINDER = mujoco.mjtGeom.mjGEOM_CYLINDER
@@ -30,24 +27,24 @@ ELLIPSOID = mujoco.mjtGeom.mjGEOM_ELLIPSOID
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One primitive shape of an composite."""
+    """One primitive shape of a composite."""
 
     name: str
     """Name within the composite."""
     shape: mujoco.mjtGeom
-    """Kind of shape; it is the same in every world."""
+    """Kind of shape, the same in every simulation."""
     seen: bool = True
-    """Whether the camera sees it; what is seen also has mass."""
+    """Whether the camera sees it. Parts that are seen have mass, the others have none."""
     touches: bool = True
-    """Whether it collides. Boxes alone should: their contacts are exact and cheap."""
+    """Whether it collides. Prefer boxes: their contacts are exact and cheap."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where the parts of an composite are in its own frame, world by world."""
+    """Where the parts of a composite are in its own frame, in each simulation."""
 
     sizes: np.ndarray
-    """MuJoCo's sizes [m], [env, part, 3]; what a shape does not use is zero."""
+    """MuJoCo's sizes [m], [env, part, 3]; entries that a shape does not use are zero."""
     positions: np.ndarray
     """Centres [m], [env, part, 3]."""
     quats: np.ndarray
@@ -57,49 +54,38 @@ class Layout:
 
     @classmethod
     def blank(cls, num_envs: int, num_parts: int) -> Layout:
-        """Everything zero and unrotated, to be filled in."""
+        """All zero and unrotated, for the caller to fill in."""
         quats = np.zeros((num_envs, num_parts, 4))
         quats[..., 0] = 1.0
         sizes, positions, colors = np.zeros((3, num_envs, num_parts, 3))
         return cls(sizes, positions, quats, colors)
 
 
-class Composite(abc.ABC):
-    """A free rigid body of several primitive shapes, mirrored left and right (y to -y).
+class Composite(RigidProp):
+    """A free rigid body of several primitive shapes, symmetric left and right (y to -y).
 
-    Its frame: x its long side, z up, the origin half-way up its height, so that it rests at z = `half_height`.
-
-    Attributes:
-        name: Name of its body and its joint; its geoms are ``name/part``.
-        parts: Its shapes.
+    Its frame: x along its long side, z up, the origin half-way up its height. Its geoms are ``NAME/part``. Its parameters
+    include ``NAME.mass`` [kg] and ``NAME.friction``.
     """
 
     parts: tuple[Part, ...]
+    """Its shapes."""
 
     def __init__(self, name: str) -> None:
-        """An composite of that name; its parameters are ``name.quantity``."""
         self.name = name
 
     @abc.abstractmethod
-    def parameter_specs(self) -> tuple[ParameterSpec, ...]:
-        """What an episode draws; among them ``name.mass`` [kg] and ``name.friction``."""
-
-    @abc.abstractmethod
     def layout(self, parameters: Parameters) -> Layout:
-        """Its parts in every one of the stacked worlds."""
-
-    @abc.abstractmethod
-    def half_height(self, parameters: Parameters) -> np.ndarray:
-        """Half its height [m], [env]."""
+        """Its parts in each simulation, given stacked parameters."""
 
     def add(self, spec: mujoco.MjSpec) -> None:
-        """Add the body with its parts as in the nominal world."""
-        # MuJoCo's mid-phase trusts boxes around bodies that were computed for the nominal world.
+        """Add the body with its parts, with nominal parameters."""
+        # MuJoCo's mid-phase uses bounding boxes of bodies that were computed for the nominal parameters.
         spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_MIDPHASE
         nominal = {parameter.name: np.asarray(parameter.nominal)[None] for parameter in self.parameter_specs()}
         layout = self.layout(nominal)
         center, inertia, quat = inertia_of(self.parts, layout, nominal[f"{self.name}.mass"])
-        body = spec.worldbody.add_body(name=self.name, pos=(0.0, 0.0, float(self.half_height(nominal)[0])))
+        body = spec.worldbody.add_body(name=self.name, pos=(0.0, 0.0, float(self.rest_height(nominal)[0])))
         body.add_freejoint(name=self.name)
         body.explicitinertial = True
         body.mass = float(nominal[f"{self.name}.mass"][0])
@@ -115,8 +101,8 @@ class Composite(abc.ABC):
                 group=0 if part.seen else COLLISION_GROUP,
                 contype=int(part.touches),
                 conaffinity=int(part.touches),
-                condim=4,  # torsional friction, so that what three fingers pinch does not spin
-                priority=1,  # its friction rules its contacts, else MuJoCo takes the larger of the two
+                condim=4,  # torsional friction, so that an object pinched by three fingers does not spin
+                priority=1,  # contacts use its friction; otherwise MuJoCo takes the larger of the two
                 friction=(1.0, 0.005, 0.0001),
                 mass=0.0,
             )
@@ -143,15 +129,7 @@ class Composite(abc.ABC):
 
 
 _NOT_AT_THE_ORIGIN = 1e-9
-"""Nominal offset of a part [m]: the compiler marks geoms at their body's origin, and then never reads ``geom_pos``."""
-
-
-def hsv_colors(hsv: np.ndarray) -> np.ndarray:
-    """Red, green and blue in [0, 1] of hue (a circle, 1 is 0 again), saturation and value, [..., 3]."""
-    hsv = np.asarray(hsv)
-    return np.array([colorsys.hsv_to_rgb(each[0] % 1.0, each[1], each[2]) for each in hsv.reshape(-1, 3)]).reshape(
-        hsv.shape
-    )
+"""Nominal offset of a part [m]: for geoms at their body's origin MuJoCo never reads ``geom_pos``."""
 
 
 def bounding_boxes(parts: tuple[Part, ...], sizes: np.ndarray) -> np.ndarray:
@@ -194,7 +172,7 @@ def volume_and_inertia(shape: mujoco.mjtGeom, size: np.ndarray) -> tuple[np.ndar
 
 
 def inertia_of(parts: tuple[Part, ...], layout: Layout, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centre of mass and principal inertia of an composite of one density, by the parallel-axis theorem.
+    """Centre of mass and principal inertia of a composite of one density, by the parallel-axis theorem.
 
     With part k of mass m_k, centre r_k from the common centre of mass and inertia I_k in its own frame R_k:
 

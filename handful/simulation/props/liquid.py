@@ -7,52 +7,55 @@ import functools
 import mujoco
 import numpy as np
 
+from handful.simulation import scene
+from handful.simulation.observable import Observable
 from handful.simulation.physics.protocol import Physics
-from handful.simulation.props.composite import hsv_colors
 from handful.simulation.props.mug import Mug, let_touch
+from handful.simulation.props.prop import Prop, hsv_colors
 from handful.simulation.randomization import Level, Parameters, ParameterSpec, stack_parameters
+from handful.simulation.snapshot import Snapshot
 
 TIMESTEP = 0.005
 """Time step of the physics of a scene with a liquid [s]: balls are light and small, and their contacts stiff."""
 
 NUM_BALLS = 32
-"""Balls of a liquid."""
+"""Number of balls of a liquid."""
 
 BALL_SHARES = (0.29, 0.30, 0.31, 0.32)
-"""Radius of a ball as a share of the mug's inner radius, one for each settled heap of balls."""
+"""Radius of a ball as a fraction of the mug's inner radius, one for each settled heap."""
 
 CALMING_TIME = 0.25
-"""Time in which a free ball loses all but 1/e of its speed [s]. One that was spilled at 0.5 m/s stops after 12 cm, one
-that falls from 20 cm is slowed by a quarter."""
+"""Time constant at which drag slows a free ball [s]. A ball spilled at 0.5 m/s stops after 12 cm; one that falls from
+20 cm loses a quarter of its speed."""
 
 _TOUCHES_BALLS, _ARM_TOUCHES = 4, 2
-"""Bits of ``contype`` and ``conaffinity``: for contacts with balls, and the arm's own, which asks for contacts with it."""
+"""Bits of ``contype`` and ``conaffinity`` for contacts with balls and with the arm."""
 
 _CONTACT = (0.01, 1.0)
-"""Time constant [s] and damping ratio of contacts with balls: as stiff as the physics' time step allows, without a
-bounce. The lowest balls of a heap overlap by up to a millimetre."""
+"""Time constant [s] and damping ratio of contacts with balls: as stiff as the time step allows, without a bounce. The
+lowest balls of a heap overlap by up to a millimetre."""
 
 _SETTLING_TIME, _SWIRL, _TURNS = 0.8, 0.25, 12.0
-"""For how long the balls of a heap fall into the nominal mug, are swirled in it, and come to rest [s]; how steeply they
-are swirled at first, and how often [rad]. A heap that was only dropped may balance on a ball, and slide in a mug of a
-slightly other shape."""
+"""Duration of each of three phases of settling a heap in the nominal mug (drop, swirl, rest) [s]; initial slope of the
+swirl; its turn in that duration [rad]. Without the swirl, a heap may balance on one ball and slide in a mug of a slightly
+different shape."""
 
 
-class Liquid:
-    """Balls without friction and without spin, in a mug at first: they flow, and a drag brings them to rest.
+class Liquid(Prop):
+    """Balls without friction and without spin. They begin in a mug; they flow, and drag brings them to rest.
 
-    A ball is a point mass on three slides in the world's axes: half the degrees of freedom of a free body, and a position
-    that is simply its three entries of ``qpos``. Its contacts have no friction, so one row each. A step of a full mug at
-    rest takes 121 us of one core so, 187 with friction, 321 with free bodies, and 459 with both (measured).
+    A ball is a point mass on three slide joints along the world's axes. It has half the degrees of freedom of a free body,
+    and its position is its three entries of ``qpos``. Without friction, a contact is one row of the solver. A step of a
+    full mug at rest takes 121 us of one core, 187 us with friction, 321 us with free bodies, 459 us with both (measured).
     """
 
     def __init__(self, name: str, mug: Mug) -> None:
-        """A liquid of that name in that mug; its balls are ``name/number``."""
+        """A liquid of that name in that mug; its balls are ``NAME/number``."""
         self.name = name
         self._mug = mug
 
     def parameter_specs(self) -> tuple[ParameterSpec, ...]:
-        """Which heap, and so how large the balls are; their colour and mass. Ranges are ours."""
+        """The heap, which decides the size of the balls; their colour and mass. Ranges are our choice."""
         low, high, nominal = (0.0, 0.8, 0.8), (1.0, 1.0, 1.0), (0.12, 1.0, 1.0)
         return (
             ParameterSpec.between(f"{self.name}.heap", 0.0, len(BALL_SHARES), level=Level.TASK),  # rounded down
@@ -61,7 +64,7 @@ class Liquid:
         )
 
     def add(self, spec: mujoco.MjSpec) -> None:
-        """Add the nominal balls to a scene, after all that they may touch, and set the time step that they need."""
+        """Add the nominal balls and set the time step that they need. Add first all props that they may touch."""
         spec.option.timestep = TIMESTEP
         parameter_specs = (*self.parameter_specs(), *self._mug.parameter_specs())
         nominal = stack_parameters([{parameter.name: parameter.nominal for parameter in parameter_specs}])
@@ -71,7 +74,7 @@ class Liquid:
             place = np.array([0.004 * k, 0.0, 2.0 + 0.05 * k])
             ball = spec.worldbody.add_body(name=f"{self.name}/{k}", pos=place)
             for axis, at in zip(np.eye(3), place, strict=True):
-                # Counted from the world's origin, so that qpos is the position.
+                # ref makes qpos the position in the world
                 ball.add_joint(type=mujoco.mjtJoint.mjJNT_SLIDE, axis=axis, ref=at)
             ball.add_geom(
                 name=f"{self.name}/{k}",
@@ -81,7 +84,7 @@ class Liquid:
                 contype=_TOUCHES_BALLS | _ARM_TOUCHES,
                 conaffinity=_TOUCHES_BALLS,
                 condim=1,
-                priority=2,  # balls are smooth whatever they touch
+                priority=2,  # no friction, whatever they touch
                 solref=_CONTACT,
             )
 
@@ -101,16 +104,19 @@ class Liquid:
         first = self._first_dof(model)
         physics.field("dof_damping")[ids, first : first + 3 * NUM_BALLS] = mass / CALMING_TIME
 
-    def place(
-        self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray, *, position: np.ndarray, yaw: np.ndarray
+    def put(
+        self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray, *, yaw: np.ndarray | None = None
     ) -> None:
-        """Write the settled balls into ``qpos`` [env, nq], for upright mugs at those positions [m] and yaws [rad]."""
+        """Write the settled balls into ``qpos``, where the mug stands already, turned by ``yaw`` if known [rad], [env]."""
+        address = model.joint(self._mug.name).qposadr[0]
+        position = qpos[:, address : address + 3]
+        yaw = 2.0 * np.arctan2(qpos[:, address + 6], qpos[:, address + 3]) if yaw is None else yaw
         heaps = np.stack([settled_heap(share) for share in BALL_SHARES])[self._heap(parameters)]  # [env, ball, 3]
         turn = np.moveaxis(np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]), -1, 0)
         radius = parameters[f"{self._mug.name}.inner_radius"][:, None, None]
         places = heaps * radius
         places[..., :2] = np.einsum("wij,wbj->wbi", turn, places[..., :2])
-        floor = parameters[f"{self._mug.name}.floor"] - self._mug.half_height(parameters)
+        floor = parameters[f"{self._mug.name}.floor"] - self._mug.rest_height(parameters)
         places[..., 2] += floor[:, None]
         first = self._first_qpos(model)
         qpos[:, first : first + 3 * NUM_BALLS] = (places + position[:, None]).reshape(len(qpos), -1)
@@ -134,6 +140,32 @@ class Liquid:
         highest = np.array([settled_heap(share)[:, 2].max() + share for share in BALL_SHARES])
         return highest[self._heap(parameters)] * parameters[f"{self._mug.name}.inner_radius"]
 
+    @property
+    def distribution(self) -> Observable:
+        """Mean and standard deviation of the balls' positions [m], each clipped to the observed region."""
+
+        def mean_and_spread(snapshot: Snapshot) -> np.ndarray:
+            balls = self.positions(snapshot.physics).clip(*scene.OBSERVED_REGION)
+            return np.concatenate([balls.mean(axis=1), balls.std(axis=1)], axis=1)
+
+        axes = [f"{quantity}_{axis}" for quantity in ("mean", "spread") for axis in "xyz"]
+        return Observable.vector("balls", mean_and_spread, axes)
+
+    @property
+    def mean_velocity(self) -> Observable:
+        """Mean velocity of the balls [m/s]."""
+        return Observable.vector("balls_velocity", lambda snapshot: self.velocities(snapshot.physics).mean(axis=1))
+
+    @property
+    def ball(self) -> Observable:
+        """Radius [m] and mass [kg] of a ball."""
+
+        def radius_and_mass(snapshot: Snapshot) -> np.ndarray:
+            parameters = snapshot.parameters
+            return np.column_stack([self.ball_radius(parameters), parameters[f"{self.name}.ball_mass"]])
+
+        return Observable.vector("ball", radius_and_mass, ("radius", "mass"))
+
     def _heap(self, parameters: Parameters) -> np.ndarray:
         return np.clip(parameters[f"{self.name}.heap"].astype(np.int64), 0, len(BALL_SHARES) - 1)
 
@@ -148,12 +180,12 @@ class Liquid:
 def settled_heap(share: float) -> np.ndarray:
     """Balls at rest in a mug of inner radius 1 above the origin of its floor, [ball, 3].
 
-    They are dropped into the nominal mug, three abreast, and given time to settle. At rest without friction, a heap is a
-    matter of shape alone, so it is at rest in a mug of any size, up to the tenth of a millimetre by which contacts yield.
-    It takes a tenth of a second, and the same bits come out whenever it is asked for.
+    Simulates balls that drop into the nominal mug, three abreast, and settle. Without friction, whether a heap is at rest
+    depends on its shape alone, so the heap is at rest in a mug of any size, but for the tenth of a millimetre by which
+    contacts yield. Takes a tenth of a second; the result is deterministic.
 
     Args:
-        share: Radius of a ball as a share of the mug's inner radius.
+        share: Radius of a ball as a fraction of the mug's inner radius.
     """
     mug = Mug("mug")
     liquid = Liquid("liquid", mug)
@@ -180,7 +212,7 @@ def settled_heap(share: float) -> np.ndarray:
     first = liquid._first_qpos(model)
     data.qpos[first:] = drop.ravel()
     for step in range(round(3.0 * _SETTLING_TIME / model.opt.timestep)):
-        time = step * model.opt.timestep / _SETTLING_TIME  # falling until 1, swirled until 2, left alone until 3
+        time = step * model.opt.timestep / _SETTLING_TIME  # dropped until 1, swirled until 2, at rest until 3
         lean = 9.81 * _SWIRL * (2.0 - time) * (1.0 < time < 2.0)
         model.opt.gravity[:2] = lean * np.cos(_TURNS * time), lean * np.sin(_TURNS * time)
         mujoco.mj_step(model, data)

@@ -1,11 +1,13 @@
-"""Open containers of thin slabs."""
+"""Open boxes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from handful.simulation.props.composite import BOX, Composite, Layout, Part, hsv_colors
+from handful.simulation.props.composite import BOX, Composite, Layout, Part
+from handful.simulation.props.prop import hsv_colors
 from handful.simulation.randomization import Level, Parameters, ParameterSpec
+from handful.simulation.snapshot import Snapshot
 
 
 class OpenBox(Composite):
@@ -31,7 +33,7 @@ class OpenBox(Composite):
         height: tuple[float, float] = (0.045, 0.060),
         mass: tuple[float, float] = (0.06, 0.12),
     ) -> None:
-        """A box of that name; sizes [m], colours and mass [kg] lie between the two values given (hue is a circle)."""
+        """A box of that name. Sizes [m], colours and mass [kg] are drawn between the two values given (hue is a circle)."""
         super().__init__(name)
         self._inner_half_size = inner_half_size
         self._color_hsv = color_hsv
@@ -39,7 +41,7 @@ class OpenBox(Composite):
         self._mass = mass
 
     def parameter_specs(self) -> tuple[ParameterSpec, ...]:
-        """Ranges are ours: a toy car fits in at any heading but along the short side, a hand can grip a wall."""
+        """Ranges are our choice: a toy car fits in except along the short side, and the hand can grip a wall."""
         name = self.name
         return (
             ParameterSpec.between(f"{name}.inner_half_size", *self._inner_half_size, level=Level.TASK),
@@ -50,12 +52,12 @@ class OpenBox(Composite):
             ParameterSpec.between(f"{name}.friction", 0.8, 1.2, level=Level.FULL),
         )
 
-    def half_height(self, parameters: Parameters) -> np.ndarray:
+    def rest_height(self, parameters: Parameters) -> np.ndarray:
         """Half the height from the ground to the rim [m], [env]."""
         return 0.5 * parameters[f"{self.name}.height"]
 
     def layout(self, parameters: Parameters) -> Layout:
-        """Floor and walls in every world; the walls in x run the whole width, those in y fit between them."""
+        """Floor and walls; the walls in x run the whole width, those in y fit between them."""
         height, thickness = parameters[f"{self.name}.height"], parameters[f"{self.name}.thickness"]
         inner = parameters[f"{self.name}.inner_half_size"]
         layout = Layout.blank(len(height), len(self.parts))
@@ -70,11 +72,27 @@ class OpenBox(Composite):
             sizes[:, k, 2] = height / 2
             positions[:, k, along] = (x + y) * (inner[:, along] + half)
         layout.colors[:] = hsv_colors(parameters[f"{self.name}.color_hsv"])[:, None]
-        layout.colors[:, 0] *= 0.8  # the floor a little darker, or an empty box looks like a lid
+        layout.colors[:, 0] *= 0.8  # a darker floor, so that an empty box does not look like a lid
         return layout
 
-    def holds(self, parameters: Parameters, point: np.ndarray, *, above: np.ndarray | float) -> np.ndarray:
-        """Whether points in the box's frame [m], [env, 3], lie within its walls and at most ``above`` over its floor."""
-        inside = (np.abs(point[:, :2]) < parameters[f"{self.name}.inner_half_size"]).all(axis=1)
-        floor = parameters[f"{self.name}.thickness"] - parameters[f"{self.name}.height"] / 2
-        return inside & (point[:, 2] > floor) & (point[:, 2] < floor + above)
+    def between_walls(self, parameters: Parameters, points: np.ndarray) -> np.ndarray:
+        """Whether points in the box's frame [m], [env, point, 3], are between its walls at any height."""
+        inside = np.abs(points[..., :2]) < parameters[f"{self.name}.inner_half_size"][:, None]
+        return inside[..., 0] & inside[..., 1]
+
+    def holds(self, snapshot: Snapshot, body: str, *, above: float) -> np.ndarray:
+        """Whether a body's origin is between the walls and at most ``above`` [m] over the floor of the box, bool [env]."""
+        parameters = snapshot.parameters
+        point = snapshot.in_frame_of(self.name, snapshot.position(body)[:, None])
+        height, floor = point[:, 0, 2], parameters[f"{self.name}.thickness"] - self.rest_height(parameters)
+        return self.between_walls(parameters, point)[:, 0] & (height > floor) & (height < floor + above)
+
+    def gap(self, parameters: Parameters, points: np.ndarray, *, place: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+        """Distance from points on the table [m], [env, point, 2], to the outer walls [m], 0 within them, [env, point].
+
+        The box stands at a place [m], [env, 2], with a yaw [rad], [env].
+        """
+        turn = np.moveaxis(np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]), -1, 0)
+        outer = parameters[f"{self.name}.inner_half_size"] + parameters[f"{self.name}.thickness"][:, None]
+        outside = np.maximum(np.abs((points - place[:, None]) @ turn) - outer[:, None], 0.0)
+        return np.linalg.norm(outside, axis=-1)

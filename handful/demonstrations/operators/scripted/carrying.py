@@ -1,4 +1,4 @@
-"""What scripts that carry things share: go there, grip, carry, let go; and again, job after job."""
+"""Scripts that carry objects: move there, grip, carry, let go, and the next job."""
 
 from __future__ import annotations
 
@@ -8,48 +8,49 @@ import enum
 
 import numpy as np
 
-from handful.demonstrations.operators.scripted.grasping import heading, pointing_down
+from handful.demonstrations.operators.scripted.grasping import (
+    LOST_DISTANCE,
+    heading,
+    holds_nothing,
+    pointing_down,
+    shape_fingers,
+    within,
+)
 from handful.demonstrations.operators.scripted.phases import PhasedOperator
 from handful.demonstrations.operators.scripted.script import Goal
 from handful.simulation import jaco
 from handful.simulation.scene import WORKSPACE_CENTER
-from handful.tasks.task import Snapshot
-
-_LOST_DISTANCE = 0.06
-"""What was gripped has slipped from the hand when its grip is this far from the tool [m]."""
+from handful.simulation.snapshot import Snapshot
 
 _ARRIVED = 0.012
-"""The hand is where it should be when it is this near, sideways and in height [m]."""
+"""The hand is where it should be when it is this near [m], sideways and in height."""
 
 _FAR = 0.05
-"""Further than this sideways [m] the hand travels at its travelling height, over whatever stands between."""
+"""Over distances longer than this [m] the hand travels at its travelling height, above obstacles."""
 
 _PATIENCE = 40
 """Control steps after which the hand closes or opens even if it is not quite where it should be."""
 
 _STUCK = 100
-"""Control steps after which an approach has met with something in the way: the hand draws back and tries again."""
+"""Control steps after which an approach is blocked: the hand moves away and tries again."""
 
 _RETREAT_STEPS, _RETREAT = 25, np.array([*WORKSPACE_CENTER, 0.20])
-"""For how long it draws back [control steps], and to where [m]."""
-
-_LOWEST_GRIP = 0.017
-"""Lowest height of the tool over the table [m]: lower, the finger tips scrape it."""
+"""How long it moves away [control steps], and where to [m]."""
 
 _OPEN = 0.45
 """Fingers opened to this [rad] have let go."""
 
 _UNEVEN = 0.2
-"""Fingers that differ by more [rad], as around a thing that was held askew, open wide first: all get one command."""
+"""Fingers that differ by more [rad], as after an oblique grip, open wide first, because all get one command."""
 
 
 _PINCH_OFFSET = 0.0145
-"""The three finger tips meet this far from the tool point along the hand's heading [m] (measured on the model): the
-thumb stands opposite the middle between the two fingers, which lie at -1.3 and +4.2 cm."""
+"""Distance from the tool point, along the hand's heading, to where the three finger tips meet [m] (measured on the model).
+The thumb is opposite the middle between the two fingers, which are at -1.3 and +4.2 cm."""
 
 
 class Phase(enum.IntEnum):
-    """What the hand is about."""
+    """What the hand does."""
 
     APPROACH = 0
     DESCEND = 1
@@ -61,31 +62,30 @@ class Phase(enum.IntEnum):
 
 @dataclasses.dataclass
 class Job:
-    """What to grip and where to take it, in every simulation, as things stand now."""
+    """What to grip now and where to take it, in every simulation."""
 
     grip: np.ndarray
-    """Where the finger tips should close [m], world frame; it moves with what is gripped, [env, 3]."""
+    """Where the finger tips should close [m], world frame, [env, 3]; it moves with the gripped object."""
     grip_heading: np.ndarray
-    """How the hand should be turned there [rad], [env]."""
+    """Heading of the hand there [rad], [env]."""
     preshape: np.ndarray
     """How far the fingers are closed on the way down [rad], [env]."""
     goal: np.ndarray
-    """Where to take what is gripped then [m], [env, 3]."""
+    """Where to take the gripped object [m], [env, 3]."""
     goal_heading: np.ndarray
-    """How the hand should be turned there [rad], [env]."""
+    """Heading of the hand there [rad], [env]."""
     release: np.ndarray
-    """Whether to let go there, or to hold on and be done, bool [env]."""
+    """Whether to let go there, bool [env]; otherwise the job ends holding the object."""
     travel_height: np.ndarray
-    """Lowest height of the tool for going sideways [m], [env]."""
+    """Lowest height of the tool for moving sideways [m], [env]."""
     finished: np.ndarray
-    """Whether nothing is left to do but to keep out of the way, bool [env]."""
+    """Whether nothing is left to do, bool [env]."""
 
 
 class CarryingOperator(PhasedOperator):
-    """Does one `job` after another, and a lost one again with more care."""
+    """Does one `job` after another; repeats a failed one with more care."""
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
         self._closed_at = np.zeros((num_envs, 3))
         self._gripped_at = np.zeros((num_envs, 3))
@@ -93,23 +93,20 @@ class CarryingOperator(PhasedOperator):
 
     @abc.abstractmethod
     def job(self, snapshot: Snapshot) -> Job:
-        """What to do next. From `Phase.DESCEND` on it must stay the same job, whose grip follows what is gripped."""
+        """What to do next. From `Phase.DESCEND` on it must stay the same job, whose grip follows the object."""
 
     def goal(self, snapshot: Snapshot) -> Goal:
         """Where the tool should be next, after moving on to the next phase where the present one is done."""
-        who = self.personality
         job = self.job(snapshot)
         self._gripped_at = np.where((self.phase <= Phase.DESCEND)[:, None], job.grip, self._gripped_at)
         job.grip, job.goal = _tool_at(job.grip, job.grip_heading), _tool_at(job.goal, job.goal_heading)
-        errors = self._care[:, None]
-        grip = job.grip + np.concatenate([errors * who["grasp_offset"], who["grasp_height"][:, None]], axis=1)
-        grip[:, 2] = np.maximum(grip[:, 2], _LOWEST_GRIP)
-        above = job.grip + np.concatenate([errors * who["approach_offset"], who["approach_height"][:, None]], axis=1)
+        above, grip = self._above(job.grip), self._grip(job.grip)
+        tilt = self._care[:, None] * self.personality["tilt_error"]
         self._move_on(snapshot, job, above, grip)
 
         seeking, gripping_now = self.phase <= Phase.DESCEND, self.phase <= Phase.CLOSE
         aim = np.where(gripping_now, job.grip_heading, job.goal_heading)
-        rotation = pointing_down(aim + self._care * who["heading_error"][:, 0], errors * who["tilt_error"])
+        rotation = pointing_down(self._imprecise(aim), tilt)
         phase = self.phase[:, None]
         position = np.select(
             [phase == Phase.APPROACH, phase == Phase.DESCEND, phase == Phase.CLOSE, phase == Phase.CARRY],
@@ -129,13 +126,13 @@ class CarryingOperator(PhasedOperator):
         retreating = (self.phase == Phase.APPROACH) & (self._steps > _STUCK) & ~job.finished
         position[retreating] = _RETREAT
         wanted = np.where(seeking & ~self._opening, job.preshape, jaco.FINGER_OPEN - 0.2)
-        shaping = np.clip(8.0 * (wanted - fingers.mean(axis=1)), -1.0, 1.0)
+        shaping = shape_fingers(wanted, fingers.mean(axis=1))
         holding = (self.phase >= Phase.CLOSE) & (self.phase <= Phase.LOWER)
         done = (self.phase == Phase.CARRY) & ~job.release & (snapshot.tcp_position[:, 2] > 0.95 * job.travel_height)
         return Goal(position, rotation, np.where(holding, 1.0, shaping), done | idle)
 
     def _travel(self, snapshot: Snapshot, target: np.ndarray, height: np.ndarray) -> np.ndarray:
-        """Waypoint towards ``target``: first up where the hand is low and has far to go, then across, then down."""
+        """Waypoint towards ``target``: up if the hand is low and the way is long, then across, then down."""
         tool = snapshot.tcp_position
         far = np.linalg.norm(target[:, :2] - tool[:, :2], axis=1) > _FAR
         low = far & (tool[:, 2] < height - 0.03)
@@ -146,16 +143,14 @@ class CarryingOperator(PhasedOperator):
 
     def _move_on(self, snapshot: Snapshot, job: Job, above: np.ndarray, grip: np.ndarray) -> None:
         """Change phase where the present one is done or has failed."""
-        who = self.personality
         tool, fingers = snapshot.tcp_position, snapshot.finger_positions
         self._count(snapshot)
         shaped = ~self._opening & (np.abs(fingers - job.preshape[:, None]).max(axis=1) < 0.25)
-        turned = np.abs(job.grip_heading - heading(snapshot.tcp_rotation)) < who["heading_tolerance"]
-        beside = np.linalg.norm(above[:, :2] - tool[:, :2], axis=1) < who["approach_tolerance"]
-        arrived = _near(grip, tool)
+        turned = np.abs(job.grip_heading - heading(snapshot.tcp_rotation)) < self.personality["heading_tolerance"]
+        arrived = within(_ARRIVED, grip, tool)
         gripped = self._gripped()
-        empty = fingers.min(axis=1) > 0.97 * jaco.FINGER_CLOSED
-        lost = (np.linalg.norm(job.grip - tool, axis=1) > _LOST_DISTANCE) | empty
+        lost = np.linalg.norm(job.grip - tool, axis=1) > LOST_DISTANCE
+        lost |= holds_nothing(snapshot, closed=0.97)
         over = np.linalg.norm(job.goal[:, :2] - tool[:, :2], axis=1) < 0.015
         over &= np.abs(job.goal_heading - heading(snapshot.tcp_rotation)) < 0.25
         opened = fingers.max(axis=1) < _OPEN
@@ -163,16 +158,16 @@ class CarryingOperator(PhasedOperator):
         was = self.phase.copy()
         self._enter((was == Phase.APPROACH) & (self._steps > _STUCK + _RETREAT_STEPS), Phase.APPROACH)
         self._enter((was == Phase.CARRY) & (self._steps > _STUCK) & job.release, Phase.RELEASE)
-        ready = beside & turned & shaped & (self._steps <= _STUCK) & ~job.finished
+        ready = self._beside(above, tool) & turned & shaped & (self._steps <= _STUCK) & ~job.finished
         self._enter((was == Phase.APPROACH) & ready, Phase.DESCEND)
         self._enter((was == Phase.DESCEND) & (arrived | (self._steps > _PATIENCE)), Phase.CLOSE)
         self._enter((was == Phase.CLOSE) & gripped, Phase.CARRY)
         self._enter((was == Phase.CARRY) & (self.phase == Phase.CARRY) & over & job.release, Phase.LOWER)
-        self._enter((was == Phase.LOWER) & (_near(job.goal, tool) | (self._steps > _PATIENCE)), Phase.RELEASE)
+        lowered = within(_ARRIVED, job.goal, tool) | (self._steps > _PATIENCE)
+        self._enter((was == Phase.LOWER) & lowered, Phase.RELEASE)
         self._enter((was == Phase.RELEASE) & (opened | (self._steps > _PATIENCE)), Phase.APPROACH)
         self._closed_at = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._closed_at)
-        failed = (was >= Phase.CLOSE) & (was <= Phase.LOWER) & lost
-        self._try_again(failed)
+        self._try_again((was >= Phase.CLOSE) & (was <= Phase.LOWER) & lost)
 
 
 def axis_heading(rotation: np.ndarray, near: np.ndarray, axis: int = 0) -> np.ndarray:
@@ -192,8 +187,3 @@ def axis_heading(rotation: np.ndarray, near: np.ndarray, axis: int = 0) -> np.nd
 def _tool_at(pinch: np.ndarray, heading: np.ndarray) -> np.ndarray:
     """Where the tool point is when the finger tips meet at ``pinch`` [m], [env, 3]."""
     return pinch - _PINCH_OFFSET * np.stack([np.cos(heading), np.sin(heading), np.zeros_like(heading)], axis=1)
-
-
-def _near(target: np.ndarray, tool: np.ndarray) -> np.ndarray:
-    miss = target - tool
-    return (np.linalg.norm(miss[:, :2], axis=1) < _ARRIVED) & (np.abs(miss[:, 2]) < _ARRIVED)

@@ -6,7 +6,7 @@ import enum
 
 import numpy as np
 
-from handful.demonstrations.operators.scripted.grasping import box_heading, pointing_down
+from handful.demonstrations.operators.scripted.grasping import box_heading, holds_nothing, pointing_down, within
 from handful.demonstrations.operators.scripted.script import Goal, shorten
 from handful.demonstrations.operators.scripted.stacking import (
     ARRIVED,
@@ -20,65 +20,65 @@ from handful.demonstrations.operators.scripted.stacking import (
 )
 from handful.geometry import matrix_from_rotation_vector, rotation_error
 from handful.simulation import jaco
+from handful.simulation.snapshot import Snapshot
 from handful.tasks.stacking import BLUE, RED, highest_point, rests_on
-from handful.tasks.task import Snapshot
 
 _INCLINATION = 1.2
-"""How far the hand is inclined from pointing down, about the axis along which its fingers close [rad]. Of the two
-fingers one is then above the other, at a block each, and pushes it against the thumb, which reaches across the joint of
-both. A hand that points down closes on whichever block is broader; at 0.8 rad the root of the lower finger still does."""
+"""How far the hand is inclined from pointing down, about the axis along which its fingers close [rad]. One finger is then
+above the other, each pushes one block, and the thumb opposes both. A hand that points down grips only the wider block; at
+0.8 rad the root of the lower finger still does."""
 
 _SIDEWAYS = np.deg2rad(75.0)
-"""Headings of the inclined hand are best so far to either side [rad]: of the four square to a stack one is then between
-45 and 100 degrees, where the arm reaches all of the workspace; it cannot at 135, and folds up at 0 (by inverse
+"""Best heading of the inclined hand, to either side [rad]. One of the four headings square to a stack is then between 45
+and 100 degrees, where the arm reaches all of the workspace; at 135 degrees it does not, and at 0 it folds up (by inverse
 kinematics)."""
 
 _ASIDE = np.array([-0.004, 0.0])
-"""From the stack to the tool point at heading 0 [m]: the stack then lies between the finger tips; deeper in the hand,
-the roots of the fingers close on a corner of the upper block."""
+"""From the stack to the tool point at heading 0 [m]: the stack is then between the finger tips. Deeper in the hand, the
+roots of the fingers would close on a corner of the upper block."""
 
 _RECESS = 0.005
-"""How far the red block's side is set back from the blue block's where the thumb will be [m]: the thumb then meets the
-blue block first, which the table holds back, and the finger pushes the red one, which slides easily, up to it."""
+"""How far the red block's side is behind the blue block's where the thumb will be [m]. The thumb then touches the blue block
+first, which the table holds, and the finger pushes the red block, which slides easily, against the thumb."""
 
 _BELOW_JOINT = 0.016
-"""How far the inclined hand's tool point is below the joint of the blocks [m]: the thumb then reaches 1 cm above it and
-2 cm below, the upper finger is above it, the lower one below (from the hand's meshes)."""
+"""How far the inclined hand's tool point is below the joint of the blocks [m]. The thumb then reaches 1 cm above the joint
+and 2 cm below; the upper finger is above it, the lower one below (from the hand's meshes)."""
 
 _LOWEST_TOOL = 0.028
 """Lowest height of the inclined hand's tool point over the table [m]: the lower finger is up to 2 cm below it."""
 
 _ABOVE_STACK = 0.07
-"""How far the tool point is above the stack while the hand inclines [m]."""
+"""Height of the tool point above the stack while the hand inclines [m]."""
 
 _SLOW = 0.016
-"""How far ahead of the hand its goal is around a stack [m]: it moves at 6 to 9 cm/s."""
+"""Distance from the hand to its goal near a stack [m]: the hand moves at 6 to 9 cm/s."""
 
 _SQUEEZING_STEPS = 5
-"""Control steps that the fingers go on pressing once they stand still, so that both blocks are pushed to the thumb."""
+"""Control steps that the fingers press after they have come to rest, so that both blocks touch the thumb."""
 
 _STILL = 0.1
-"""A finger slower than this [rad/s] has met something."""
+"""A finger slower than this [rad/s] presses something."""
 
 _LOWER_ALONE = np.array([1.0, 0.0, 1.0])
-"""Thumb, upper and lower finger when the lower block is pinched first [fraction of the highest speed]: where the thumb
-meets the upper block before, it pushes it back over the lower one until it meets that too."""
+"""Speeds of thumb, upper and lower finger while only the lower block is pinched [fraction of the highest speed]. If the
+thumb touches the upper block first, it pushes it back over the lower one until it touches both."""
 
 _HOLDING_GAIN = 2.0
-"""How fast the fingers go back to where they gripped [1/s]."""
+"""How fast the fingers return to where they gripped [1/s]."""
 
 _TURNED = 0.15
 """The hand has inclined when it is this near [rad]."""
 
 _UPRIGHT = 0.5
-"""The hand begins to incline from this near to pointing down [rad]: from elsewhere the wrist may go the wrong way round."""
+"""The hand inclines only from this near to pointing down [rad]: otherwise the wrist may turn the wrong way."""
 
 _LOST_DISTANCE = 0.08
 """A block has slipped from the hand when it is this far from the tool [m]; the upper one of a stack is up to 6 cm away."""
 
 
 class ClearingPhase(enum.IntEnum):
-    """What the hand is about, once the blocks are stacked; before that, see `Phase`."""
+    """What the hand does once the blocks are stacked; the phases before are those of `Phase`."""
 
     INCLINE = 8
     ENCLOSE = 9
@@ -88,25 +88,21 @@ class ClearingPhase(enum.IntEnum):
 
 
 class ClearingBlocksOperator(StackingOperator):
-    """Stacks as the stacking operator does, inclines the hand, grips both blocks from the side and lifts them.
-
-    Where a block is lost, all begins anew.
-    """
+    """Stacks the blocks, inclines the hand, grips both blocks from the side and lifts them; begins again if one is lost."""
 
     place_share = 0.15
-    """As of the stacking operator; who means to grip both blocks sets the one down with more care: 2 mm."""
+    """As of the stacking operator, but 2 mm: a grip of both blocks needs a straighter stack."""
 
     place_tolerance = 0.005
-    """Likewise: a block a centimetre out of line is met first by the thumb and pushed off the other."""
+    """As of the stacking operator: the thumb would push off a block that is a centimetre out of line."""
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
-        self._grip = np.zeros((num_envs, 3))
+        self._grip_angles = np.zeros((num_envs, 3))
         self._side = np.zeros(num_envs)
 
     def goal(self, snapshot: Snapshot) -> Goal:
-        """As the stacking operator's; the side to grip the stack from is chosen before the red block is set down for it."""
+        """As the stacking operator's. The side from which to grip the stack is chosen before the red block is put down."""
         square = box_heading(snapshot.rotation(BLUE), self._heading) + QUARTERS
         chosen = cheapest(square, np.abs(np.abs(wrap(square)) - _SIDEWAYS) + 0.1 * np.abs(square - self._heading))
         kept = box_heading(snapshot.rotation(BLUE), self._side)
@@ -130,9 +126,9 @@ class ClearingBlocksOperator(StackingOperator):
         return np.where((self.phase >= ClearingPhase.INCLINE)[:, None], snapshot.tcp_position + slow, place)
 
     def _rotation(self) -> np.ndarray:
-        who = self.personality
-        down = pointing_down(self._heading + self._care * who["heading_error"][:, 0])
-        inclined = down @ matrix_from_rotation_vector(np.array([[_INCLINATION, 0.0, 0.0]]))
+        inclined = pointing_down(self._imprecise(self._heading)) @ matrix_from_rotation_vector(
+            np.array([[_INCLINATION, 0.0, 0.0]])
+        )
         return np.where((self.phase >= ClearingPhase.INCLINE)[:, None, None], inclined, super()._rotation())
 
     def _places(self, snapshot: Snapshot) -> list[np.ndarray]:
@@ -149,17 +145,17 @@ class ClearingBlocksOperator(StackingOperator):
         return [*places, inclining, enclosing, self._held_at, self._held_at, up]
 
     def _fingers(self, snapshot: Snapshot) -> np.ndarray:
-        """As the stacking operator's; around both blocks the thumb presses with all its force, the fingers hold against it.
+        """As the stacking operator's; around both blocks the thumb presses with all its force and the fingers with half.
 
-        Two fingers together are stronger than the thumb, and would push it slowly back until the blocks slip out. A
-        servo's torque is its gain times (command - velocity), so half the thumb's torque is a small command. Both
-        fingers get the same, so that they press alike: one whose block gives way follows it, the other draws back.
+        Two fingers together are stronger than the thumb and would push it back until the blocks slip out. A servo's torque
+        is its gain times (command - velocity), so half the thumb's torque is a small command. Both fingers get the same
+        command, so that they press alike.
         """
         fingers = np.repeat(super()._fingers(snapshot)[:, None], 3, axis=1)
         now = snapshot.finger_positions
-        self._grip = np.where((self.phase < ClearingPhase.LIFT)[:, None], now, self._grip)
+        self._grip_angles = np.where((self.phase < ClearingPhase.LIFT)[:, None], now, self._grip_angles)
         half = 0.5 * jaco.FINGER_TORQUE_LIMIT / (jaco.FINGER_VELOCITY_GAIN * jaco.FINGER_VELOCITY_LIMIT)
-        given_way = (self._grip - now)[:, 1:].mean(axis=1)
+        given_way = (self._grip_angles - now)[:, 1:].mean(axis=1)
         against = np.clip(half + _HOLDING_GAIN * given_way, 0.0, 1.0)
         holding = np.column_stack([np.ones(self.num_envs), against, against])
         phase = self.phase[:, None]
@@ -178,8 +174,7 @@ class ClearingBlocksOperator(StackingOperator):
         stacked = rests_on(snapshot, RED, BLUE)
         above = np.linalg.norm((places[ClearingPhase.INCLINE] - tool)[:, :2], axis=1) < ARRIVED
         inclined = np.linalg.norm(rotation_error(snapshot.tcp_rotation, self._rotation()), axis=1) < _TURNED
-        miss = places[ClearingPhase.ENCLOSE] - tool
-        arrived = (np.linalg.norm(miss[:, :2], axis=1) < ARRIVED) & (np.abs(miss[:, 2]) < ARRIVED)
+        arrived = within(ARRIVED, places[ClearingPhase.ENCLOSE], tool)
         patient = self._steps <= 2 * PATIENCE
         gripped = self._gripped(_SQUEEZING_STEPS)
         opened = snapshot.finger_positions.max(axis=1) < 1.2 * jaco.FINGER_OPEN
@@ -195,8 +190,7 @@ class ClearingBlocksOperator(StackingOperator):
         self._enter((was == ClearingPhase.SQUEEZE) & closed, ClearingPhase.LIFT)
 
         distances = [np.linalg.norm(snapshot.position(block) - tool, axis=1) for block in (RED, BLUE)]
-        empty = snapshot.finger_positions.min(axis=1) > 0.95 * jaco.FINGER_CLOSED
-        lost = (np.maximum(*distances) > _LOST_DISTANCE) | empty
+        lost = (np.maximum(*distances) > _LOST_DISTANCE) | holds_nothing(snapshot)
         fallen = (was >= ClearingPhase.INCLINE) & (was < ClearingPhase.PINCH) & ~stacked & ~patient
         failed = (was >= ClearingPhase.PINCH) & lost
         self._try_again(failed | fallen)

@@ -1,4 +1,4 @@
-"""The scripted operator of clearing-box: the toy over the box, let go, then the box up by one of its walls."""
+"""The scripted operator of clearing-box: drop the toy into the box, then lift the box by one of its walls."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from handful.demonstrations.operators.operator import Seed
 from handful.demonstrations.operators.scripted.carrying import CarryingOperator, Job, Phase, axis_heading
 from handful.demonstrations.operators.scripted.grasping import heading
 from handful.simulation.props.open_box import OpenBox
+from handful.simulation.snapshot import Snapshot
 from handful.tasks.clearing_box import BOX, TOY, ClearingBox
-from handful.tasks.task import Snapshot
 
 _DROP_HEIGHT = 0.030
-"""How far over the box's rim the tool lets the toy go [m]: the toy's underside is then about level with the rim."""
+"""Height of the tool over the box's rim when it lets the toy go [m]: the toy's underside is then about at the rim."""
 
 _TRAVEL_HEIGHT = 0.055
-"""How far over the rim the tool carries the toy [m]."""
+"""Height of the tool over the rim while it carries the toy [m]."""
 
 _GRIP_BELOW_RIM = 0.027
-"""How far below the rim the tool grips a wall [m]: the closing finger tips reach a centimetre further down."""
+"""Depth of the tool below the rim at the grip of a wall [m]: the finger tips reach a centimetre deeper."""
 
 _WALL_PRESHAPE = 0.80
-"""How far the fingers are closed on the way down to a wall [rad], so that the inner ones miss the toy."""
+"""Angle of the fingers on the way down to a wall [rad], so that the inner ones miss the toy."""
 
 _TURN_COST = 0.03
-"""ContactCapacity beside a wall that a turn of the hand by a radian is worth [m]."""
+"""Room beside a wall that justifies a turn of the hand by a radian [m]."""
 
 
 class ClearingBoxOperator(CarryingOperator):
-    """Grasps the toy across, drops it into the box lengthwise, and lifts the box by the wall with most room beside it."""
+    """Grasps the toy across, drops it lengthwise into the box, and lifts the box by the wall with most room beside it."""
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
         self._task = ClearingBox()
         self._lifts_box = np.zeros(num_envs, bool)
@@ -58,7 +57,9 @@ class ClearingBoxOperator(CarryingOperator):
     def _toy_job(self, snapshot: Snapshot) -> Job:
         toy, box = snapshot.position(TOY), snapshot.position(BOX)
         now = heading(snapshot.tcp_rotation)
-        rim = snapshot.parameters["box.height"]  # of the box at rest: a box that is dragged up is not to be chased
+        rim = snapshot.parameters[
+            "box.height"
+        ]  # of the box at rest, so that the hand does not follow a box that it drags up
         return Job(
             grip=toy,
             grip_heading=axis_heading(snapshot.rotation(TOY), now),
@@ -75,7 +76,7 @@ class ClearingBoxOperator(CarryingOperator):
         now = heading(snapshot.tcp_rotation)
         walls = OpenBox.walls
         reach = np.abs(walls @ parameters["box.inner_half_size"].T).T  # [env, wall]
-        toy = np.einsum("eji,ej->ei", rotation, snapshot.position(TOY) - box)[:, :2]
+        toy = snapshot.in_frame_of(BOX, snapshot.position(TOY)[:, None])[:, 0, :2]
         room = reach - toy @ walls.T
         headings = np.stack([axis_heading(rotation, now, axis=1 if wall[0] else 0) for wall in walls], axis=1)
         best = (room - _TURN_COST * np.abs(headings - now[:, None])).argmax(axis=1)

@@ -1,4 +1,4 @@
-"""The scripted operator of order fulfilment: whichever toy is nearest, across, over its box, and the next."""
+"""The scripted operator of order fulfilment: carry the nearest toy to its box, then the next."""
 
 from __future__ import annotations
 
@@ -10,32 +10,31 @@ from handful.demonstrations.operators.operator import Seed
 from handful.demonstrations.operators.scripted.carrying import CarryingOperator, Job, Phase, axis_heading
 from handful.demonstrations.operators.scripted.grasping import heading
 from handful.simulation.scene import WORKSPACE_CENTER
+from handful.simulation.snapshot import Snapshot
 from handful.tasks.order_fulfillment import BOX_OF, TOYS, OrderFulfillment, present
-from handful.tasks.task import Snapshot
 
 _DROP_HEIGHT = 0.025
-"""How far over the box's rim the tool lets a toy go [m]: the toy's underside is then about level with the rim."""
+"""Height of the tool over the box's rim when it lets a toy go [m]: the toy's underside is then about at the rim."""
 
 _TRAVEL_HEIGHT = 0.065
-"""How far over the rim the tool travels [m], so that a toy in the hand clears the toys and boxes below."""
+"""Height of the tool over the rim while it travels [m]: a toy in the hand is then above toys and boxes."""
 
 _PRESHAPE = 0.72
-"""How far the fingers are closed on the way down [rad]: wide enough for a toy, too narrow for the box beside it."""
+"""Angle of the fingers on the way down [rad]: wide enough for a toy, narrow enough to miss the box beside it."""
 
 _PLANE_GRIP = -0.007
-"""How far over a plane's middle the tool closes [m]: at the height of the fuselage's axis, for the middle counts the fin.
-Higher up, the fingers press on the fuselage's upper edges and it slips out downwards."""
+"""Height of the grip over a plane's middle [m]: at the fuselage's axis, which is below the middle because of the fin. Higher
+up, the fingers press on the fuselage's upper edges, and it slips out."""
 
 _BERTHS = np.array([0.012, 0.028])
-"""How far from the box's middle planes and cars go [m], the first to one side, the second to the other. A plane further
-out would lie with a wing on the rim."""
+"""Distance from the box's middle to where planes and cars go [m]: the first to one side, the second to the other. A plane
+further out would lie with a wing on the rim."""
 
 
 class OrderOperator(CarryingOperator):
-    """Takes the nearest toy that is not in its box, until none is left."""
+    """Carries the nearest toy that is not in its box, until none is left."""
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
         self._task = OrderFulfillment()
         self._toy = np.zeros(num_envs, np.int64)
@@ -49,7 +48,7 @@ class OrderOperator(CarryingOperator):
         self._berth[ids] = 1.0
 
     def job(self, snapshot: Snapshot) -> Job:
-        """The nearest toy while none is chosen; it stays chosen until it is let go or lost."""
+        """The nearest toy. Once chosen it stays chosen until it is released or lost."""
         rows, undecided = np.arange(self.num_envs), self.phase == Phase.APPROACH
         delivered, tool = self._task.delivered(snapshot), snapshot.tcp_position
         waiting = present(snapshot.parameters) & ~delivered
@@ -67,7 +66,7 @@ class OrderOperator(CarryingOperator):
         box = np.stack([snapshot.position(name) for name in BOX_OF], axis=1)[rows, self._toy]
         box_rotation = np.stack([snapshot.rotation(name) for name in BOX_OF], axis=1)[rows, self._toy]
         heights = np.stack([snapshot.parameters[f"{name}.height"] for name in BOX_OF], axis=1)
-        # Where the box stood when the toy was chosen: a box that is dragged along is not to be chased.
+        # Where the box stood when the toy was chosen, so that the hand does not follow a box that it drags along.
         self._box = np.where(undecided[:, None], box, self._box)
         now = heading(snapshot.tcp_rotation)
         goal = self._box + (self._berth * _BERTHS[kind])[:, None] * box_rotation[:, :, 1]
@@ -77,7 +76,7 @@ class OrderOperator(CarryingOperator):
             grip_heading=axis_heading(toy_rotation, now),
             preshape=np.full(self.num_envs, _PRESHAPE),
             goal=goal,
-            goal_heading=axis_heading(box_rotation, np.zeros(self.num_envs)),  # far turns end in singular wrists
+            goal_heading=axis_heading(box_rotation, np.zeros(self.num_envs)),  # larger turns end in singular wrists
             release=np.ones(self.num_envs, bool),
             travel_height=heights.max(axis=1) + _TRAVEL_HEIGHT,
             finished=finished,

@@ -1,4 +1,4 @@
-"""How one scripted episode differs from the next: what makes a script imperfect like a person. All ranges are ours."""
+"""What each scripted episode draws, so that a script is as imperfect as a person. All ranges are our choice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from handful.demonstrations.operators.operator import Seed
 
 NUM_NOISE_STEPS = 512
-"""Length of the drawn noise [control steps]; a longer episode goes through it again."""
+"""Length of the drawn noise [control steps]; a longer episode repeats it."""
 
 RANGES: dict[str, tuple[float, float]] = {
     "speed": (0.17, 0.27),
@@ -26,9 +26,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "tremor": (0.005, 0.02),
     "wrist_tremor": (0.03, 0.08),
 }
-"""Uniform ranges: top speed of the tool [m/s] and of the wrist [rad/s]; how fast an error is closed [1/s]; share of the
-last command kept in the next; height above the object before the descent [m]; how near [m] and how well turned [rad] is
-well enough to descend; where on the object to grip and how high to lift [m]; how far the fingers close on the way down
+"""Uniform ranges: top speed of the tool [m/s] and of the wrist [rad/s]; how fast an error is corrected [1/s]; fraction of
+the last command that the next one keeps; height above the object before the descent [m]; tolerances of place [m] and
+heading [rad] for the descent; height of the grip on the object and of the lift [m]; angle of the fingers on the way down
 [rad]; steps between a grip and lifting; standard deviation of the hand's tremor [m/s] and [rad/s]."""
 
 DEVIATIONS: dict[str, tuple[int, float]] = {
@@ -37,26 +37,26 @@ DEVIATIONS: dict[str, tuple[int, float]] = {
     "heading_error": (1, 0.06),
     "tilt_error": (2, 0.03),
 }
-"""Count and standard deviation of normal errors, cut at two: where the descent begins and ends beside the object's
-centre [m], and how the hand is turned and tilted [rad]."""
+"""Count and standard deviation of normal errors, clipped at two deviations: where the descent begins and ends beside the
+object's centre [m], and the hand's heading and tilt [rad]."""
 
 PAUSE_PROBABILITY = 0.02
-"""Chance that the hand stops at a control step, while it still has to work."""
+"""Probability that the hand pauses at a control step before its work is done."""
 
 PAUSE_STEPS = (2, 8)
-"""Shortest and longest stop [control steps]."""
+"""Shortest and longest pause [control steps]."""
 
 
 class Personality:
-    """The draws of the present episode in each simulation, each row from that episode's seed alone.
+    """The draws of the present episode in each simulation. Each depends on that episode's seed only.
 
     Attributes:
         tremor_noise: Independent standard normal numbers, [env, step, 6].
-        paused: Whether the hand stands still at that step, bool [env, step].
+        paused: Whether the hand pauses at that step, bool [env, step].
     """
 
     def __init__(self, num_envs: int) -> None:
-        """ContactCapacity for ``num_envs`` episodes; `draw` fills it."""
+        """Zeros for ``num_envs`` episodes until `draw`."""
         self._values = {name: np.zeros(num_envs) for name in RANGES}
         self._values |= {name: np.zeros((num_envs, count)) for name, (count, _) in DEVIATIONS.items()}
         self.tremor_noise = np.zeros((num_envs, NUM_NOISE_STEPS, 6))
@@ -79,7 +79,7 @@ class Personality:
 
 
 def _draw_pauses(generator: np.random.Generator) -> np.ndarray:
-    """Where the hand stands still, bool [step]."""
+    """At which steps the hand pauses, bool [step]."""
     paused = np.zeros(NUM_NOISE_STEPS, bool)
     for step in np.flatnonzero(generator.random(NUM_NOISE_STEPS) < PAUSE_PROBABILITY):
         paused[step : step + generator.integers(PAUSE_STEPS[0], PAUSE_STEPS[1] + 1)] = True

@@ -6,46 +6,46 @@ import enum
 
 import numpy as np
 
-from handful.demonstrations.operators.scripted.grasping import pointing_down
+from handful.demonstrations.operators.scripted.grasping import holds_nothing, pointing_down, shape_fingers
 from handful.demonstrations.operators.scripted.phases import PhasedOperator
 from handful.demonstrations.operators.scripted.script import Goal
 from handful.geometry import matrix_from_rotation_vector, rotation_error
 from handful.simulation import jaco
+from handful.simulation.snapshot import Snapshot
 from handful.tasks.pouring import BOX, MUG
-from handful.tasks.task import Snapshot
 
 _INCLINATION = 1.4
-"""How far the hand is inclined from pointing down [rad]: nearly level, its wrist a little higher than its fingers."""
+"""How far the hand is inclined from pointing down [rad]: nearly level, its wrist slightly higher than its fingers."""
 
 _INWARDS = 0.25 * np.pi
-"""Direction in which the hand reaches for the mug, counted inwards from straight ahead [rad]: the arm is furthest from its
-singularities so, at the mug's place and at the box's (by inverse kinematics)."""
+"""Direction in which the hand reaches for the mug, inwards from straight ahead [rad]. In this direction the arm is furthest
+from its singularities, at the mug and at the box (by inverse kinematics)."""
 
 _DEPTH = 0.018
-"""How far the mug's axis is from the tool point towards the palm [m]: the middle of the closed finger tips."""
+"""Distance from the tool point to the mug's axis, towards the palm [m]: the middle of the closed finger tips."""
 
 _GRIP_HEIGHT = 0.045
-"""Height of the tool point over the table at the grip [m]: the palm clears the table by a centimetre, the higher of the two
-fingers is 4 cm above the tool point, the other one 1 cm below (from the hand's meshes)."""
+"""Height of the tool point over the table at the grip [m]. The palm is then a centimetre over the table; the higher of the
+two fingers is 4 cm above the tool point, the other one 1 cm below (from the hand's meshes)."""
 
 _ABOVE_MUG = 0.09
-"""How far over the mug's rim the tool point is before the hand goes down around the mug [m]: the lower finger and the palm
+"""Height of the tool point over the mug's rim before the hand moves down around the mug [m]: the lower finger and the palm
 are 3 cm below it."""
 
 _OVER_RIM = 0.10
-"""How far over the box's rim the mug's centre is carried [m]: the fingers around the rolled mug reach 7 cm down."""
+"""Height of the mug's centre over the box's rim while it is carried [m]: the fingers reach 7 cm below the rolled mug."""
 
 _LEAD = 0.03
-"""How far before the box's centre the lip of the mug is held [m]: balls fly on by about that much while they fall."""
+"""Distance of the mug's lip in front of the box's centre [m]: falling balls move on by about that much."""
 
 _POURING_TILT = 2.1
-"""How far the mug is tilted at the end [rad]: its wall then slopes down to the lip by 30 degrees."""
+"""Tilt of the mug at the end [rad]: its wall then slopes down to the lip by 30 degrees."""
 
 _ARRIVED = 0.012
 """The hand is where it should be when it is this near [m]."""
 
 _TURNED = 0.12
-"""The hand is turned as it should be when it is this near [rad]."""
+"""The hand has the wanted rotation when it is this near [rad]."""
 
 _PATIENCE = 40
 """Control steps after which the hand closes even if it is not quite where it should be."""
@@ -55,7 +55,7 @@ _LOST_DISTANCE = 0.07
 
 
 class Phase(enum.IntEnum):
-    """What the hand is about."""
+    """What the hand does."""
 
     APPROACH = 0
     DESCEND = 1
@@ -66,14 +66,13 @@ class Phase(enum.IntEnum):
 
 
 class PouringOperator(PhasedOperator):
-    """Comes down around the mug with the hand level, lifts it, and rolls the hand with the mug's lip over the box.
+    """Moves down around the mug with a level hand, lifts it, and rolls the hand with the mug's lip over the box.
 
-    The last joint rolls the hand alone, so the mug tilts across the direction in which the hand points. From where the
-    mug stands the hand points inwards, and what it rolls towards is the box's side.
+    Only the last joint rolls, so the mug tilts across the direction in which the hand points. The hand points inwards, and
+    rolls towards the box's side.
     """
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
         self._side = np.ones(num_envs)
         self._held_at = np.zeros((num_envs, 3))
@@ -85,7 +84,7 @@ class PouringOperator(PhasedOperator):
         places = self._places(snapshot)
         self._move_on(snapshot, places)
         pouring = self.phase == Phase.POUR
-        opening = np.clip(8.0 * (jaco.FINGER_OPEN - 0.2 - snapshot.finger_positions.mean(axis=1)), -1.0, 1.0)
+        opening = shape_fingers(jaco.FINGER_OPEN - 0.2, snapshot.finger_positions.mean(axis=1))
         return Goal(
             position=places[self.phase, np.arange(self.num_envs)],
             rotation=self._rotation(np.where(pouring, _POURING_TILT, 0.0)),
@@ -94,18 +93,18 @@ class PouringOperator(PhasedOperator):
         )
 
     def _forward(self) -> np.ndarray:
-        """Where the hand points along the table, [env, 2]."""
+        """Direction along the table in which the hand points, [env, 2]."""
         heading = -self._side * _INWARDS
         return np.stack([np.cos(heading), np.sin(heading)], axis=1)
 
     def _downhill(self) -> np.ndarray:
-        """Where the mug's mouth goes along the table when the hand rolls, [env, 2]."""
+        """Direction along the table in which the mug's mouth moves when the hand rolls, [env, 2]."""
         forward = self._forward()
         return self._side[:, None] * np.stack([forward[:, 1], -forward[:, 0]], axis=1)
 
     def _rotation(self, roll: np.ndarray) -> np.ndarray:
-        """How the tool should stand, level but for a roll [rad], [env]; to the world, [env, 3, 3]."""
-        heading = -self._side * _INWARDS + self._care * self.personality["heading_error"][:, 0]
+        """The wanted rotation, tool to world, [env, 3, 3]: level, then rolled by an angle [rad], [env]."""
+        heading = self._imprecise(-self._side * _INWARDS)
         level = pointing_down(heading) @ matrix_from_rotation_vector(np.array([[_INCLINATION, 0.0, 0.0]]))
         axis = np.column_stack([self._forward(), np.zeros(self.num_envs)])
         return matrix_from_rotation_vector((self._side * roll)[:, None] * axis) @ level
@@ -121,7 +120,7 @@ class PouringOperator(PhasedOperator):
         above = np.column_stack([around + errors, parameters["mug.height"] + _ABOVE_MUG])
         self._held_at = np.where((self.phase <= Phase.DESCEND)[:, None], grip, self._held_at)
 
-        # From here on the mug is what moves: the tool goes as far as the mug still has to.
+        # From here on the tool moves as far as the mug still has to.
         rise = parameters["box.height"] + _OVER_RIM - mug[:, 2]
         up = np.column_stack([self._held_at[:, :2], tool[:, 2] + rise])
         tilt = np.where(self.phase == Phase.POUR, _tilt(snapshot), 0.0)
@@ -133,15 +132,15 @@ class PouringOperator(PhasedOperator):
     def _move_on(self, snapshot: Snapshot, places: np.ndarray) -> None:
         """Change phase where the present one is done or has failed."""
         who = self.personality
-        tool, fingers = snapshot.tcp_position, snapshot.finger_positions
+        tool = snapshot.tcp_position
         self._count(snapshot)
         miss = np.linalg.norm(places - tool, axis=2)
         level = self._rotation(np.zeros(self.num_envs))
         turned = np.linalg.norm(rotation_error(snapshot.tcp_rotation, level), axis=1) < _TURNED
         arrived = (miss[Phase.DESCEND] < _ARRIVED) | (self._steps > _PATIENCE)
         gripped = self._gripped()
-        empty = fingers.min(axis=1) > 0.97 * jaco.FINGER_CLOSED
-        lost = (np.linalg.norm(snapshot.position(MUG) - tool, axis=1) > _LOST_DISTANCE) | empty
+        lost = np.linalg.norm(snapshot.position(MUG) - tool, axis=1) > _LOST_DISTANCE
+        lost |= holds_nothing(snapshot, closed=0.97)
 
         was = self.phase.copy()
         above = turned & (miss[Phase.APPROACH] < who["approach_tolerance"])
@@ -150,8 +149,7 @@ class PouringOperator(PhasedOperator):
         self._enter((was == Phase.CLOSE) & gripped, Phase.LIFT)
         self._enter((was == Phase.LIFT) & (miss[Phase.LIFT] < 2.0 * _ARRIVED), Phase.CARRY)
         self._enter((was == Phase.CARRY) & (miss[Phase.CARRY] < _ARRIVED), Phase.POUR)
-        failed = (was >= Phase.CLOSE) & lost
-        self._try_again(failed)
+        self._try_again((was >= Phase.CLOSE) & lost)
 
 
 def _tilt(snapshot: Snapshot) -> np.ndarray:

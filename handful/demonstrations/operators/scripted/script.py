@@ -1,4 +1,4 @@
-"""Scripted operators, imperfect like a person, and the actor that lets one stand in for a policy."""
+"""Scripted operators, as imperfect as a person, and an actor that uses one in place of a policy."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from handful.demonstrations.position_controller import PositionController
 from handful.environment import TimeStep
 from handful.errors import unknown_name
 from handful.geometry import rotation_error
-from handful.tasks.task import Snapshot
+from handful.simulation.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from handful.tasks.environment import TaskEnvironment
 
 _TREMOR_PERSISTENCE = 0.8
-"""Share of the hand's tremor that lasts to the next control step: it fades within a quarter of a second (ours)."""
+"""Fraction of the hand's tremor that is left at the next control step (our choice): it fades in a quarter of a second."""
 
 
 @dataclasses.dataclass
 class Goal:
-    """Where a script wants the tool to be next, in every simulation."""
+    """Where the tool should be next, in every simulation."""
 
     position: np.ndarray
     """Tool point [m], world frame, [env, 3]."""
@@ -36,13 +36,13 @@ class Goal:
     fingers: np.ndarray
     """Finger velocity as a fraction of its limit, positive closes: [env], or one each, [env, 3]."""
     at_rest: np.ndarray
-    """Whether the work is done and only holding is left, bool [env]: nobody stops to think then."""
+    """Whether the work is done and only holding is left, bool [env]; the hand makes no pauses then."""
 
 
 class ScriptedOperator(abc.ABC):
-    """Turns a task's goals into a hand's motion, with the speed, smoothing, tremor and pauses that an episode draws.
+    """Turns goals into a hand's motion, with the speed, smoothing, tremor and pauses that the episode draws.
 
-    A subclass says with `goal` where the tool should be next; it may keep a phase for each simulation.
+    A subclass defines `goal`; it may keep state for each simulation.
     """
 
     def __init__(self, num_envs: int) -> None:
@@ -54,7 +54,7 @@ class ScriptedOperator(abc.ABC):
         self._step = np.zeros(num_envs, np.int64)
 
     def reset(self, ids: np.ndarray, seeds: Sequence[Seed]) -> None:
-        """Begin new episodes in the simulations ``ids``, each with a personality of its own."""
+        """Begin new episodes in the simulations ``ids``; each draws its own personality."""
         self.personality.draw(ids, seeds)
         self._twist[ids] = 0.0
         self._tremor[ids] = 0.0
@@ -86,14 +86,14 @@ class ScriptedOperator(abc.ABC):
 
 
 class ScriptedActor:
-    """A scripted operator behind the interface of a policy, so that it can stand in for one."""
+    """A scripted operator with the interface of a policy."""
 
     def __init__(self, environment: TaskEnvironment, *, seed: int = 0) -> None:
         """Act in that environment.
 
         Args:
             environment: The simulations; the script reads their physical state, which a policy never sees.
-            seed: Seed of the personalities, apart from the environment's.
+            seed: Seed of the personalities.
         """
         self._environment = environment
         self._operator = make_scripted_operator(environment.task.name, environment.num_envs)
@@ -106,8 +106,8 @@ class ScriptedActor:
     def reset(self, done: np.ndarray | None) -> None:
         """Begin new episodes where ``done``, bool [env]; None means everywhere.
 
-        The e-th episode, counted over the simulations of all resets of everything, has the same personality whatever
-        the number of simulations. What has begun is looked at with the next `act`, when the environment has been reset.
+        Episodes are numbered over the simulations of all full resets; a personality depends on the episode's number, not on
+        the number of simulations. The operator begins them at the next `act`, when the environment has been reset.
         """
         if done is None:
             self._num_rounds += 1
@@ -118,7 +118,7 @@ class ScriptedActor:
             self._begins |= done
 
     def act(self, time_step: TimeStep) -> np.ndarray:
-        """The script's action for the environment as it stands, float32 [env, 9]."""
+        """The script's action in the environment's present state, float32 [env, 9]."""
         if self._begins.any():
             ids = np.flatnonzero(self._begins)
             first = max(self._num_rounds, 0) * self._environment.num_envs
@@ -143,7 +143,7 @@ def make_scripted_operator(task: str, num_envs: int) -> ScriptedOperator:
     """The scripted operator of the task of that name.
 
     Raises:
-        ConfigurationError: no such task, or it has no script.
+        ConfigurationError: no task of that name has a script.
     """
     if task not in OPERATORS:
         raise unknown_name("scripted task", task, OPERATORS)
@@ -152,6 +152,6 @@ def make_scripted_operator(task: str, num_envs: int) -> ScriptedOperator:
 
 
 def shorten(vector: np.ndarray, longest: np.ndarray | float) -> np.ndarray:
-    """Vectors [env, 3] with their lengths cut to at most ``longest``, a number or [env]."""
+    """Vectors [env, 3] with lengths clipped to ``longest``, a number or [env]."""
     length = np.linalg.norm(vector, axis=1)
     return vector * np.minimum(1.0, longest / np.maximum(length, 1e-12))[:, None]

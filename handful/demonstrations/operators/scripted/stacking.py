@@ -1,4 +1,4 @@
-"""The scripted operator of block stacking: grasp the red block, carry it over the blue one, set it down, let go."""
+"""The scripted operator of block stacking: grasp the red block, carry it over the blue one, put it down, let go."""
 
 from __future__ import annotations
 
@@ -7,50 +7,45 @@ import enum
 import numpy as np
 
 from handful.demonstrations.operators.scripted.grasping import (
+    LOST_DISTANCE,
+    TOO_CLOSED,
     box_heading,
     heading,
+    holds_nothing,
     pointing_down,
+    shape_fingers,
+    within,
 )
 from handful.demonstrations.operators.scripted.phases import PhasedOperator
 from handful.demonstrations.operators.scripted.script import Goal
-from handful.simulation import jaco
+from handful.simulation.snapshot import Snapshot
 from handful.tasks.stacking import BLUE, OPEN_FINGERS, RED, highest_point, lowest_point, rests_on
-from handful.tasks.task import Snapshot
-
-_LOST_DISTANCE = 0.06
-"""The block has slipped from the hand when it is this far from the tool [m]."""
 
 ARRIVED = 0.010
-"""The hand is where it should grip when it is this near, sideways and in height [m]."""
+"""The hand is where it should grip when it is this near [m], sideways and in height."""
 
 PATIENCE = 30
 """Control steps after which the hand closes, or lets go, even if it is not quite where it should be."""
 
-LOWEST_GRIP = 0.017
-"""Lowest height of the tool over the table [m]: lower, the finger tips scrape it."""
-
-_TOO_CLOSED = 0.65
-"""Fingers further closed than this [rad] would strike the block from above: the hand opens before it descends."""
-
 _CLEARANCE = 0.03
-"""How far the red block's lowest point passes over the blue block's highest [m]."""
+"""Height of the red block's lowest point over the blue block's highest while it is carried [m]."""
 
 _LET_GO_GAP = 0.004
-"""Gap between the blocks at which the hand lets go [m]; less is hidden by the hand's tremor."""
+"""Gap between the blocks at which the hand lets go [m]; the hand's tremor hides smaller ones."""
 
 _LEAN = np.array([0.0, 0.10])
-"""Lean of the hand about world x and y [rad]: upright and low over the near edge of the workspace the wrist is singular
-(joint 5 at 0), and the arm sticks there; so leant, joint 5 stays 0.4 rad away."""
+"""Lean of the hand about world x and y [rad]. Upright and low over the near edge of the workspace, the wrist is singular
+(joint 5 at 0) and the arm gets stuck; with this lean, joint 5 stays 0.4 rad away."""
 
 _TOOL_ASIDE = np.array([-0.0145, 0.0])
-"""From the middle between the three fingers to the tool point, at heading 0 [m] (from the hand's meshes): the tool
-point lies across from the third finger, and a block centred on it is often missed by the second."""
+"""From the middle between the three fingers to the tool point, at heading 0 [m] (from the hand's meshes). The tool point is
+opposite the third finger; the second finger often misses a block that is centred on it."""
 
 QUARTERS = 0.5 * np.pi * np.array([[0.0], [-1.0], [1.0]])
-"""The other headings square to a block, from one of them [rad]; half a turn is never worth it."""
+"""The headings square to a block, relative to one of them [rad]; half a turn is never needed."""
 
 _WIDTH_COST = 150.0
-"""What a broader grip is worth in turning [rad/m]: a quarter turn for a centimetre."""
+"""Cost of a wider grip relative to turning [rad/m]: a quarter turn for a centimetre."""
 
 _CROWDED = 0.16
 """Blocks whose centres are nearer than this [m] are in the way of a hand that opens toward them."""
@@ -59,11 +54,11 @@ _RETREAT_HEIGHT = 0.10
 """How far the hand rises over a finished stack [m]."""
 
 _SETTLING_STEPS = 10
-"""Control steps that a stack has to come to rest before the hand takes it apart and tries again."""
+"""Control steps that a stack may take to come to rest before the hand tries again."""
 
 
 class Phase(enum.IntEnum):
-    """What the hand is about."""
+    """What the hand does."""
 
     APPROACH = 0
     DESCEND = 1
@@ -76,16 +71,15 @@ class Phase(enum.IntEnum):
 
 
 class StackingOperator(PhasedOperator):
-    """Grasps the red block from above, away from the blue one, sets it square on the blue one and rises."""
+    """Grasps the red block from above, puts it square on the blue one, lets go and rises."""
 
     place_share = 0.4
-    """Share of the error of the approach that is left when the block is set down: 5 mm of standard deviation."""
+    """Fraction of the approach's error that is left when the block is put down: 5 mm of standard deviation."""
 
     place_tolerance = 0.010
-    """The red block is over the blue one when it is this near, sideways [m]."""
+    """The red block is over the blue one when it is this near [m], sideways."""
 
     def __init__(self, num_envs: int) -> None:
-        """Prepare for ``num_envs`` simulations."""
         super().__init__(num_envs)
         self._held_at = np.zeros((num_envs, 3))
         self._heading = np.zeros(num_envs)
@@ -104,8 +98,8 @@ class StackingOperator(PhasedOperator):
     def _aim(self, snapshot: Snapshot) -> np.ndarray:
         """Heading of the hand [rad]: square to the red block until it holds it, then square to the blue one.
 
-        Of the four headings square to a block, the hand likes those that take little turning, that grip the red block by
-        its narrow sides and leave the blue one's broad sides below them, and that open away from a blue block nearby.
+        Of the headings square to a block, the hand prefers those that need little turning, that grip the red block by its
+        narrow sides, that align these with the blue one's broad sides, and that do not open toward a blue block nearby.
         """
         tool, red, blue = heading(snapshot.tcp_rotation), snapshot.rotation(RED), snapshot.rotation(BLUE)
         toward = (snapshot.position(BLUE) - snapshot.position(RED))[:, :2]
@@ -123,26 +117,23 @@ class StackingOperator(PhasedOperator):
         return np.select([self.phase < Phase.CLOSE, placing], [grasp, place], self._heading)
 
     def _step_toward(self, snapshot: Snapshot, place: np.ndarray) -> np.ndarray:
-        """The goal on the way to a place [m], [env, 3]: the place itself, unless the hand must go slowly."""
+        """The next goal on the way to a place [m], [env, 3]: the place itself, unless the hand must move slowly."""
         return place
 
     def _rotation(self) -> np.ndarray:
-        """How the hand should stand, tool to world, [env, 3, 3]: pointing down, leant a little.
+        """The wanted rotation, tool to world, [env, 3, 3]: pointing down with a small lean.
 
-        The lean turns with a hand that has grasped, or the block in it would tilt.
+        The lean turns with a hand that has grasped, so that the block in it does not tilt.
         """
-        who = self.personality
-        lean = rotate(_LEAN + self._care[:, None] * who["tilt_error"], self._heading - self._grasped)
-        return pointing_down(self._heading + self._care * who["heading_error"][:, 0], lean)
+        lean = rotate(_LEAN + self._care[:, None] * self.personality["tilt_error"], self._heading - self._grasped)
+        return pointing_down(self._imprecise(self._heading), lean)
 
     def _places(self, snapshot: Snapshot) -> list[np.ndarray]:
         """Where the tool should be in each phase [m], each [env, 3]."""
         who, tool = self.personality, snapshot.tcp_position
         red, blue = snapshot.position(RED), snapshot.position(BLUE)
-        errors, aside = self._care[:, None], self._aside()
-        above = red + np.concatenate([aside + errors * who["approach_offset"], who["approach_height"][:, None]], axis=1)
-        grip = red + np.concatenate([aside + errors * who["grasp_offset"], who["grasp_height"][:, None]], axis=1)
-        grip[:, 2] = np.maximum(grip[:, 2], LOWEST_GRIP)
+        errors = self._care[:, None]
+        above, grip = self._above(red, self._aside()), self._grip(red, self._aside())
         self._held_at = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._held_at)
 
         gap = lowest_point(snapshot, RED) - highest_point(snapshot, BLUE)
@@ -154,16 +145,16 @@ class StackingOperator(PhasedOperator):
         return [above, grip, self._held_at, raised, over, down, self._held_at, away]
 
     def _offset(self, snapshot: Snapshot) -> np.ndarray:
-        """Where the red block shall lie on the blue one, from its centre [m], xy, [env, 2]."""
+        """Where to put the red block on the blue one, from its centre [m], xy, [env, 2]."""
         return np.zeros((self.num_envs, 2))
 
     def _aside(self) -> np.ndarray:
-        """From a block's centre to the tool point that has it between the thumb and both fingers [m], xy, [env, 2]."""
+        """From a block's centre to the tool point with the block between thumb and both fingers [m], xy, [env, 2]."""
         return rotate(np.tile(_TOOL_ASIDE, (self.num_envs, 1)), self._heading)
 
     def _fingers(self, snapshot: Snapshot) -> np.ndarray:
         """Finger velocity [-1, 1]: to the preshape before a grasp, closed while holding, then open."""
-        shaping = np.clip(8.0 * (self.personality["preshape"] - snapshot.finger_positions.max(axis=1)), -1.0, 1.0)
+        shaping = shape_fingers(self.personality["preshape"], snapshot.finger_positions.max(axis=1))
         return np.select([self.phase < Phase.CLOSE, self.phase < Phase.LET_GO], [shaping, 1.0], -1.0)
 
     def _at_rest(self, snapshot: Snapshot) -> np.ndarray:
@@ -175,10 +166,9 @@ class StackingOperator(PhasedOperator):
         who, tool, was = self.personality, snapshot.tcp_position, self.phase.copy()
         patient = self._steps <= PATIENCE
         turned = np.abs(wrap(self._heading - heading(snapshot.tcp_rotation))) < who["heading_tolerance"]
-        opened = snapshot.finger_positions.max(axis=1) < _TOO_CLOSED
-        beside = np.linalg.norm((places[Phase.APPROACH] - tool)[:, :2], axis=1) < who["approach_tolerance"]
-        miss = places[Phase.DESCEND] - tool
-        arrived = (np.linalg.norm(miss[:, :2], axis=1) < ARRIVED) & (np.abs(miss[:, 2]) < ARRIVED)
+        opened = snapshot.finger_positions.max(axis=1) < TOO_CLOSED
+        beside = self._beside(places[Phase.APPROACH], tool)
+        arrived = within(ARRIVED, places[Phase.DESCEND], tool)
         gripped = self._gripped()
         over = np.linalg.norm((places[Phase.CARRY] - tool)[:, :2], axis=1) < self.place_tolerance
         gap = lowest_point(snapshot, RED) - highest_point(snapshot, BLUE)
@@ -195,9 +185,8 @@ class StackingOperator(PhasedOperator):
         self._enter((was == Phase.LET_GO) & free, Phase.RETREAT)
 
         distance = np.linalg.norm(snapshot.position(RED) - tool, axis=1)
-        empty = snapshot.finger_positions.min(axis=1) > 0.95 * jaco.FINGER_CLOSED
         holding = (was >= Phase.CLOSE) & (was < Phase.LET_GO)
-        failed = holding & ((distance > _LOST_DISTANCE) | empty)
+        failed = holding & ((distance > LOST_DISTANCE) | holds_nothing(snapshot))
         failed |= (was == Phase.RETREAT) & (self._steps > _SETTLING_STEPS) & ~rests_on(snapshot, RED, BLUE)
         self._try_again(failed)
 
