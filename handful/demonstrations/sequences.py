@@ -16,13 +16,8 @@ def demonstration_sequences(
 ) -> Sequences:
     """Whole demonstrations side by side.
 
-    Images are taken anew from the states, by the environment's camera at its rate: it does not matter at which rate they
-    were recorded, or whether with images at all.
-
-    Args:
-        demonstrations: Of the environment's task.
-        environment: Whose camera looks; its simulations are left in states of the demonstrations. None without images.
-        frames: Whether images are needed.
+    If ``frames`` are needed, the environment's camera renders them from the states at its own rate, whatever rate they were
+    recorded at, and its simulations are left in states of the demonstrations. Without frames it can be None.
     """
     trajectories = demonstrations.trajectories
     lengths = np.array([len(each) for each in trajectories])

@@ -26,21 +26,18 @@ Request = Callable[[], None]
 
 
 class ViewPage:
-    """The page. A visitor's wishes are put into `requests`; whoever runs the simulation calls them.
-
-    Attributes:
-        paused: Whether the visitor has paused the simulation.
-        speed: Speed of the simulation, in times real time.
-        requests: What the visitor asked for, in order.
-    """
+    """The page. A visitor's requests are put into `requests`; the loop that steps the simulation calls them."""
 
     def __init__(self, physics: Physics, *, title: str, host: str, port: int) -> None:
         """Serve a page with the scene of the first simulation; `add_controls` adds the controls."""
         with contextlib.redirect_stdout(io.StringIO()):  # viser's and its websocket's own banners
             self._server = viser.ViserServer(host=host, port=port, label=title, verbose=False)
         self.paused = False
+        """Whether the visitor has paused the simulation."""
         self.speed = 1.0
+        """Speed of the simulation, in times real time."""
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        """What the visitor asked for, in order."""
         self._server.gui.configure_theme(show_logo=False, show_share_button=False)
         self._server.gui.main_panel.dock_right()
         self._server.initial_camera.position = (1.1, 0.3, 0.6)
@@ -74,17 +71,10 @@ class ViewPage:
         restart: Callable[[int, str], None],
         step: Callable[[], None],
     ) -> None:
-        """Add the controls.
+        """Add the controls, with the present ``actor``, randomisation ``level`` and ``seed``.
 
-        Args:
-            actors: Names of those who can act.
-            actor: Who acts now.
-            levels: Levels of randomisation.
-            level: The present level.
-            seed: Seed of the present episode.
-            act_by: Called with the actor that the visitor chose.
-            restart: Called with a seed and a level when a new episode is asked for.
-            step: Called for a single step of a paused simulation.
+        ``act_by`` is called with the actor that the visitor chose, ``restart`` with the seed and the level of a new episode,
+        and ``step`` for a single step of a paused simulation.
         """
         gui = self._server.gui
         chosen = gui.add_dropdown("Acts", tuple(actors), initial_value=actor)
@@ -150,10 +140,8 @@ class ViewPage:
 
 
 def _words(status: Status) -> str:
-    outcome = {None: "", True: "; the episode **succeeded**", False: "; the episode **did not succeed**"}[
-        status.success
-    ]
+    outcomes = {None: "", True: "; the episode **succeeded**", False: "; the episode **did not succeed**"}
     return (
-        f"stage: **{status.stage}**{outcome}\n\n"
+        f"stage: **{status.stage}**{outcomes[status.success]}\n\n"
         f"{status.seconds:.1f} s, reward {status.reward:g}, return {status.task_return:.1f}"
     )

@@ -36,7 +36,7 @@ def serve(
 
     Args:
         task: Name of the task.
-        policy: Who acts first: what `find_policy` takes; None means the shipped policy, or the script where none ships.
+        policy: Who acts first, as `find_policy` takes it; None means the shipped policy, or the script where none ships.
         randomization: How much varies from episode to episode: none, task or full.
         seed: Seed of the first episode; later ones count up.
         host: Address to listen on. Any other than this machine's lets other machines see and steer the page.
@@ -82,15 +82,7 @@ def choose_actors(task: str, policy: str | None) -> tuple[dict[str, str | None],
 
 
 def connect(page: ViewPage, live: LiveEpisode, actors: Mapping[str, str | None], actor: str, *, level: str) -> None:
-    """Give the page controls that act on the episode.
-
-    Args:
-        page: The page.
-        live: The episode.
-        actors: From `choose_actors`.
-        actor: Who acts now.
-        level: The present level of randomisation.
-    """
+    """Give the page controls that act on the episode; ``actors`` and the present ``actor`` are from `choose_actors`."""
 
     def act_by(name: str) -> None:
         live.act_by(actors[name])
@@ -134,7 +126,7 @@ def show_until(page: ViewPage, live: LiveEpisode, stopped: Callable[[], bool]) -
         if not page.paused:
             live.step()
         if live.over and not page.paused:
-            ended = time.monotonic() if ended is None else ended
+            ended = ended or time.monotonic()
             if time.monotonic() - ended > SECONDS_BETWEEN_EPISODES:
                 live.restart(seed=live.seed + 1)
                 page.show_model(live.environment.physics)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from handful.demonstrations.operators.operator import Seed
-from handful.demonstrations.operators.scripted.carrying import CarryingOperator, Job, Phase, axis_heading
-from handful.demonstrations.operators.scripted.grasping import heading
+from handful.demonstrations.operators.scripted.carrying import CarryingOperator, Job, Phase
+from handful.demonstrations.operators.scripted.grasping import axis_heading, heading
 from handful.simulation.props.open_box import OpenBox
 from handful.simulation.snapshot import Snapshot
 from handful.tasks.clearing_box import BOX, TOY, ClearingBox
@@ -57,9 +57,7 @@ class ClearingBoxOperator(CarryingOperator):
     def _toy_job(self, snapshot: Snapshot) -> Job:
         toy, box = snapshot.position(TOY), snapshot.position(BOX)
         now = heading(snapshot.tcp_rotation)
-        rim = snapshot.parameters[
-            "box.height"
-        ]  # of the box at rest, so that the hand does not follow a box that it drags up
+        rim = snapshot.parameters["box.height"]  # at rest: the hand must not follow a box that it drags up
         return Job(
             grip=toy,
             grip_heading=axis_heading(snapshot.rotation(TOY), now),

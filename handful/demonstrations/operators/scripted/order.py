@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from handful.demonstrations.operators.operator import Seed
-from handful.demonstrations.operators.scripted.carrying import CarryingOperator, Job, Phase, axis_heading
-from handful.demonstrations.operators.scripted.grasping import heading
+from handful.demonstrations.operators.scripted.carrying import CarryingOperator, Job, Phase
+from handful.demonstrations.operators.scripted.grasping import axis_heading, heading
 from handful.simulation.scene import WORKSPACE_CENTER
 from handful.simulation.snapshot import Snapshot
 from handful.tasks.order_fulfillment import BOX_OF, TOYS, OrderFulfillment, present
