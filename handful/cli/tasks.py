@@ -78,9 +78,8 @@ def _print_task(name: str, task: Task) -> None:
 
     described = _described(task)
     console = Console(highlight=False)
-    console.print(
-        f"{name}, {task.horizon} control steps ({described['seconds']:g} s), {described['gymnasium']}", style="bold"
-    )
+    length = f"{task.horizon} control steps ({described['seconds']:g} s)"
+    console.print(f"{name}, {length}, {described['gymnasium']}", style="bold")
     for paragraph in inspect.cleandoc(type(task).__doc__ or "").split("\n\n"):
         console.print(re.sub(r"[*`]", "", paragraph.replace("\n", " ")), markup=False, end="\n\n")
     table = Table("stage")

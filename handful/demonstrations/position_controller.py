@@ -53,8 +53,12 @@ class PositionController:
 
     def action(self, command: ToolCommand) -> np.ndarray:
         """Joint velocities as fractions of their limits, in [-1, 1], float32 [env, joint]."""
-        self._advance_target(command)
         position, rotation = self._tool()
+        ahead = self.target_position + command.linear * self._timestep - position
+        turn = matrix_from_rotation_vector(command.angular * self._timestep) @ self.target_rotation
+        turned = shorten(rotation_error(rotation, turn), _ROTATION_LEASH)
+        self.target_position = position + shorten(ahead, _POSITION_LEASH)
+        self.target_rotation = matrix_from_rotation_vector(turned) @ rotation
         twist = np.concatenate(
             [
                 command.linear + _GAIN * (self.target_position - position),
@@ -71,15 +75,6 @@ class PositionController:
         fingers = command.fingers if command.fingers.ndim == 2 else command.fingers[:, None]
         fingers = np.broadcast_to(np.clip(fingers, -1.0, 1.0), (len(fraction), len(jaco.FINGER_JOINTS)))
         return np.concatenate([fraction, fingers], axis=1).astype(np.float32)
-
-    def _advance_target(self, command: ToolCommand) -> None:
-        """Integrate the command, then pull the target back to within the leash of the tool."""
-        position, rotation = self._tool()
-        ahead = self.target_position + command.linear * self._timestep - position
-        turn = matrix_from_rotation_vector(command.angular * self._timestep) @ self.target_rotation
-        turned = rotation_error(rotation, turn)
-        self.target_position = position + shorten(ahead, _POSITION_LEASH)
-        self.target_rotation = matrix_from_rotation_vector(shorten(turned, _ROTATION_LEASH)) @ rotation
 
     def _tool(self) -> tuple[np.ndarray, np.ndarray]:
         """Position [m] and rotation of the tool, world frame."""

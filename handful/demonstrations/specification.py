@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 
@@ -53,8 +54,5 @@ class DemonstrationSpec:
     @classmethod
     def of_task(cls, task: str) -> DemonstrationSpec:
         """The specification of a task, for those who have no environment of it."""
-        environment = TaskEnvironment(task, num_envs=1, pixels=False, num_threads=1)
-        try:
+        with contextlib.closing(TaskEnvironment(task, num_envs=1, pixels=False, num_threads=1)) as environment:
             return cls.of(environment)
-        finally:
-            environment.close()

@@ -31,10 +31,6 @@ def film_policy(
     """Evaluate a policy and write a video of its first episodes, at most `FILMED_EPISODES`, to a path in ``.mp4``.
 
     The environment has pixels; each of its simulations has a cell of the video. The film does not change the evaluation.
-
-    Raises:
-        ConfigurationError: the path does not end in ``.mp4``, or the number of episodes is below 1.
-        StorageError: the video cannot be written.
     """
     num_filmed = min(FILMED_EPISODES, environment.num_envs)
     rows, columns = grid_shape(num_filmed)

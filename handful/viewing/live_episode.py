@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from handful.environment import PIXELS, EpisodeSummary, TimeStep, on_host
+from handful.environment import PIXELS, on_host
 from handful.learning.persistence.policy_file import check_policy_fits
 from handful.runs.policies import FoundPolicy, load_actor, read_policy
 from handful.simulation.randomization import parse_level
@@ -57,28 +57,10 @@ class LiveEpisode:
     @property
     def over(self) -> bool:
         """Whether the episode has ended; the simulation then shows the state before its last step."""
-        return self._summary is not None
-
-    @property
-    def status(self) -> Status:
-        """The status of the episode."""
-        summary, spec = self._summary, self.environment.spec
-        stage = int(self._time_step.stage[0]) if summary is None else summary.final_stage
-        return Status(
-            seed=self.seed,
-            seconds=self._num_steps * spec.control_timestep,
-            stage=spec.stages[stage],
-            reward=self._reward,
-            task_return=self._return,
-            success=None if summary is None else summary.success,
-        )
+        return self.status.success is not None
 
     def act_by(self, policy: str | None) -> None:
-        """Let another policy act, from the beginning of the present episode.
-
-        Raises:
-            HandfulError: no such policy, or a policy of another task; the present one stays.
-        """
+        """Let another policy act, from the beginning of the present episode; the present one stays if that fails."""
         built = self._built(policy)
         self.close()
         self.environment, self._policy = built
@@ -92,33 +74,39 @@ class LiveEpisode:
         self.environment.level = self._level
         self._actor = load_actor(self._policy, self.environment, seed=self.seed)
         self._actor.reset(None)
-        self._show(self.environment.reset(seeds=[[self.seed]]))
+        self._time_step = self.environment.reset(seeds=[[self.seed]])
+        self._state = self.environment.physics.get_state()
         self._parameters = {name: values[0].copy() for name, values in self.environment.parameters.items()}
-        self._num_steps, self._reward, self._return = 0, 0.0, 0.0
-        self._summary: EpisodeSummary | None = None
+        self._num_steps = 0
+        stage = self.environment.spec.stages[int(self._time_step.stage[0])]
+        self.status = Status(seed=self.seed, seconds=0.0, stage=stage, reward=0.0, task_return=0.0, success=None)
+        """The status of the episode."""
 
     def step(self) -> None:
         """Advance by one control step; after the end of the episode nothing moves."""
         if self.over:
             return
-        time_step = self.environment.step(self._actor.act(self._time_step))
+        environment, spec = self.environment, self.environment.spec
+        time_step = environment.step(self._actor.act(self._time_step))
         self._num_steps += 1
-        self._reward = float(time_step.reward[0])
-        self._return += self._reward
-        if time_step.episodes:
-            # The simulation is already in its next episode: restore the last state of this one that was shown.
-            self._summary = time_step.episodes[0]
-            self.environment.restore(np.array([0]), [self._parameters], self._state)
-        else:
-            self._show(time_step)
+        summary = time_step.episodes[0] if time_step.episodes else None
+        reward = float(time_step.reward[0])
+        self.status = Status(
+            seed=self.seed,
+            seconds=self._num_steps * spec.control_timestep,
+            stage=spec.stages[int(time_step.stage[0]) if summary is None else summary.final_stage],
+            reward=reward,
+            task_return=self.status.task_return + reward,
+            success=None if summary is None else summary.success,
+        )
+        if summary is None:
+            self._time_step, self._state = time_step, environment.physics.get_state()
+        else:  # the simulation is already in its next episode: restore the last state of this one that was shown
+            environment.restore(np.array([0]), [self._parameters], self._state)
 
     def close(self) -> None:
         """Stop the camera's threads."""
         self.environment.close()
-
-    def _show(self, time_step: TimeStep) -> None:
-        self._time_step = time_step
-        self._state = self.environment.physics.get_state()
 
     def _built(self, name: str | None) -> tuple[TaskEnvironment, FoundPolicy]:
         """A simulation whose camera has the rate that the policy was trained with, and the policy."""

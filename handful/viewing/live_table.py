@@ -34,8 +34,8 @@ class LiveTable:
     ) -> None:
         """Prepare the table; it appears with the first update.
 
-        ``num_steps`` and ``minutes`` [min] are the budgets of control steps and of training time. Without a console, standard
-        output is used. Plain lines are at least ``plain_period`` [s] apart, by a monotonic ``clock`` [s].
+        ``num_steps`` and ``minutes`` [min] are the budgets of control steps and of training time. Without a
+        console, standard output is used. Plain lines are at least ``plain_period`` apart, by a monotonic ``clock`` [s].
         """
         self._title = title
         self._num_steps = num_steps

@@ -13,6 +13,7 @@ from mjviser import ViserMujocoScene
 
 from handful.simulation import scene
 from handful.simulation.physics.protocol import Physics
+from handful.simulation.randomization import Level
 from handful.viewing.live_episode import Status
 from handful.viewing.sheet import enlarged
 
@@ -64,7 +65,6 @@ class ViewPage:
         *,
         actors: Sequence[str],
         actor: str,
-        levels: Sequence[str],
         level: str,
         seed: int,
         act_by: Callable[[str], None],
@@ -76,9 +76,9 @@ class ViewPage:
         ``act_by`` is called with the actor that the visitor chose, ``restart`` with the seed and the level of a new episode,
         and ``step`` for a single step of a paused simulation.
         """
-        gui = self._server.gui
+        gui, levels = self._server.gui, tuple(level.name.lower() for level in Level)
         chosen = gui.add_dropdown("Acts", tuple(actors), initial_value=actor)
-        randomization = gui.add_dropdown("Randomisation", tuple(levels), initial_value=level)
+        randomization = gui.add_dropdown("Randomisation", levels, initial_value=level)
         self._seed, self._shown_seed = gui.add_number("Seed", seed, min=0, step=1), seed
         again = gui.add_button("Reset with this seed", icon=viser.Icon.REFRESH)
         following = gui.add_button("Next seed", icon=viser.Icon.PLAYER_TRACK_NEXT)

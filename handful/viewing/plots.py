@@ -60,11 +60,7 @@ PANELS = (
 
 
 def draw_run(curve: Curve, path: Path) -> None:
-    """Draw the metrics of a run, one panel for each of `PANELS`.
-
-    Raises:
-        StorageError: the picture cannot be written.
-    """
+    """Draw the metrics of a run, one panel for each of `PANELS`."""
     x = MINUTES if curve.series(MINUTES, STEPS)[0].size else STEPS
     panels = [panel for panel in PANELS if any(curve.series(x, column)[0].size for column in panel.columns)]
     if not panels:

@@ -48,9 +48,6 @@ def draw_preview(
 
     ``seed`` is that of both; ``image_size`` is the height and width of the policy's image [px], which ``renderer`` draws
     (None takes the fastest).
-
-    Raises:
-        ConfigurationError: no such task, level or renderer.
     """
     environment = TaskEnvironment(
         task, num_envs=num_starts, randomization=randomization, image_size=image_size, renderer=renderer

@@ -91,7 +91,7 @@ def test_a_file_of_another_task_says_which(copy_path):
     ("attribute", "value", "message"),
     [
         ("model_signature", "0123456789abcdef", "attribute model_signature: recorded with another version"),
-        ("format_version", 99, "attribute format_version: expected 1, got 99"),
+        ("format_version", 99, "attribute format_version: expected 2, got 99"),
         ("env_args", "{", "attribute env_args: expected JSON"),
         ("env_args", "[]", "attribute env_args: expected JSON"),
         ("env_args", 3, "attribute env_args: expected JSON"),

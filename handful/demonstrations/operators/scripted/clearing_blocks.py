@@ -88,14 +88,20 @@ class ClearingBlocksOperator(StackingOperator):
         self._side = np.zeros(num_envs)
 
     def goal(self, snapshot: Snapshot) -> Goal:
-        """As the stacking operator's. The side from which to grip the stack is chosen before the red block is put down."""
+        """As the stacking operator's, but slow near a stack.
+
+        The side from which to grip the stack is chosen before the red block is put down.
+        """
         square = box_heading(snapshot.rotation(BLUE), self._heading) + QUARTERS
         chosen = cheapest(
             square, np.abs(np.abs(nearest_angle(square, 0.0)) - _SIDEWAYS) + 0.1 * np.abs(square - self._heading)
         )
         kept = box_heading(snapshot.rotation(BLUE), self._side)
         self._side = np.where(self.phase < Phase.LOWER, chosen, kept)
-        return super().goal(snapshot)
+        goal = super().goal(snapshot)
+        slow = snapshot.tcp_position + shorten(goal.position - snapshot.tcp_position, _SLOW)
+        goal.position = np.where((self.phase >= ClearingPhase.INCLINE)[:, None], slow, goal.position)
+        return goal
 
     def _aim(self, snapshot: Snapshot) -> np.ndarray:
         choosing = (self.phase == ClearingPhase.INCLINE) | (self.phase == ClearingPhase.ENCLOSE)
@@ -108,10 +114,6 @@ class ClearingBlocksOperator(StackingOperator):
         )
         toward_thumb = np.stack([np.sin(self._side), -np.cos(self._side)], axis=1)
         return (blue - red - _RECESS)[:, None] * toward_thumb
-
-    def _step_toward(self, snapshot: Snapshot, place: np.ndarray) -> np.ndarray:
-        slow = shorten(place - snapshot.tcp_position, _SLOW)
-        return np.where((self.phase >= ClearingPhase.INCLINE)[:, None], snapshot.tcp_position + slow, place)
 
     def _rotation(self) -> np.ndarray:
         inclined = pointing_down(self._imprecise(self._heading)) @ matrix_from_rotation_vector(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from handful.demonstrations.operators.operator import Seed
 from handful.demonstrations.operators.scripted.carrying import CarryingOperator, Job, Phase
 from handful.demonstrations.operators.scripted.grasping import axis_heading, heading
 from handful.simulation.props.open_box import OpenBox
@@ -37,11 +34,6 @@ class ClearingBoxOperator(CarryingOperator):
         self._task = ClearingBox()
         self._lifts_box = np.zeros(num_envs, bool)
         self._wall = np.zeros(num_envs, np.int64)
-
-    def reset(self, ids: np.ndarray, seeds: Sequence[Seed]) -> None:
-        """Begin new episodes in the simulations ``ids``."""
-        super().reset(ids, seeds)
-        self._lifts_box[ids] = False
 
     def job(self, snapshot: Snapshot) -> Job:
         """The toy, until it is in the box; then the box."""

@@ -72,8 +72,7 @@ class StackingOperator(PhasedOperator):
         self._grasped = np.where(self.phase < Phase.CLOSE, self._heading, self._grasped)
         places = self._places(snapshot)
         self._move_on(snapshot, places)
-        position = self._step_toward(snapshot, self._of_phase(places))
-        return Goal(position, self._rotation(), self._fingers(snapshot), self._at_rest(snapshot))
+        return Goal(self._of_phase(places), self._rotation(), self._fingers(snapshot), self._at_rest(snapshot))
 
     def _aim(self, snapshot: Snapshot) -> np.ndarray:
         """Heading of the hand [rad]: square to the red block until it holds it, then square to the blue one.
@@ -96,10 +95,6 @@ class StackingOperator(PhasedOperator):
         placing = (self.phase >= Phase.CARRY) & (self.phase < Phase.LET_GO)
         return np.select([self.phase < Phase.CLOSE, placing], [grasp, place], self._heading)
 
-    def _step_toward(self, snapshot: Snapshot, place: np.ndarray) -> np.ndarray:
-        """The next goal on the way to a place [m], [env, 3]: the place itself, unless the hand must move slowly."""
-        return place
-
     def _rotation(self) -> np.ndarray:
         """The wanted rotation, tool to world, [env, 3, 3]: pointing down with a small lean.
 
@@ -112,12 +107,15 @@ class StackingOperator(PhasedOperator):
         """Where the tool should be in each phase [m], each [env, 3]."""
         who, tool = self.personality, snapshot.tcp_position
         red, blue = snapshot.position(RED), snapshot.position(BLUE)
-        errors = self._care[:, None]
         above, grip = self._above(red, self._aside()), self._grip(red, self._aside())
         self._held_at = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._held_at)
 
         gap = lowest_point(snapshot, RED) - highest_point(snapshot, BLUE)
-        sideways = (blue - red)[:, :2] + self._offset(snapshot) + errors * self.place_share * who["approach_offset"]
+        sideways = (
+            (blue - red)[:, :2]
+            + self._offset(snapshot)
+            + self._care[:, None] * self.place_share * who["approach_offset"]
+        )
         raised = np.column_stack([self._held_at[:, :2], tool[:, 2] + _CLEARANCE - gap])
         over = np.column_stack([tool[:, :2] + sideways, tool[:, 2] + _CLEARANCE - gap])
         down = np.column_stack([tool[:, :2] + sideways, tool[:, 2] - gap])
