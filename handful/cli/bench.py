@@ -9,7 +9,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 
@@ -38,8 +38,7 @@ class Options:
     """Print a JSON list of {"name", "value", "unit", ...} with machine and versions, instead of the table."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Figure:
+class Figure(NamedTuple):
     """One measurement."""
 
     name: str
@@ -64,7 +63,7 @@ def run(options: Options) -> None:
     figures += _measure_memory(options)
     if options.json:
         circumstances = {"task": options.task, "num_envs": options.num_envs, **_circumstances(options.backend)}
-        print(json.dumps([{**dataclasses.asdict(figure), **circumstances} for figure in figures]))
+        print(json.dumps([{**figure._asdict(), **circumstances} for figure in figures]))
     else:
         _print_table(options, figures)
 

@@ -82,7 +82,6 @@ def run(options: Options) -> None:
     else:
         result = film_policy(actor, environment, options.video, num_episodes=options.num_episodes, seed=seed)
     environment.close()
-    training: dict[str, Any] = policy.manifest.training if policy.manifest else {}
     report = {
         "task": options.task,
         "policy": str(policy.source),
@@ -92,7 +91,7 @@ def run(options: Options) -> None:
         "backend": options.backend,
         "num_overflows": environment.physics.num_overflows,
         **result.to_json(),
-        "demonstrations": training.get("demonstrations"),
+        "demonstrations": policy.manifest.training.get("demonstrations") if policy.manifest else None,
     }
     if options.json:
         print(json.dumps(report))

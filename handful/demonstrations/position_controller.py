@@ -42,7 +42,7 @@ class PositionController:
         self.target_position = np.zeros((physics.num_envs, 3))
         """Where the tool should be [m], world frame, [env, 3]."""
         self.target_rotation = np.zeros((physics.num_envs, 3, 3))
-        """How the tool should stand, rotation to the world, [env, 3, 3]."""
+        """The tool's target rotation to the world, [env, 3, 3]."""
         self.reset(np.arange(physics.num_envs))
 
     def reset(self, ids: np.ndarray) -> None:

@@ -29,12 +29,12 @@ def recording_horizon(task: Task) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class RecordingProgress:
-    """How far a recording has come."""
+    """The progress of a recording."""
 
     num_recorded: int
     """Episodes in the file."""
     num_wanted: int
-    """Episodes that the file is to hold."""
+    """Episodes that the file should hold in the end."""
     num_failed: int
     """Episodes given up in this recording, which are not kept."""
 
@@ -93,7 +93,7 @@ def record_demonstrations(
 
     An episode ends when the top stage has held for ``seconds_after_success`` [s] without a break (a person does not stop
     at once), or, as a failure, at the environment's horizon (see `recording_horizon`). Episode k has the seed ``(seed, k)``,
-    for its parameters and for the operator, and no more are begun than may be needed. So which episodes are kept does not
+    for its parameters and for the operator, and no more start than may be needed. So which episodes are kept does not
     depend on how many simulations run, and a recording that is resumed ends with the same ones. The writer has each episode
     safe on disk before the next; ``on_progress`` is called after every episode.
 

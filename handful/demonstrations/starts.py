@@ -11,11 +11,11 @@ from handful.errors import ConfigurationError, unknown_name
 from handful.trajectory import Demonstrations
 
 CLUSTERS = ("states", "stages")
-"""How a demonstration state can be drawn."""
+"""How a demonstration state is drawn."""
 
 
 class DemonstrationStarts:
-    """Random starts and demonstration states, drawn alike all along (paper, section III-B, "Demonstration as a curriculum").
+    """Random starts and demonstration states, always drawn alike (paper, section III-B, "Demonstration as a curriculum").
 
     With some probability a random start of the task, else a state of a demonstration, with that episode's parameters.
     """
@@ -35,9 +35,9 @@ class DemonstrationStarts:
             demonstrations: Whose states to begin from.
             random_start_probability: eps (our choice; the paper does not state it). At 1 the curriculum is off.
             clusters: How a state is drawn: ``stages`` draws a stage uniformly among those that the demonstrations
-                contain, then one of its states (paper); ``states`` draws all states alike, and so each stage as often as
-                it takes time.
-            include_solved: Whether to begin in the top stage too, where nothing is left to be learned but to hold on.
+                contain, then one of its states (paper); ``states`` draws all states with the same probability, and so
+                each stage in proportion to its duration.
+            include_solved: Whether to begin in the top stage too, where only holding on is left to learn.
             max_length: Control steps after which an episode from a demonstration's state is cut off; None: never.
 
         Raises:
@@ -83,7 +83,7 @@ class DemonstrationStarts:
         )
 
     def report(self, episode: EpisodeSummary) -> None:
-        """Nothing changes: every start is drawn alike."""
+        """Ignore it: the probabilities are constant."""
 
     def metrics(self) -> dict[str, float]:
         """Nothing to say."""

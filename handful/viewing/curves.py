@@ -30,7 +30,7 @@ class Curve:
     run: Path
     """Folder of the run."""
     columns: Mapping[str, np.ndarray]
-    """Metrics by name, float64 [row]; NaN where the run had nothing to report."""
+    """Metrics by name, float64 [row]; NaN where the run reported nothing."""
     task: str | None = None
     """The task that the run's configuration names; None where there is no configuration."""
 

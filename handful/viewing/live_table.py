@@ -96,33 +96,26 @@ class LiveTable:
         return table
 
     def _rows(self, metrics: Mapping[str, float]) -> dict[str, str]:
-        def shown(name: str, form: str) -> str | None:
-            value = metrics.get(name)
-            return form.format(value) if _known(value) else None
+        def shown(separator: str = ", ", **forms: str) -> str | None:
+            """Those of the metrics that are known, each in its format."""
+            texts = [form.format(metrics[name]) for name, form in forms.items() if _known(metrics.get(name))]
+            return separator.join(texts) or None
 
-        def joined(parts: Mapping[str, str], separator: str = ", ") -> str | None:
-            texts = (shown(name, form) for name, form in parts.items())
-            return separator.join(text for text in texts if text is not None) or None
-
-        discriminated = {
-            "discriminator_accuracy_expert": "{:.0%} of demonstrations",
-            "discriminator_accuracy_policy": "{:.0%} of the policy",
-        }
-        rewards = {"task_reward": "{:.3f} task", "imitation_reward": "{:.3f} imitation"}
         rows = {
-            "copying the demonstrations": joined(
-                {"cloning_epoch": "pass {:.0f}", "cloning_error": "actions off by {:.3f}"}
-            ),
-            "steps": shown("steps", "{:,.0f}"),
-            "steps/s": shown("steps_per_second", "{:,.0f}"),
+            "copying the demonstrations": shown(cloning_epoch="pass {:.0f}", cloning_error="actions off by {:.3f}"),
+            "steps": shown(steps="{:,.0f}"),
+            "steps/s": shown(steps_per_second="{:,.0f}"),
             "elapsed": clock_text(metrics["seconds"]) if _known(metrics.get("seconds")) else None,
             "left": self._left(metrics),
-            "success": shown("success_rate_random_start", "{:.1%}"),
-            "return": shown("return_random_start", "{:.1f}"),
-            "reward/step": joined(rewards, " + "),
-            "KL": joined({"kl": "{:.4f}", "kl_weight": "weight {:.3g}"}),
-            "discriminator right on": joined(discriminated),
-            "object positions off by": shown("auxiliary_error_cm", "{:.1f} cm"),
+            "success": shown(success_rate_random_start="{:.1%}"),
+            "return": shown(return_random_start="{:.1f}"),
+            "reward/step": shown(" + ", task_reward="{:.3f} task", imitation_reward="{:.3f} imitation"),
+            "KL": shown(kl="{:.4f}", kl_weight="weight {:.3g}"),
+            "discriminator right on": shown(
+                discriminator_accuracy_expert="{:.0%} of demonstrations",
+                discriminator_accuracy_policy="{:.0%} of the policy",
+            ),
+            "object positions off by": shown(auxiliary_error_cm="{:.1f} cm"),
         }
         return {label: text for label, text in rows.items() if text is not None}
 

@@ -20,7 +20,7 @@ from handful.demonstrations.operators.scripted.script import ScriptedOperator
 from handful.simulation.snapshot import Snapshot
 
 MIN_CLOSING_STEPS = 6
-"""Control steps before fingers at rest can mean a grip: at first they are at rest because they have not begun to close."""
+"""Control steps before fingers at rest can mean a grip: at first they are at rest because they do not close yet."""
 
 
 class PhasedOperator(ScriptedOperator):
