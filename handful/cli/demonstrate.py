@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 from typing import Annotated
@@ -72,10 +73,14 @@ def record_with_progress(
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(f"recording {task}", total=num_episodes)
+    progress = Progress(*columns, console=console)
+    bar = progress.add_task(f"recording {task}", total=num_episodes)
+
+    with contextlib.ExitStack() as stack:
 
         def show(state: RecordingProgress) -> None:
+            if not progress.live.is_started:  # not before the options are known to be right
+                stack.enter_context(progress)
             progress.update(bar, completed=state.num_recorded)
 
         final = record(

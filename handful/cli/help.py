@@ -86,7 +86,11 @@ def _groups(cls: type, defaults: dict[str, Any], prefix: str, title: str, meanin
         else:
             what = (hint.__doc__ or "").partition("\n\n")[0]
             inner += _groups(
-                typing.cast(type, hint), _values(default), f"{prefix}{field.name}.", field.name, _plain(what)
+                typing.cast(type, hint),
+                _values(default),
+                f"{prefix}{field.name.replace('_', '-')}.",
+                field.name,
+                _plain(what),
             )
     return [(title, meaning, entries), *inner]
 
