@@ -71,16 +71,16 @@ def _groups(cls: type, defaults: dict[str, Any], prefix: str, title: str, meanin
     for field in dataclasses.fields(cls):
         annotated = typing.get_origin(hints[field.name]) is Annotated
         hint, *marks = typing.get_args(hints[field.name]) if annotated else (hints[field.name],)
-        default = defaults.get(field.name)
+        name, default = field.name.replace("_", "-"), defaults.get(field.name)
         if not dataclasses.is_dataclass(hint):
-            entries.append(_entry(f"{prefix}{field.name.replace('_', '-')}", hint, marks, default, texts[field.name]))
+            entries.append(_entry(f"{prefix}{name}", hint, marks, default, texts[field.name]))
         elif any(getattr(mark, "name", None) == "" for mark in marks):
             joined, *others = _groups(typing.cast(type, hint), vars(default), prefix, "")
             entries += joined[2]
             inner += others
         else:
             what = _plain((hint.__doc__ or "").partition("\n\n")[0])
-            inner += _groups(typing.cast(type, hint), vars(default), f"{prefix}{field.name}.", field.name, what)
+            inner += _groups(typing.cast(type, hint), vars(default), f"{prefix}{name}.", field.name, what)
     return [(title, meaning, entries), *inner]
 
 

@@ -16,7 +16,7 @@ from handful.runs.recipes import DEFAULT_RECIPE, RECIPES, find_recipe
 class Options:
     """List the recipes of `handful train`, or the values that one of them sets."""
 
-    recipe: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RECIPE]")] = None
+    recipe: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")] = None
     """Name of a recipe, to see its values."""
     task: str = "block-lifting"
     """Task whose values are shown."""

@@ -164,19 +164,14 @@ def _new(options: Options) -> TrainingRun:
 def _begun(folder: pathlib.Path, description, *, record: bool) -> TrainingRun:
     """A run from its first step; its own demonstrations are recorded first if they are missing."""
     from handful.cli.demonstrate import record_with_progress
-    from handful.demonstrations.dataset import load_demonstrations
     from handful.runs.config import check_settings
     from handful.runs.folder import write_description
     from handful.runs.training_run import TrainingRun
 
-    config = description.config
-    check_settings(config)
-    if not record:
-        load_demonstrations(
-            description.demonstrations, description.task, pixels=False
-        )  # refused before there is a folder
-    write_description(folder, description)
     if record:
+        config = description.config
+        check_settings(config)
+        write_description(folder, description)  # a recording that is killed is resumed as well
         record_with_progress(
             description.task,
             description.demonstrations,

@@ -17,9 +17,10 @@ from handful.learning.algorithms.gail import Discriminator
 from handful.learning.algorithms.ppo import PPO
 from handful.learning.config.trainer import TrainerConfig
 from handful.learning.data.advantage import generalized_advantage
+from handful.learning.data.collector import RolloutCollector
 from handful.learning.data.demonstrations import check_demonstrations
 from handful.learning.data.reward import hybrid_reward
-from handful.learning.data.rollout import Rollout, RolloutCollector
+from handful.learning.data.rollout import Rollout
 from handful.learning.episodes import EpisodeWindow
 from handful.learning.models.averaging import PolicyAverage
 from handful.learning.models.policy import Policy, PolicySizes

@@ -54,6 +54,7 @@ class TrainingRun:
         Raises:
             HandfulError: an option, a file or the disk is not as it should be.
         """
+        check_settings(description.config)
         self.folder = folder
         self.task = description.task
         config = self.config = description.config
@@ -89,7 +90,7 @@ class TrainingRun:
         else:
             if config.start_from is not None:
                 self.trainer.load_networks(load_checkpoint(pathlib.Path(config.start_from) / CHECKPOINT_FILE))
-            write_description(folder, description)
+            write_description(folder, description)  # not before all else is known to be right
             self.save()
 
     def train(
@@ -216,11 +217,8 @@ def open_or_begin(
         ConfigurationError: the folder holds a run of another task or configuration.
         HandfulError: an option, a file or the disk is not as it should be.
     """
-    check_settings(config)
     description = RunDescription(task=task, demonstrations=demonstrations, recipe=recipe, config=config)
     if not (folder / CHECKPOINT_FILE).exists():
-        load_demonstrations(demonstrations, task, pixels=False)  # refused before there is a folder
-        write_description(folder, description)
         return TrainingRun(folder, description, resume=False)
     saved = read_description(folder)
     if (saved.task, saved.config) != (task, config):

@@ -9,6 +9,7 @@ from recording import TASK, make_environment
 
 from handful.demonstrations.dataset import load_demonstrations
 from handful.demonstrations.model_signature import model_signature
+from handful.demonstrations.specification import DemonstrationSpec
 from handful.errors import ConfigurationError, DataError, HandfulError
 from handful.simulation.randomization import Level, ParameterSpec
 
@@ -159,3 +160,23 @@ def test_the_signature_changes_with_dynamics_and_parameters_but_not_with_looks()
     assert model_signature(model, more) != before
     model.dof_armature[0] *= 1.1
     assert model_signature(model, parameter_specs) != before
+
+
+def test_a_file_of_version_1_is_read_without_the_time_left(copy_path, demonstrations):
+    """Its physical state ended with the time left, which is a group of its own now."""
+    with h5py.File(copy_path, "a") as file:
+        file["data"].attrs["format_version"] = 1
+        for episode in file["data"].values():
+            for name in ("obs/physical_state", "final_obs/physical_state"):
+                values = episode[name][()]
+                del episode[name]
+                episode[name] = np.concatenate([values, np.full((*values.shape[:-1], 1), 0.5, np.float32)], axis=-1)
+    for old, new in zip(load_demonstrations(copy_path, TASK).trajectories, demonstrations.trajectories, strict=True):
+        for group, values in new.observations.items():
+            np.testing.assert_array_equal(old.observations[group], values)
+
+
+def test_files_are_checked_against_a_specification_without_an_environment_for_each(copy_path, monkeypatch):
+    spec = DemonstrationSpec.of_task(TASK)
+    monkeypatch.setattr("handful.demonstrations.specification.TaskEnvironment", None)
+    assert len(load_demonstrations(copy_path, spec)) == 3

@@ -17,7 +17,7 @@ from handful.demonstrations.dataset import load_demonstrations
 from handful.demonstrations.operators.operator import ToolCommand
 from handful.demonstrations.recorder import record_demonstrations
 from handful.demonstrations.writer import DemonstrationWriter
-from handful.environment import GROUPS, PIXELS
+from handful.environment import GROUPS, PIXELS, TIME_LEFT
 from handful.errors import ConfigurationError, DataError, StorageError
 
 
@@ -44,7 +44,7 @@ def test_replaying_the_actions_from_the_first_state_reproduces_every_state(demon
 
 def test_an_episode_holds_all_groups_and_ends_two_seconds_after_a_success_that_lasts(demonstrations):
     for trajectory in demonstrations.trajectories:
-        assert set(trajectory.observations) == set(GROUPS)
+        assert set(trajectory.observations) == set(GROUPS) - {TIME_LEFT}
         assert len(trajectory) - trajectory.success_step == 40
         assert (trajectory.stages[trajectory.success_step :] == demonstrations.top_stage).all()
         assert trajectory.stages[trajectory.success_step - 1] != demonstrations.top_stage
@@ -179,7 +179,13 @@ def test_the_layout_is_robomimics(recorded_path):
         assert data.attrs["total"] == sum(data[name].attrs["num_samples"] for name in data)
         for episode in data.values():
             length = episode.attrs["num_samples"]
-            for name in ("actions", "states", "rewards", "dones", *(f"obs/{group}" for group in GROUPS)):
+            for name in (
+                "actions",
+                "states",
+                "rewards",
+                "dones",
+                *(f"obs/{group}" for group in GROUPS if group != TIME_LEFT),
+            ):
                 assert len(episode[name]) == length
             assert episode["dones"][-1] == 1
             assert episode.attrs["seed"][0] == SEED

@@ -11,7 +11,8 @@ from handful.errors import ConfigurationError, TrainingError
 from handful.learning.algorithms.ppo import PPO, adapted_kl_weight, decay_after, policy_loss
 from handful.learning.config.models import PolicyConfig, ValueFunctionConfig
 from handful.learning.config.ppo import PPOConfig
-from handful.learning.data.rollout import Rollout, RolloutCollector
+from handful.learning.data.collector import RolloutCollector
+from handful.learning.data.rollout import Rollout
 from handful.learning.models.policy import Policy, PolicySizes
 from handful.learning.models.value_function import ValueFunction
 

@@ -7,7 +7,7 @@ from toy import ToyEnvironment
 
 from handful.errors import TrainingError
 from handful.learning.config.models import PolicyConfig
-from handful.learning.data.rollout import RolloutCollector
+from handful.learning.data.collector import RolloutCollector
 from handful.learning.models.policy import Policy, PolicySizes
 
 GROUPS = ("physical_state", "object_features")

@@ -12,7 +12,7 @@ from handful.errors import ConfigurationError, DataError, TrainingError
 from handful.learning.actors import PolicyActor, RandomActor
 from handful.learning.config.cloning import CloningConfig
 from handful.learning.config.gail import DiscriminatorConfig
-from handful.learning.config.models import PolicyConfig
+from handful.learning.config.models import PolicyConfig, ValueFunctionConfig
 from handful.learning.config.ppo import PPOConfig
 from handful.learning.config.trainer import TrainerConfig
 from handful.learning.evaluation import evaluate_policy
@@ -258,3 +258,44 @@ def test_a_run_can_begin_with_the_networks_of_another_and_nothing_else():
     other.iterate()
     with pytest.raises(DataError, match="it has no 'discriminator'"):
         other.load_networks({"ppo": {}})
+
+
+def test_a_teacher_from_the_physical_state_needs_no_images_and_resumes_to_the_bit(tmp_path):
+    def teacher() -> Trainer:
+        environment = ToyEnvironment(4, divergence=0.03, demo_start=0.5, staggered=True)
+        observation = environment._observation
+        environment._observation = lambda: {name: each for name, each in observation().items() if name != "pixels"}
+        policy = PolicyConfig(groups=("physical_state",), recurrent=False, vector_sizes=(16,), activation="elu")
+        return Trainer(dataclasses.replace(SMALL, policy=policy), environment, EXPERT)
+
+    whole, first = teacher(), teacher()
+    for _ in range(3):
+        metrics = whole.iterate()
+        first.iterate()
+    assert "auxiliary_error_cm" not in metrics
+    save_checkpoint(tmp_path / "c", first.state_dict())
+    second = teacher()
+    second.load_state_dict(load_checkpoint(tmp_path / "c"))
+    assert without_times(second.iterate()) == without_times(whole.iterate())
+    assert_same(everything(whole), everything(second))
+
+
+def test_a_value_function_may_see_pixels_and_nothing_else():
+    """The ablation "no value function from states" of the paper's Fig. 5."""
+    trainer = small_trainer(value_function=ValueFunctionConfig(groups=("pixels", "proprioception")))
+    before = trainer.value_function.encoder[0].weight.detach().clone()
+    sequences = trainer.collector.collect(generator=torch.Generator().manual_seed(0)).sequences
+    values = trainer.value_function(sequences), trainer.value_function.after(sequences)
+    for group in ("physical_state", "time_left", "object_features"):
+        for groups in (sequences.vectors, sequences.outcomes):
+            if group in groups:
+                groups[group].add_(1.0)
+    assert torch.equal(trainer.value_function(sequences), values[0])
+    assert torch.equal(trainer.value_function.after(sequences), values[1])
+    trainer.iterate()
+    assert not torch.equal(trainer.value_function.encoder[0].weight, before)
+
+
+def test_a_group_that_does_not_exist_is_told_with_the_choices():
+    with pytest.raises(ConfigurationError, match="unknown observation group 'touch'; the choices are"):
+        small_trainer(policy=PolicyConfig(groups=("pixels", "touch")))

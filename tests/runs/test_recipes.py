@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from handful.cli.main import run_command_line
+from handful.config import from_json, to_json
+from handful.errors import ConfigurationError
+from handful.runs.config import RunConfig
+from handful.runs.recipes import DEFAULT_RECIPE, RECIPES, find_recipe
+from handful.tasks.registry import TASKS
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("task", TASKS)
+def test_every_recipe_is_a_configuration_of_every_task_and_survives_its_file(recipe, task):
+    config = find_recipe(recipe).config(task)
+    assert from_json(RunConfig, json.loads(json.dumps(to_json(config)))) == config
+
+
+def test_the_papers_recipe_is_the_same_for_all_tasks_and_adds_nothing():
+    configs = [find_recipe("zhu-2018").config(task) for task in TASKS]
+    assert all(config == configs[0] for config in configs)
+    trainer, curriculum = configs[0].trainer, configs[0].curriculum
+    assert trainer.cloning.epochs == 0 and trainer.average_time is None
+    assert (curriculum.clusters, curriculum.max_seconds) == ("stages", float("inf"))
+    assert (trainer.imitation_weight, trainer.ppo.objective, trainer.ppo.gae_lambda) == (0.5, "kl", 1.0)
+    assert trainer.ppo.epochs * trainer.ppo.num_minibatches == 50
+    assert (trainer.ppo.half_life, trainer.ppo.kl_stop_factor, trainer.ppo.advantage_scale) == (None, None, "batch")
+    assert trainer.discriminator.groups == ("object_features",) and not trainer.discriminator.use_actions
+
+
+def test_the_default_recipe_clones_the_tasks_that_pay_late():
+    cloned = {task for task in TASKS if find_recipe(DEFAULT_RECIPE).config(task).trainer.cloning.epochs}
+    assert cloned == {"pouring", "order-fulfillment"}
+
+
+def test_an_unknown_recipe_is_told_with_the_choices():
+    with pytest.raises(ConfigurationError, match="unknown recipe 'fast'; the choices are: "):
+        find_recipe("fast")
+
+
+def test_the_command_lists_recipes_and_the_values_of_one(capsys):
+    assert run_command_line(["recipes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(RECIPES)
+    assert run_command_line(["recipes", "zhu-2018"]) == 0
+    shown = capsys.readouterr().out
+    assert "--ppo.gae-lambda 1.0    (otherwise 0.95)" in shown and "--curriculum.clusters stages" in shown
+    assert "imitation-weight" not in shown  # it is the default
+    assert run_command_line(["recipes", "zhu"]) == 2
