@@ -210,13 +210,12 @@ def _print_table(options: Options, figures: list[Figure]) -> None:
     from rich.table import Table
 
     circumstances = _circumstances(options.backend)
-    where = f"{circumstances['machine']}, backend {options.backend}, {circumstances['date']}"
-    title = f"{options.task}, {options.num_envs} simulations, {where}"
+    title = f"{options.task}, {options.num_envs} simulations, {circumstances['machine']}, backend {options.backend}"
     table = Table("measured")
     table.add_column("figure", justify="right")
     table.add_column("unit")
     for figure in figures:
         table.add_row(figure.name, f"{figure.value:,.0f}", figure.unit)
     console = Console()
-    console.print(title, style="bold", highlight=False, soft_wrap=True)
+    console.print(f"{title}, {circumstances['date']}", style="bold", highlight=False, soft_wrap=True)
     console.print(table)

@@ -145,10 +145,9 @@ def write_episode(data: h5py.Group, name: str, trajectory: Trajectory) -> None:
     episode.attrs["num_samples"] = length
     episode.attrs["success_step"] = trajectory.success_step
     episode.attrs["seed"] = np.asarray(trajectory.seed, np.int64)
-    episode["actions"] = trajectory.actions
-    episode["rewards"] = trajectory.rewards
+    for field in ("actions", "rewards", "stages"):
+        episode[field] = getattr(trajectory, field)
     episode["dones"] = (np.arange(length) == length - 1).astype(np.int64)
-    episode["stages"] = trajectory.stages
     _compress(episode, "states", trajectory.states[:-1])
     episode["final_state"] = trajectory.states[-1]
     for group, values in trajectory.observations.items():

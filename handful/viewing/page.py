@@ -39,8 +39,9 @@ class ViewPage:
         """Speed of the simulation, in times real time."""
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         """What the visitor asked for, in order."""
-        self._server.gui.configure_theme(show_logo=False, show_share_button=False)
-        self._server.gui.main_panel.dock_right()
+        gui = self._server.gui
+        gui.configure_theme(show_logo=False, show_share_button=False)
+        gui.main_panel.dock_right()
         self._server.initial_camera.position = (1.1, 0.3, 0.6)
         self._server.initial_camera.look_at = scene.CAMERA_TARGET
         self._server.initial_camera.up = (0.0, 0.0, 1.0)
@@ -50,10 +51,8 @@ class ViewPage:
         self._server.scene.configure_environment_map(None)
         self._server.scene.add_light_ambient("/ambient", intensity=0.8)
         self._pixels: np.ndarray | None = None
-        self._status = self._server.gui.add_markdown("")
-        self._image = self._server.gui.add_image(
-            np.zeros((8, 8, 3), np.uint8), label="What the policy sees", format="png"
-        )
+        self._status = gui.add_markdown("")
+        self._image = gui.add_image(np.zeros((8, 8, 3), np.uint8), label="What the policy sees", format="png")
 
     @property
     def url(self) -> str:

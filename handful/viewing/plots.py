@@ -89,7 +89,6 @@ def draw_comparison(methods: Mapping[str, Sequence[Curve]], path: Path) -> list[
     Raises:
         ConfigurationError: the runs are of several tasks.
         DataError: there is nothing to draw.
-        StorageError: the picture cannot be written.
     """
     tasks = sorted({curve.task for curves in methods.values() for curve in curves if curve.task is not None})
     if len(tasks) > 1:

@@ -43,9 +43,8 @@ def serve(
     if not 0 < port < 65536:
         raise ConfigurationError(f"expected a port from 1 to 65535, got {port}.")
     actors, first = choose_actors(task, policy)
-    with contextlib.closing(
-        LiveEpisode(make_task(task), actors[first], randomization=randomization, seed=seed)
-    ) as live:
+    live = LiveEpisode(make_task(task), actors[first], randomization=randomization, seed=seed)
+    with contextlib.closing(live):
         try:
             page = ViewPage(live.environment.physics, title=f"handful: {task}", host=host, port=port)
         except OSError as error:

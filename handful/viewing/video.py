@@ -69,8 +69,7 @@ class EpisodeGridVideo:
         """
         check_file_name(path, "video", [".mp4"])
         self._path = path
-        self._num_rows = num_rows
-        self._num_columns = num_columns
+        self._num_rows, self._num_columns = num_rows, num_columns
         self._rate = fractions.Fraction(frame_rate).limit_denominator(1001)
         self._files = contextlib.ExitStack()
         self._cell_size: int | None = None

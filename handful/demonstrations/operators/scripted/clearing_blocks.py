@@ -178,9 +178,9 @@ class ClearingBlocksOperator(StackingOperator):
         closed = gripped & (np.abs(snapshot.finger_velocities) < _STILL).all(axis=1)
         self._enter((was == ClearingPhase.SQUEEZE) & closed, ClearingPhase.LIFT)
 
-        red_lost, blue_lost = (self._lost(snapshot, snapshot.position(block), _LOST_DISTANCE) for block in (RED, BLUE))
+        lost = np.any([self._lost(snapshot, snapshot.position(block), _LOST_DISTANCE) for block in (RED, BLUE)], axis=0)
         fallen = (was >= ClearingPhase.INCLINE) & (was < ClearingPhase.PINCH) & ~stacked & ~patient
-        failed = (was >= ClearingPhase.PINCH) & (red_lost | blue_lost)
+        failed = (was >= ClearingPhase.PINCH) & lost
         self._try_again(failed | fallen)
         self._enter(failed & stacked, Phase.RETREAT)
 

@@ -107,7 +107,8 @@ class StackingOperator(PhasedOperator):
         """Where the tool should be in each phase [m], each [env, 3]."""
         who, tool = self.personality, snapshot.tcp_position
         red, blue = snapshot.position(RED), snapshot.position(BLUE)
-        above, grip = self._above(red, self._aside()), self._grip(red, self._aside())
+        aside = rotate(np.tile(_TOOL_ASIDE, (self.num_envs, 1)), self._heading)
+        above, grip = self._above(red, aside), self._grip(red, aside)
         self._held_at = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._held_at)
 
         gap = lowest_point(snapshot, RED) - highest_point(snapshot, BLUE)
@@ -125,10 +126,6 @@ class StackingOperator(PhasedOperator):
     def _offset(self, snapshot: Snapshot) -> np.ndarray:
         """Where to put the red block on the blue one, from its centre [m], xy, [env, 2]."""
         return np.zeros((self.num_envs, 2))
-
-    def _aside(self) -> np.ndarray:
-        """From a block's centre to the tool point with the block between thumb and both fingers [m], xy, [env, 2]."""
-        return rotate(np.tile(_TOOL_ASIDE, (self.num_envs, 1)), self._heading)
 
     def _fingers(self, snapshot: Snapshot) -> np.ndarray:
         """Finger velocity [-1, 1]: to the preshape before a grasp, closed while holding, then open."""
