@@ -65,7 +65,7 @@ class CarryingOperator(PhasedOperator):
     """Does one `job` after another; repeats a failed one with more care."""
 
     arrival_tolerance, patience = 0.012, 40
-    """As of every script, but a little more of both."""
+    """Both a little larger than for blocks."""
 
     def __init__(self, num_envs: int) -> None:
         super().__init__(num_envs)
