@@ -114,9 +114,9 @@ def _measure_simulation(options: Options) -> list[Figure]:
 
 def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
     """Whole iterations of the default learner from pixels, and of their time the policy's inference and the updates."""
+    from handful.api import record
     from handful.runs.folder import DEMONSTRATIONS_FILE, RunDescription
     from handful.runs.recipes import DEFAULT_RECIPE, find_recipe
-    from handful.runs.recording import record
     from handful.runs.training_run import TrainingRun
 
     with tempfile.TemporaryDirectory() as folder:

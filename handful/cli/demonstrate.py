@@ -51,12 +51,12 @@ def run(options: Options) -> None:
 def record_with_progress(
     task: str, path: pathlib.Path, *, num_episodes: int = NUM_DEMONSTRATIONS, **settings: Any
 ) -> None:
-    """Record by the task's script and show progress; the settings are those of `handful.runs.recording.record`."""
+    """Record by the task's script and show progress; the settings are those of `handful.api.record`."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from handful.api import record
     from handful.demonstrations.recorder import RecordingProgress
-    from handful.runs.recording import record
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
