@@ -9,9 +9,10 @@ import numpy as np
 import warp as wp
 
 from handful.simulation.physics.cpu import BatchPhysics
+from handful.simulation.physics.protocol import IMAGE_POSES
 from handful.simulation.physics.warp_runtime import initialize_warp
 from handful.simulation.rendering.device_raycaster import DeviceRayCaster
-from handful.simulation.rendering.raycaster import LOOKS, POSES
+from handful.simulation.rendering.raycaster import LOOKS
 
 
 class DeviceTwin:
@@ -37,7 +38,7 @@ class DeviceTwin:
     def follow(self) -> None:
         """Copy the present poses and looks."""
         for target, names, source in (
-            (self.warp_data, POSES, lambda name: getattr(self._physics, name)),
+            (self.warp_data, IMAGE_POSES, lambda name: getattr(self._physics, name)),
             (self.warp_model, LOOKS, self._physics.field),
         ):
             for name in names:

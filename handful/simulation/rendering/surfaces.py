@@ -170,11 +170,7 @@ def _cast_box(first, pose, hx, hy, hz, window, ray_x, ray_y, inverse_depth, surf
     rays = ray_x[0, left : right + 1]
     for row in range(top, bottom + 1):
         y = ray_y[row, 0]
-        row_x, row_y, row_z = (
-            pose[1, 0] * y - pose[2, 0],
-            pose[1, 1] * y - pose[2, 1],
-            pose[1, 2] * y - pose[2, 2],
-        )
+        row_x, row_y, row_z = (pose[1, 0] * y - pose[2, 0], pose[1, 1] * y - pose[2, 1], pose[1, 2] * y - pose[2, 2])
         depths, surfaces = inverse_depth[row, left : right + 1], surface[row, left : right + 1]
         for column in range(len(depths)):
             x = rays[column]
