@@ -65,6 +65,22 @@ GRAY_MATERIALS = ("jaco/dark_gray", "jaco/light_gray", "jaco/hand/dark_gray", "j
 """Materials of all visible parts of the arm."""
 
 
+def velocity_commands(action: np.ndarray, num_envs: int) -> np.ndarray:
+    """Velocity commands [rad/s] of actions in [-1, 1], [env, joint]; larger ones are clipped.
+
+    Raises:
+        ConfigurationError: the actions have a wrong shape or are not finite numbers.
+    """
+    action, expected = np.asarray(action), (num_envs, len(JOINTS))
+    if action.shape != expected:
+        raise ConfigurationError(f"expected an action of shape {expected}, got {action.shape}.")
+    if action.dtype.kind not in "fiu":
+        raise ConfigurationError(f"expected an action of numbers, got {action.dtype}.")
+    if not np.isfinite(action).all():
+        raise ConfigurationError("expected finite actions in [-1, 1], got one that is not a number or infinite.")
+    return np.clip(action, -1.0, 1.0) * VELOCITY_LIMITS
+
+
 def load_jaco() -> mujoco.MjSpec:
     """The arm with hand and actuators; base at the origin, z up.
 

@@ -8,6 +8,7 @@ import mujoco_warp
 import numpy as np
 import warp as wp
 
+from handful.simulation import scene
 from handful.simulation.physics.cpu import BatchPhysics
 from handful.simulation.physics.protocol import IMAGE_POSES
 from handful.simulation.physics.warp_runtime import initialize_warp
@@ -51,7 +52,7 @@ class FollowingCamera(DeviceRayCaster):
 
     def __init__(self, physics: BatchPhysics, **options) -> None:
         self._twin = DeviceTwin(physics)
-        super().__init__(self._twin, **options)
+        super().__init__(self._twin, camera=scene.CAMERA, **options)
 
     def render(self, ids, out) -> None:
         self._twin.follow()
