@@ -26,6 +26,9 @@ from handful.simulation.randomization import (
 )
 from handful.simulation.snapshot import Snapshot
 
+REACH_DISTANCE = 0.05
+"""The tool has reached an object when it is this near its centre [m]: about where a grasp can close."""
+
 
 class Task(abc.ABC):
     """A table-top task. A new task is a subclass in its own file and a line in the registry."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from handful.demonstrations.operators.scripted.script import ScriptedActor
-from handful.environment import GROUPS, PHYSICAL_STATE, PIXELS, PROPRIOCEPTION, Start
+from handful.environment import GROUPS, PIXELS, PROPRIOCEPTION, TIME_LEFT, Start
 from handful.errors import ConfigurationError, DataError
 from handful.simulation.observable import observe
 from handful.simulation.randomization import Level
@@ -106,8 +106,8 @@ def test_episodes_end_at_the_horizon_by_truncation_and_begin_anew(task):
     assert last.truncated.all() and not last.terminated.any()
     assert [summary.length for summary in last.episodes] == [7, 7]
     assert last.final_observation is not None
-    assert last.final_observation[PHYSICAL_STATE][:, -1].tolist() == [0.0, 0.0]  # no time left
-    assert last.observation[PHYSICAL_STATE][:, -1].tolist() == [1.0, 1.0]
+    assert last.final_observation[TIME_LEFT][:, 0].tolist() == [0.0, 0.0]  # no time left
+    assert last.observation[TIME_LEFT][:, 0].tolist() == [1.0, 1.0]
     assert last.pixels_updated.all()
     assert (last.final_observation[PROPRIOCEPTION] != last.observation[PROPRIOCEPTION]).any()
 
@@ -183,6 +183,9 @@ def test_episodes_begin_where_the_start_distribution_says(task):
     )
 
     class Sometimes:
+        def report(self, episode) -> None:
+            pass
+
         def sample(self, generator: np.random.Generator) -> Start | None:
             return start if generator.random() < 0.5 else None
 

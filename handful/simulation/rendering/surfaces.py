@@ -27,7 +27,7 @@ def find_surfaces(env, geoms, camera, shapes, scratch):
     """Write the inverse depth and the surface of every pixel."""
     geom_xpos, geom_xmat, geom_size, geom_rgba, mat_rgba = geoms
     cam_xpos, cam_xmat, cam_fovy = camera
-    geom_of, kind_of, material_of, bounds, vertex_start, triangle_start, vertices, corners, faces, normals, slot_of = (
+    geom_of, kind_of, materials, bounds, vertex_start, triangle_start, vertices, corners, faces, normals, slot_of = (
         shapes
     )
     inverse_depth, surface, ray_x, ray_y, poses, colors, projected, chosen, planes, strip, bytes_ = scratch
@@ -42,8 +42,8 @@ def find_surfaces(env, geoms, camera, shapes, scratch):
     for slot in range(len(geom_of)):
         geom, kind = geom_of[slot], kind_of[slot]
         rgba = geom_rgba[env, geom]
-        if material_of[slot] >= 0 and _is_default(rgba):
-            rgba = mat_rgba[env, material_of[slot]]
+        if materials[slot] >= 0 and _is_default(rgba):
+            rgba = mat_rgba[env, materials[slot]]
         if rgba[3] == 0.0:
             continue
         for k in range(3):
