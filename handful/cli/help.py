@@ -108,6 +108,8 @@ def _entry_lines(entry: Entry, width: int) -> list[str]:
 
 def _kind(hint: Any) -> str:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _kind(arguments[0])
     if origin in (typing.Union, types.UnionType):
         return _kind(next(argument for argument in arguments if argument is not type(None)))
     if origin is typing.Literal:

@@ -52,3 +52,4 @@ def test_what_switches_something_off_is_shown(capsys):
     out = capsys.readouterr().out
     assert "  --policy.no-recurrent " in out and "  --discriminator.use-actions\n" in out
     assert "--ppo.objective {kl,clip}" in out and "(default: kl)" in out
+    assert "--num-threads INT" in out and "VALUE" not in out
