@@ -33,7 +33,7 @@ def test_a_comparison_that_was_stopped_trains_what_is_missing_and_nothing_twice(
     with monkeypatch.context() as interrupted:
         interrupted.setattr(Trainer, "iterate", stop_in_the_second_method)
         status, out, _ = handful(*words)
-    assert status == 130 and "The same 'handful compare' again goes on from here." in out
+    assert status == 130 and "To resume: the same 'handful compare' again." in out
     before = finished(folder)
     assert len(before) == 2
 

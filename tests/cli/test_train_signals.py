@@ -46,7 +46,7 @@ def test_killed_at_any_moment_a_run_goes_on_to_the_same_end(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_saves_says_how_to_go_on_and_goes_on(
+def test_an_interrupted_run_saves_says_how_to_resume_and_is_resumed(
     number, tmp_path, whole_run, demonstrations, start_process, handful
 ):
     run = tmp_path / "run"
@@ -57,10 +57,10 @@ def test_an_interrupted_run_saves_says_how_to_go_on_and_goes_on(
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert err == "interrupted.\n"
-    go_on = out.splitlines()[-1].partition("To go on: handful ")[2]
-    assert go_on == f"train {TASK} --resume {run} --num-steps {NUM_STEPS}"
+    resume = out.splitlines()[-1].partition("To resume: handful ")[2]
+    assert resume == f"train {TASK} --resume {run} --num-steps {NUM_STEPS}"
     assert 0 < checkpoint(run)["iteration"] == len(rows(run))
-    assert handful(*go_on.split())[::2] == (0, "")
+    assert handful(*resume.split())[::2] == (0, "")
     assert_same_runs(run, whole_run)
 
 
