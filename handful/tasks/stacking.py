@@ -111,14 +111,18 @@ def highest_point(snapshot: Snapshot, block: str) -> np.ndarray:
     return snapshot.position(block)[:, 2] + _reach_up(snapshot, block)
 
 
+def lies_on(snapshot: Snapshot, upper: str, lower: str, *, gap: float) -> np.ndarray:
+    """Whether one block is on top of another, centred within half its width and at most ``gap`` [m] away, bool [env]."""
+    offset = snapshot.position(upper) - snapshot.position(lower)
+    between = lowest_point(snapshot, upper) - highest_point(snapshot, lower)
+    half_width = snapshot.parameters[f"{lower}.half_size"].min(axis=1)
+    return (np.linalg.norm(offset[:, :2], axis=1) < half_width) & (np.abs(between) < gap)
+
+
 def rests_on(snapshot: Snapshot, upper: str, lower: str) -> np.ndarray:
     """Whether one block lies on top of another and neither moves, bool [env]."""
-    offset = snapshot.position(upper) - snapshot.position(lower)
-    gap = lowest_point(snapshot, upper) - highest_point(snapshot, lower)
-    half_width = snapshot.parameters[f"{lower}.half_size"].min(axis=1)
-    centred = np.linalg.norm(offset[:, :2], axis=1) < half_width
     speeds = [np.linalg.norm(snapshot.velocity(block)[:, :3], axis=1) for block in (upper, lower)]
-    return centred & (np.abs(gap) < CONTACT_GAP) & (np.maximum(*speeds) < REST_SPEED)
+    return lies_on(snapshot, upper, lower, gap=CONTACT_GAP) & (np.maximum(*speeds) < REST_SPEED)
 
 
 def _reach_up(snapshot: Snapshot, block: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from handful.demonstrations.operators.scripted.script import ScriptedActor
 from handful.errors import ConfigurationError
 from handful.geometry import quaternion_from_rotation_vector
 from handful.simulation import jaco
@@ -110,3 +111,32 @@ def test_how_far_a_box_reaches_up_is_its_highest_corner():
     corners = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
     heights = np.einsum("cj,ej,ej->ec", corners, half_size, up)
     np.testing.assert_allclose(box_reach_up(rotation, half_size), heights.max(axis=1), rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_the_reward_does_not_fall_while_the_hand_takes_hold_of_the_stack():
+    """Of 8 scripted episodes; a stack that slips for a moment costs a few steps."""
+    environment = _environment("clearing-blocks", num_envs=8, randomization="task")
+    actor = ScriptedActor(environment, seed=0)
+    actor.reset(None)
+    step, stages = environment.reset(seeds=[[7, env] for env in range(8)]), []
+    for _ in range(600):
+        step = environment.step(actor.act(step))
+        stages.append(step.stage)
+    lost = []
+    for stage in np.array(stages).T:
+        if (stage == CLEAR).any() and (stage == STACK).any():
+            between = stage[int(np.argmax(stage >= STACK)) : int(np.argmax(stage == CLEAR))]
+            lost.append((between < STACK).sum())
+    assert len(lost) >= 5
+    assert np.median(lost) <= 2 and np.mean(lost) < 8  # it fell for 54 to 98 steps while only a released stack counted
+
+
+def test_a_held_stack_counts_in_clearing_and_one_that_falls_apart_does_not():
+    environment = _environment("clearing-blocks")
+    tool = environment.snapshot.tcp_position[0].copy()
+    low = np.array([tool[0], tool[1], 0.024])
+    on_top = low + np.array([0.0, 0.0, 0.048])
+    assert _stage(environment, red=on_top, blue=low, fingers=0.9) == STACK
+    assert _stage(environment, red=on_top + np.array([0.0, 0.0, 0.012]), blue=low, fingers=0.9) != STACK
+    assert _stage(environment, red=on_top, blue=low, fingers=0.9, red_speed=0.2) != STACK
