@@ -28,9 +28,9 @@ class ClearingBlocks(BlockStacking):
 
     The scene is that of block stacking. The hand can hold both at once if they are stacked; any other way counts too.
 
-    Stages: *start*, *reach* and *lift* as in block stacking; *stack*, the red block is on the blue one, whoever holds what and
-    however both move, so that the reward does not fall while the hand takes hold of the stack; *clear*, the lowest points
-    of both blocks are 3 cm above the table. Success is to hold both up over the last half second of the episode.
+    Stages: *start*, *reach* and *lift* as in block stacking; *stack*, the red block is on the blue one, whoever holds what
+    and however both move, so that the reward does not fall while the hand takes hold of the stack; *clear*, the lowest
+    points of both blocks are 3 cm above the table. Success is to hold both up over the last half second of the episode.
     Randomised as block stacking.
 
     A stack does not survive a hand that shakes, so a policy should begin with a small standard deviation, such as exp(-3)
