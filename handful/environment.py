@@ -120,8 +120,8 @@ class EpisodeSummary:
 class Start:
     """A full physical state, from which an episode can begin, and the parameters of its episode."""
 
-    state: np.ndarray
-    """Physical state as the simulation saves it, float64, shape [state_size]."""
+    state: np.ndarray | None
+    """Physical state as the simulation saves it, float64, shape [state_size]; None: a random start of the task."""
     parameters: Mapping[str, np.ndarray]
     """The episode's drawn parameters: object sizes, masses, colours, looks, dynamics."""
     cluster: int

@@ -42,6 +42,7 @@ METRICS = (
     Metric("reward", "reward/step", "Mean hybrid reward of this rollout: what PPO maximises."),
     Metric("kl", "nat", "KL(old || new policy) over the last epoch, each minibatch before its own step."),
     Metric("kl_weight", "1", "Weight of the KL penalty that this update used."),
+    Metric("learning_rate", "1", "Learning rate of the policy in the last gradient step of this update."),
     Metric("epochs", "1", "Passes over the rollout; fewer than configured where the KL ran away."),
     Metric("clip_fraction", "1", "Samples whose probability ratio lies outside 1 -+ clip_range."),
     Metric("policy_std", "1", "Mean standard deviation of the actions."),
@@ -57,6 +58,10 @@ METRICS = (
     Metric("value_explained_variance", "1", "1 - var(target - V) / var(target) before the update: 1 is perfect."),
     Metric("auxiliary_loss", "1", "Squared error of the predicted object positions, in squared standard deviations."),
     Metric("auxiliary_error_cm", "cm", "Root mean squared error of a predicted coordinate, after the update."),
+    Metric(
+        "frontier", "1", "Mean frontier of the demonstrations, as a fraction of the way to success: 0 is the beginning."
+    ),
+    Metric("frontiers_at_beginning", "1", "Demonstrations whose frontier has arrived at the beginning."),
     Metric("discriminator_loss", "nat", "Binary cross entropy, expert's and policy's samples summed."),
     Metric("discriminator_gradient_penalty", "1", "Mean squared gradient of the logit at the expert's samples."),
     Metric("discriminator_accuracy_expert", "1", "Expert samples that the discriminator takes for the expert's."),

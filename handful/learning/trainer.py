@@ -78,7 +78,13 @@ class Trainer:
         workers = self._workers = TorchWorkers(num_threads)
         self.generator = torch.Generator().manual_seed(seeds[2])
         self.policy = Policy(config.policy, PolicySizes.of(spec, config.policy), seed=seeds[0]).to(config.device)
-        self.value_function = ValueFunction(config.value_function, spec, seed=seeds[1]).to(config.device)
+        separate = config.value_function.separate_rewards and config.imitation_weight > 0
+        self._stream_weights = torch.tensor(
+            [1.0 - config.imitation_weight, config.imitation_weight] if separate else [1.0], device=config.device
+        )
+        self.value_function = ValueFunction(
+            config.value_function, spec, seed=seeds[1], num_streams=len(self._stream_weights)
+        ).to(config.device)
         self.average = PolicyAverage(self.policy, time=config.average_time)
         self.ppo = PPO(config.ppo, self.policy, self.value_function, generator=self.generator, workers=workers)
         self.discriminator: Discriminator | None = None
@@ -98,6 +104,8 @@ class Trainer:
             outcome_frames=self.value_function.sees_pixels,
             workers=workers,
         )
+        best = max(spec.stage_rewards)
+        self._task_reward_scale = 1.0 / best if config.scale_task_reward and best > 0 else 1.0
         self.cloned = False
         self.iteration = 0
         self.steps = 0
@@ -152,16 +160,23 @@ class Trainer:
 
         with span("discriminator"):
             metrics, imitation_reward = self._update_discriminator(rollout)
+        task_reward = rollout.task_reward * self._task_reward_scale
         reward = hybrid_reward(
-            task_reward=rollout.task_reward,
-            imitation_reward=imitation_reward,
-            imitation_weight=self.config.imitation_weight,
+            task_reward=task_reward, imitation_reward=imitation_reward, imitation_weight=self.config.imitation_weight
         )
+        streams = [reward]
+        if len(self._stream_weights) > 1:
+            assert imitation_reward is not None
+            streams = [task_reward, imitation_reward]
         with span("advantage"):
-            advantage, value = self._advantage(rollout, reward)
+            advantage, value = self._advantage(rollout, torch.stack(streams, dim=-1))
         with span("ppo"):
             metrics |= self.ppo.update(
-                rollout, advantage=advantage, value_target=advantage + value, steps=self.steps, **self._after_cloning()
+                rollout,
+                advantage=advantage @ self._stream_weights,
+                value_target=advantage + value,
+                steps=self.steps,
+                **self._after_cloning(),
             )
         with span("statistics"):
             if self.policy.sees_pixels:
@@ -216,22 +231,29 @@ class Trainer:
             return {}, None
         inputs = self.discriminator.inputs(rollout.sequences)
         metrics = self.discriminator.update(policy=inputs.flatten(0, 1), expert=self._expert)
-        return metrics, self.discriminator.reward(inputs)
+        reward = self.discriminator.reward(inputs)
+        solved = rollout.stage_after == len(self.environment.spec.stages) - 1
+        return metrics, torch.where(solved, reward.clamp(min=self.config.discriminator.solved_reward), reward)
 
     @torch.no_grad()
     def _advantage(self, rollout: Rollout, reward: Tensor) -> tuple[Tensor, Tensor]:
-        """Advantages and V before each action."""
+        """Advantages and V before each action, each [time, env, stream]."""
         self.value_function.observe(rollout.sequences)
         value, value_after = self.value_function(rollout.sequences), self.value_function.after(rollout.sequences)
-        advantage = generalized_advantage(
-            reward=reward,
-            value=torch.cat([value, value_after[-1:]]),
-            final_value=value_after,
-            terminated=rollout.terminated,
-            truncated=rollout.truncated,
-            discount=self.config.ppo.discount,
-            gae_lambda=self.config.ppo.gae_lambda,
-        )
+        values = torch.cat([value, value_after[-1:]])
+        streams = [
+            generalized_advantage(
+                reward=reward[..., stream],
+                value=values[..., stream],
+                final_value=value_after[..., stream],
+                terminated=rollout.terminated,
+                truncated=rollout.truncated,
+                discount=self.config.ppo.discount,
+                gae_lambda=self.config.ppo.gae_lambda,
+            )
+            for stream in range(reward.shape[-1])
+        ]
+        advantage = torch.stack(streams, dim=-1)
         for name, tensor in (("reward", reward), ("value", value), ("advantage", advantage)):
             if not torch.isfinite(tensor).all():
                 raise TrainingError(f"iteration {self.iteration + 1}: the {name} of a step is not a finite number.")

@@ -141,7 +141,7 @@ def test_an_update_ends_early_when_the_kl_runs_away():
     value_function = ValueFunction(ValueFunctionConfig(), environment.spec, seed=0)
     config = PPOConfig(learning_rate=0.05, kl_stop_factor=2.0, epochs=10)
     ppo = PPO(config, policy, value_function, generator=torch.Generator().manual_seed(0))
-    metrics = ppo.update(rollout, advantage=advantage_of(rollout), value_target=advantage_of(rollout))
+    metrics = ppo.update(rollout, advantage=advantage_of(rollout), value_target=advantage_of(rollout)[..., None])
     assert metrics["epochs"] < 10 and ppo.kl_weight == 2.0
 
 
@@ -152,7 +152,7 @@ def test_a_loss_that_is_not_finite_stops_the_update():
     advantage = advantage_of(rollout)
     advantage[3, 2] = float("nan")
     with pytest.raises(TrainingError, match="finite"):
-        ppo.update(rollout, advantage=advantage, value_target=advantage)
+        ppo.update(rollout, advantage=advantage, value_target=advantage[..., None])
 
 
 @pytest.mark.parametrize("options", [{"discount": 1.5}, {"objective": "trpo"}, {"epochs": 1, "num_minibatches": 1}])
@@ -190,7 +190,9 @@ def test_an_extra_term_moves_the_policy_by_its_weight_and_is_reported_unweighted
         ppo = PPO(PPOConfig(kl_stop_factor=None), policy, value_function, generator=torch.Generator().manual_seed(0))
         zeros = torch.zeros(rollout.terminated.shape)
         for _ in range(5):
-            metrics = ppo.update(rollout, advantage=zeros, value_target=zeros, terms=[PullToZero(rollout, weight)])
+            metrics = ppo.update(
+                rollout, advantage=zeros, value_target=zeros[..., None], terms=[PullToZero(rollout, weight)]
+            )
         return float(policy.evaluate_sequence(rollout.sequences).mean.detach().square().mean()), metrics
 
     without, reported = mean_after(0.0)

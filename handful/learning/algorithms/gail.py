@@ -124,7 +124,12 @@ class Discriminator(nn.Module):
         expert_logit = self.network(normalized)[..., 0]
         policy_logit = self.logit(policy)
         loss = F.softplus(-expert_logit).mean() + F.softplus(policy_logit).mean()
-        (gradient,) = torch.autograd.grad(expert_logit.sum(), normalized, create_graph=True)
+        if self.config.penalty_at == "expert":
+            (gradient,) = torch.autograd.grad(expert_logit.sum(), normalized, create_graph=True)
+        else:
+            fraction = torch.rand(len(expert), 1, generator=self.generator).to(expert.device)
+            between = torch.lerp(normalized.detach(), self.normalizer(policy), fraction).requires_grad_()
+            (gradient,) = torch.autograd.grad(self.network(between).sum(), between, create_graph=True)
         penalty = gradient.square().sum(dim=-1).mean()
         self.optimizer.zero_grad(set_to_none=True)
         (loss + self.config.gradient_penalty * penalty).backward()

@@ -83,6 +83,8 @@ def policy_loss(
         clipped = ratio.clamp(1 - config.clip_range, 1 + config.clip_range)
         objective = torch.minimum(ratio * advantage, clipped * advantage).mean()
     total = -objective - config.entropy_weight * gaussian.entropy(output.log_std)
+    if config.mean_bound_weight > 0:
+        total = total + config.mean_bound_weight * (output.mean.abs() - 1).clamp(min=0).square().sum(dim=-1).mean()
     auxiliary = torch.zeros_like(kl)
     if output.object_positions is not None:
         assert batch.sequences.frame_positions is not None
@@ -133,6 +135,7 @@ class PPO:
         self.value_function = value_function
         self.generator = generator
         self.kl_weight = config.initial_kl_weight
+        self.learning_rate = config.learning_rate
         # A GPU takes a minibatch whole; splits are for the cores of a CPU.
         self.num_splits = config.num_splits if policy.log_std.device.type == "cpu" else 1
         self._gradient = ParallelGradient(policy, num_splits=self.num_splits, workers=workers or Workers(1))
@@ -144,7 +147,7 @@ class PPO:
         rollout: Rollout,
         *,
         advantage: Float[Tensor, "time env"],
-        value_target: Float[Tensor, "time env"],
+        value_target: Float[Tensor, "time env stream"],
         steps: int = 0,
         terms: Sequence[LossTerm] = (),
         freeze_policy: bool = False,
@@ -171,13 +174,15 @@ class PPO:
         config = self.config
         decay = decay_after(steps, config=config)
         kl_target = config.kl_target * decay
-        for group in self.policy_optimizer.param_groups:
-            group["lr"] = config.learning_rate * decay * learning_rate_scale
+        steered = config.learning_rate_control == "kl"
+        if steered:
+            kl_target = config.kl_target
+        self._set_learning_rate(self.learning_rate if steered else config.learning_rate * decay * learning_rate_scale)
         stages = rollout.stage if config.advantage_scale == "stage" else torch.zeros_like(rollout.stage)
-        advantage = standardized(advantage, stages)
+        advantage = standardized(advantage, stages, floor=config.minimum_stage_scale)
         if rollout.sequences.frame_positions is not None:
             self.policy.position_normalizer.update(rollout.sequences.frame_positions)
-        self.value_function.return_normalizer.update(value_target[..., None])
+        self.value_function.return_normalizer.update(value_target)
 
         means, kl, num_epochs = _Mean(), _Mean(), 0
         for _ in range(config.epochs):
@@ -198,6 +203,7 @@ class PPO:
         if freeze_policy:
             return means.all()
         metrics = {**means.all(), "kl": kl["kl"], "kl_weight": self.kl_weight, "epochs": float(num_epochs)}
+        metrics["learning_rate"] = self.policy_optimizer.param_groups[0]["lr"]
         if config.objective == "kl":
             self.kl_weight = adapted_kl_weight(self.kl_weight, kl=kl["kl"], kl_target=kl_target)
         return metrics
@@ -212,7 +218,12 @@ class PPO:
         ]
         parts = self._gradient.accumulate(self._policy_gradient, splits)
         sums = {name: sum(part[name] for part in parts) for name in parts[0]}
+        if self.config.learning_rate_control == "kl":
+            self._steer(sums["kl"])
         norm = self._descend(self.policy_optimizer, sums["policy_loss"], "policy")
+        if self.config.minimum_log_std is not None:
+            with torch.no_grad():
+                self.policy.log_std.clamp_(min=self.config.minimum_log_std)
         return {**sums, "policy_gradient_norm": norm}
 
     def _policy_gradient(self, policy: Policy, split: _Split) -> dict[str, float]:
@@ -243,7 +254,7 @@ class PPO:
         """One gradient step of the value function; returns metrics."""
         batch = rollout.sequences.select(envs, with_frames=self.value_function.sees_pixels)
         with span("forward"):
-            scaled = self.value_function.return_normalizer(target[..., None])[..., 0]
+            scaled = self.value_function.return_normalizer(target)
             loss = (self.value_function.normalized(batch) - scaled).square().mean()
         self.value_optimizer.zero_grad(set_to_none=True)
         with span("backward"):
@@ -251,6 +262,19 @@ class PPO:
         value_loss = float(loss.detach())
         norm = self._descend(self.value_optimizer, value_loss, "value function")
         return {"value_loss": value_loss, "value_gradient_norm": norm}
+
+    def _steer(self, kl: float) -> None:
+        """Let the learning rate follow the KL of a minibatch before its own step."""
+        low, high = self.config.learning_rate_range
+        if kl > 2.0 * self.config.kl_target:
+            self.learning_rate = max(low, self.learning_rate / 1.5)
+        elif kl < 0.5 * self.config.kl_target:
+            self.learning_rate = min(high, self.learning_rate * 1.5)
+        self._set_learning_rate(self.learning_rate)
+
+    def _set_learning_rate(self, rate: float) -> None:
+        for group in self.policy_optimizer.param_groups:
+            group["lr"] = rate
 
     def _descend(self, optimizer: torch.optim.Optimizer, loss: float, name: str) -> float:
         """Take a step along the gradients that lie in the parameters; returns their norm."""
@@ -272,6 +296,7 @@ class PPO:
             "policy_optimizer": optimizer_state(self.policy_optimizer),
             "value_optimizer": optimizer_state(self.value_optimizer),
             "kl_weight": self.kl_weight,
+            "learning_rate": self.learning_rate,
         }
 
     def load_state_dict(self, state: Any) -> None:
@@ -281,6 +306,7 @@ class PPO:
         load_optimizer(self.policy_optimizer, state["policy_optimizer"])
         load_optimizer(self.value_optimizer, state["value_optimizer"])
         self.kl_weight = state["kl_weight"]
+        self.learning_rate = state["learning_rate"]
 
 
 @dataclasses.dataclass(frozen=True)

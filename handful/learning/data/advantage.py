@@ -57,7 +57,9 @@ def generalized_advantage(
     return advantage
 
 
-def standardized(advantage: Float[Tensor, "time env"], group: Int[Tensor, "time env"]) -> Float[Tensor, "time env"]:
+def standardized(
+    advantage: Float[Tensor, "time env"], group: Int[Tensor, "time env"], *, floor: float = 0.0
+) -> Float[Tensor, "time env"]:
     """Advantages less the mean, by the standard deviation, of their group.
 
         (A - m) / s,  m = (n m_g + (N - n) m_all) / N,  s^2 = (n s_g^2 + (N - n) s_all^2) / N
@@ -67,6 +69,7 @@ def standardized(advantage: Float[Tensor, "time env"], group: Int[Tensor, "time 
     Args:
         advantage: A of each step.
         group: Number of its group, at least 0: all alike for one mean and deviation over the batch.
+        floor: Least deviation s, as a fraction of the whole batch's.
     """
     groups = group.flatten()
     count = torch.bincount(groups).to(advantage.dtype)
@@ -79,4 +82,5 @@ def standardized(advantage: Float[Tensor, "time env"], group: Int[Tensor, "time 
 
     mean = mean_of(advantage)
     centred = advantage - mean[group]
-    return centred / (mean_of(centred.square()).sqrt()[group] + 1e-8)
+    deviation = mean_of(centred.square()).sqrt().clamp(min=floor * float(advantage.std(correction=0)))
+    return centred / (deviation[group] + 1e-8)

@@ -26,6 +26,8 @@ class Rollout:
     """Log standard deviations that they were drawn with."""
     stage: Int[Tensor, "time env"]
     """Stage of the task before the action."""
+    stage_after: Int[Tensor, "time env"]
+    """Stage of the state that the action led to, the final one where the episode ended."""
     task_reward: Float[Tensor, "time env"]
     """Reward of the task."""
     terminated: Bool[Tensor, "time env"]
@@ -54,7 +56,8 @@ class Rollout:
     def select(self, envs: Int[Tensor, " selected"]) -> Rollout:
         """The rollout of some of the simulations, with their frames alone."""
         own = {
-            name: getattr(self, name)[:, envs] for name in ("mean", "stage", "task_reward", "terminated", "truncated")
+            name: getattr(self, name)[:, envs]
+            for name in ("mean", "stage", "stage_after", "task_reward", "terminated", "truncated")
         }
         return Rollout(sequences=self.sequences.select(envs), log_std=self.log_std, **own)
 
@@ -80,6 +83,7 @@ class RolloutLog:
         self._finals = {g: np.zeros((*shape, size), np.float32) for g, size in sizes.items()}
         self._arrays: dict[str, np.ndarray] = {
             "stage": np.zeros(shape, dtype=np.int64),
+            "stage_after": np.zeros(shape, dtype=np.int64),
             "task_reward": np.zeros(shape, dtype=np.float32),
             "terminated": np.zeros(shape, dtype=bool),
             "truncated": np.zeros(shape, dtype=bool),
@@ -135,6 +139,7 @@ class RolloutLog:
         """Log what action t led to."""
         arrays = self._arrays
         arrays["task_reward"][t] = step.reward
+        arrays["stage_after"][t] = step.stage
         arrays["terminated"][t] = step.terminated
         arrays["truncated"][t] = step.truncated
         self._episodes += step.episodes
