@@ -65,6 +65,22 @@ GRAY_MATERIALS = ("jaco/dark_gray", "jaco/light_gray", "jaco/hand/dark_gray", "j
 """Materials of all visible parts of the arm."""
 
 
+def velocity_commands(action: np.ndarray, num_envs: int) -> np.ndarray:
+    """Velocity commands [rad/s] of actions in [-1, 1], [env, joint]; larger ones are clipped.
+
+    Raises:
+        ConfigurationError: the actions have a wrong shape or are not finite numbers.
+    """
+    action, expected = np.asarray(action), (num_envs, len(JOINTS))
+    if action.shape != expected:
+        raise ConfigurationError(f"expected an action of shape {expected}, got {action.shape}.")
+    if action.dtype.kind not in "fiu":
+        raise ConfigurationError(f"expected an action of numbers, got {action.dtype}.")
+    if not np.isfinite(action).all():
+        raise ConfigurationError("expected finite actions in [-1, 1], got one that is not a number or infinite.")
+    return np.clip(action, -1.0, 1.0) * VELOCITY_LIMITS
+
+
 def load_jaco() -> mujoco.MjSpec:
     """The arm with hand and actuators; base at the origin, z up.
 
@@ -73,18 +89,19 @@ def load_jaco() -> mujoco.MjSpec:
     Raises:
         ConfigurationError: ``dm-control``, which holds the model files, is not installed.
     """
-    folder = _model_folder()
+    # Found without an import of dm_control, which would load OpenGL bindings.
+    package = importlib.util.find_spec("dm_control")
+    if package is None or package.submodule_search_locations is None:
+        raise ConfigurationError("the package 'dm-control', which holds Kinova's model of the Jaco, is not installed.")
+    folder = pathlib.Path(next(iter(package.submodule_search_locations))) / "third_party" / "kinova"
     arm = mujoco.MjSpec.from_file(str(folder / "jaco_arm.xml"))
     hand = mujoco.MjSpec.from_file(str(folder / "jaco_hand.xml"))
     arm.attach(hand, site=arm.site("wristsite"), prefix="hand/")
     for joint, speed, torque in zip(ARM_JOINTS, ARM_VELOCITY_LIMITS, ARM_TORQUE_LIMITS, strict=True):
-        name = joint.removeprefix(ARM_PREFIX)
-        _add_velocity_servo(arm, name, gain=ARM_VELOCITY_GAIN, speed=speed, torque=torque)
+        _add_velocity_servo(arm, joint, gain=ARM_VELOCITY_GAIN, speed=speed, torque=torque)
     for joint in FINGER_JOINTS:
-        name = joint.removeprefix(ARM_PREFIX)
-        _add_velocity_servo(
-            arm, name, gain=FINGER_VELOCITY_GAIN, speed=FINGER_VELOCITY_LIMIT, torque=FINGER_TORQUE_LIMIT
-        )
+        speed, torque = FINGER_VELOCITY_LIMIT, FINGER_TORQUE_LIMIT
+        _add_velocity_servo(arm, joint, gain=FINGER_VELOCITY_GAIN, speed=speed, torque=torque)
     _add_visual_meshes(arm)
     for body in arm.bodies:
         # As in the real controller; without it the arm sags by a degree a second under a zero command.
@@ -94,7 +111,8 @@ def load_jaco() -> mujoco.MjSpec:
 
 def _add_velocity_servo(spec: mujoco.MjSpec, joint: str, *, gain: float, speed: float, torque: float) -> None:
     """Add a servo with torque = gain * (command - joint velocity), both limited."""
-    actuator = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+    name = joint.removeprefix(ARM_PREFIX)
+    actuator = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
     actuator.set_to_velocity(kv=gain)
     actuator.ctrllimited = True
     actuator.ctrlrange = (-speed, speed)
@@ -129,11 +147,3 @@ def _add_visual_meshes(arm: mujoco.MjSpec) -> None:
                 group=VISUAL_GROUP,
             )
             geom.group = COLLISION_GROUP
-
-
-def _model_folder() -> pathlib.Path:
-    """Folder of Kinova's model; found without an import of dm_control, which would load OpenGL bindings."""
-    spec = importlib.util.find_spec("dm_control")
-    if spec is None or spec.submodule_search_locations is None:
-        raise ConfigurationError("the package 'dm-control', which holds Kinova's model of the Jaco, is not installed.")
-    return pathlib.Path(next(iter(spec.submodule_search_locations))) / "third_party" / "kinova"

@@ -29,6 +29,12 @@ class Observable:
         """A quantity with one entry ``NAME``; ``function`` returns [env]."""
         return cls((name,), lambda snapshot: function(snapshot)[:, None])
 
+    @classmethod
+    def matrix(cls, name: str, function: Callable[[Snapshot], np.ndarray]) -> Observable:
+        """A quantity with the entries ``NAME_00`` to ``NAME_22``, row by row; ``function`` returns [env, 3, 3]."""
+        names = tuple(f"{name}_{row}{column}" for row in range(3) for column in range(3))
+        return cls(names, lambda snapshot: function(snapshot).reshape(-1, 9))
+
     def __call__(self, snapshot: Snapshot) -> np.ndarray:
         """Its entries, [env, entry]."""
         return self.function(snapshot)

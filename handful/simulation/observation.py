@@ -9,7 +9,6 @@ import numpy as np
 from handful.simulation import jaco
 from handful.simulation.observable import Observable
 from handful.simulation.physics.protocol import Physics
-from handful.simulation.snapshot import Snapshot
 
 _ARM = slice(0, len(jaco.ARM_JOINTS))
 _FINGERS = slice(len(jaco.ARM_JOINTS), len(jaco.JOINTS))
@@ -32,13 +31,9 @@ ARM_SENSORS = (
 velocities [rad/s], finger positions [rad] and velocities [rad/s] (our choice; the paper's appendix is not public)."""
 
 
-def _tcp_rotation(snapshot: Snapshot) -> np.ndarray:
-    return snapshot.tcp_rotation.reshape(-1, 9)
-
-
 ARM_STATE = (
     *ARM_SENSORS,
     Observable.vector("tcp", lambda snapshot: snapshot.tcp_position),
-    Observable.vector("tcp_rotation", _tcp_rotation, [f"{row}{column}" for row in range(3) for column in range(3)]),
+    Observable.matrix("tcp_rotation", lambda snapshot: snapshot.tcp_rotation),
 )
 """Proprioception, position of the tool [m] and its rotation to the world."""

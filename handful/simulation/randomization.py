@@ -90,13 +90,7 @@ class ParameterSpec:
 
     @classmethod
     def between(
-        cls,
-        name: str,
-        low: ArrayLike,
-        high: ArrayLike,
-        *,
-        level: Level,
-        nominal: ArrayLike | None = None,
+        cls, name: str, low: ArrayLike, high: ArrayLike, *, level: Level, nominal: ArrayLike | None = None
     ) -> ParameterSpec:
         """A parameter between two values. Its nominal value is the middle unless given."""
         low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
@@ -110,16 +104,10 @@ def draw_parameters(
     generator: np.random.Generator,
     why_impossible: Callable[[Parameters], str | None] = lambda parameters: None,
 ) -> dict[str, np.ndarray]:
-    """Draw the parameters of one episode; repeat impossible draws.
+    """Draw the parameters of one episode; a draw for which ``why_impossible`` returns a reason is repeated.
 
     Every parameter takes its numbers from the generator, whether it varies at this level or not. Parameters that vary at
     two levels are therefore equal under equal seeds.
-
-    Args:
-        specs: What to draw.
-        level: How much varies.
-        generator: Source of the random numbers.
-        why_impossible: Returns why a draw is impossible, or None if it is possible.
 
     Raises:
         ConfigurationError: `MAX_DRAWS` draws were impossible.
@@ -158,6 +146,11 @@ def check_parameters(specs: Iterable[ParameterSpec], parameters: Parameters) -> 
             raise DataError(f"the episode has a parameter '{name}' that this task does not know.")
 
 
+def nominal_parameters(specs: Iterable[ParameterSpec], num_envs: int = 1) -> dict[str, np.ndarray]:
+    """The nominal values, equal in all simulations, [env, ...]."""
+    return stack_parameters([{spec.name: spec.nominal for spec in specs}] * num_envs)
+
+
 def stack_parameters(episodes: Sequence[Parameters]) -> dict[str, np.ndarray]:
     """Parameters of several episodes as one mapping, with the episodes on the first axis."""
     return {name: np.stack([parameters[name] for parameters in episodes]) for name in episodes[0]}
@@ -188,29 +181,25 @@ def scene_parameter_specs() -> tuple[ParameterSpec, ...]:
 
 def apply_scene(physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
     """Write the scene's parameters, stacked over the simulations ``ids``, into their model fields."""
-    apply_arm_dynamics(physics, ids, parameters)
-    apply_looks(physics, ids, parameters)
+    _apply_arm_dynamics(physics, ids, parameters)
+    _apply_looks(physics, ids, parameters)
 
 
-def apply_arm_dynamics(physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
+def _apply_arm_dynamics(physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
     """Scale ``dof_frictionloss``, ``dof_armature``, ``dof_damping`` of the arm, and its servos' velocity gains.
 
-    A servo's torque is kv (command - velocity); kv is ``actuator_gainprm[0]`` and, negative, in
-    ``actuator_biasprm[2]``.
+    A servo's torque is kv (command - velocity); kv is ``actuator_gainprm[0]`` and, negative, in ``actuator_biasprm[2]``.
     """
     model = physics.model
     dofs = slice(0, len(jaco.JOINTS))
-    for field, name in (
-        ("dof_frictionloss", "arm.friction_scale"),
-        ("dof_armature", "arm.armature_scale"),
-        ("dof_damping", "arm.damping_scale"),
-    ):
-        physics.field(field)[ids, dofs] = getattr(model, field)[dofs] * parameters[name][:, None]
+    for field, quantity in (("dof_frictionloss", "friction"), ("dof_armature", "armature"), ("dof_damping", "damping")):
+        scale = parameters[f"arm.{quantity}_scale"][:, None]
+        physics.field(field)[ids, dofs] = getattr(model, field)[dofs] * scale
     physics.field("actuator_gainprm")[ids, :, 0] = model.actuator_gainprm[:, 0] * parameters["arm.gain_scale"][:, None]
     physics.field("actuator_biasprm")[ids, :, 2] = model.actuator_biasprm[:, 2] * parameters["arm.gain_scale"][:, None]
 
 
-def apply_looks(physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
+def _apply_looks(physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
     """Write ``light_pos``, ``light_diffuse``, ``cam_pos``, ``cam_quat``, ``geom_rgba`` and ``mat_rgba``."""
     model = physics.model
     lamp, camera = model.light(scene.LIGHT).id, model.camera(scene.CAMERA).id

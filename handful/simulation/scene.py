@@ -55,7 +55,16 @@ CONTROL_TIMESTEP = 0.05
 def build_scene() -> mujoco.MjSpec:
     """Table, backdrop, light, camera and arm; a task adds its props and compiles it."""
     spec = mujoco.MjSpec()
-    _set_options(spec)
+    # The options are set here, because attaching a model drops the model's own options.
+    spec.compiler.degree = False
+    spec.option.timestep = PHYSICS_TIMESTEP
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    spec.option.impratio = FRICTION_STIFFNESS
+    spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_NATIVECCD
+    spec.visual.headlight.ambient = (0.35, 0.35, 0.35)
+    spec.visual.headlight.diffuse = (0.25, 0.25, 0.25)
+    spec.visual.headlight.specular = (0.0, 0.0, 0.0)
     world = spec.worldbody
     world.add_geom(
         name=TABLE,
@@ -88,12 +97,7 @@ def build_scene() -> mujoco.MjSpec:
         specular=(0.0, 0.0, 0.0),
         castshadow=False,
     )
-    world.add_camera(
-        name=CAMERA,
-        pos=CAMERA_POSITION,
-        quat=look_at(CAMERA_POSITION, CAMERA_TARGET),
-        fovy=CAMERA_FOVY,
-    )
+    world.add_camera(name=CAMERA, pos=CAMERA_POSITION, quat=look_at(CAMERA_POSITION, CAMERA_TARGET), fovy=CAMERA_FOVY)
     spec.attach(load_jaco(), frame=world.add_frame(), prefix=ARM_PREFIX)
     return spec
 
@@ -108,16 +112,3 @@ def look_at(position: ArrayLike, target: ArrayLike) -> np.ndarray:
     quat = np.empty(4)
     mujoco.mju_mat2Quat(quat, rotation.ravel())
     return quat
-
-
-def _set_options(spec: mujoco.MjSpec) -> None:
-    """Set the options of the physics here, because attaching a model drops the model's own options."""
-    spec.compiler.degree = False
-    spec.option.timestep = PHYSICS_TIMESTEP
-    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
-    spec.option.impratio = FRICTION_STIFFNESS
-    spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_NATIVECCD
-    spec.visual.headlight.ambient = (0.35, 0.35, 0.35)
-    spec.visual.headlight.diffuse = (0.25, 0.25, 0.25)
-    spec.visual.headlight.specular = (0.0, 0.0, 0.0)

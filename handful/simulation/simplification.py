@@ -39,9 +39,8 @@ def simplified_mesh(model: mujoco.MjModel, name: str) -> tuple[np.ndarray, np.nd
         vertices, faces, num_faces = vertices[corners], hull.reshape(-1, 3), FACES_PER_HULL
     rotation = np.empty(9)
     mujoco.mju_quat2Mat(rotation, model.mesh_quat[mesh])
-    in_file = (
-        vertices @ rotation.reshape(3, 3).T + model.mesh_pos[mesh]
-    )  # the compiler moves a mesh to its inertia frame
+    # The compiler has moved the mesh to its inertia frame.
+    in_file = vertices @ rotation.reshape(3, 3).T + model.mesh_pos[mesh]
     simple, simple_faces, *_ = fast_simplification.simplify(
         (in_file * _UNITS_PER_METRE).astype(np.float32), faces.astype(np.int32), target_count=min(num_faces, len(faces))
     )

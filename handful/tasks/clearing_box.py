@@ -11,13 +11,10 @@ from handful.simulation.props.prop import from_tcp, offset
 from handful.simulation.props.sides import OppositeSides
 from handful.simulation.randomization import Parameters, ParameterSpec
 from handful.simulation.snapshot import Snapshot
-from handful.tasks.task import Task
+from handful.tasks.task import REACH_DISTANCE, Task
 
 TOY = "toy"
 BOX = "box"
-
-REACH_DISTANCE = 0.05
-"""The tool has reached the toy when it is this near its centre [m]: about where a grasp can close."""
 
 GRASP_HEIGHT = 0.02
 """The toy is grasped when its centre is near the tool and this far above where it rested [m]."""

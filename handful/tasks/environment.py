@@ -8,51 +8,32 @@ from typing import Any, cast
 
 import numpy as np
 
-from handful.environment import (
-    OBJECT_FEATURES,
-    OBJECT_POSITIONS,
-    PHYSICAL_STATE,
-    PIXELS,
-    PROPRIOCEPTION,
-    TIME_LEFT,
-    ArraySpec,
-    EnvironmentSpec,
-    Images,
-    Observation,
-    StartDistribution,
-    StateTree,
-    TimeStep,
-    on_host,
-)
+from handful.environment import ArraySpec, EnvironmentSpec, StartDistribution, StateTree, TimeStep, on_host
 from handful.errors import ConfigurationError, DataError, check_count
 from handful.profiling import span
 from handful.simulation import jaco, scene
-from handful.simulation.observable import entry_names, observe
-from handful.simulation.observation import ARM_SENSORS, ARM_STATE
 from handful.simulation.physics.factory import make_physics
 from handful.simulation.randomization import (
     Level,
     Parameters,
-    apply_scene,
     check_parameters,
+    nominal_parameters,
     parse_level,
     seeded_generator,
     stack_parameters,
 )
-from handful.simulation.rendering.camera import Camera, empty_images, images_of
+from handful.simulation.rendering.camera import Camera
 from handful.simulation.rendering.factory import make_camera
 from handful.simulation.snapshot import Snapshot
 from handful.tasks.episodes import EpisodeCounters
+from handful.tasks.observer import Observer
 from handful.tasks.registry import make_task
-from handful.tasks.task import Task, compile_task
+from handful.tasks.task import Task, apply_parameters, compile_task, start_positions
 
 CONTROL_HZ = round(1.0 / scene.CONTROL_TIMESTEP)
 
 CAMERA_RATES = (20, 10, 5)
 """Camera rates that divide the control rate [Hz]; 5 is the paper's own for transfer (recalled)."""
-
-SUSTAINED_STEPS = CONTROL_HZ // 2
-"""Success is sustained when the top stage held for half a second at the episode's end [control steps]."""
 
 
 class TaskEnvironment:
@@ -60,8 +41,12 @@ class TaskEnvironment:
 
     Attributes:
         task: The task.
+        spec: What the environment delivers and accepts.
+        num_envs: Number of simulations.
         physics: The simulations, for whoever may see everything: operators, recorders, viewers.
-        worlds: Each simulation's drawn parameters, [env, ...].
+        parameters: Each simulation's drawn parameters, [env, ...].
+        starts: Where episodes begin; None begins all of them in random starts.
+        num_diverged: How often a simulation's physics blew up.
     """
 
     def __init__(
@@ -91,24 +76,25 @@ class TaskEnvironment:
             randomization: How much varies from episode to episode.
             camera_hz: Rate of the camera [Hz], one of `CAMERA_RATES`; control runs at 20 Hz.
             image_size: Height and width of the image [px].
-            pixels: Whether to cast images at all; without, the group ``pixels`` does not exist.
-            renderer: Who draws the images, one of `handful.simulation.rendering.factory.RENDERERS`; None takes the faster.
+            pixels: Whether to draw images; without, the group ``pixels`` does not exist.
+            renderer: See `make_camera`.
             starts: Where episodes begin; None begins all of them in random starts.
             horizon: Length of an episode [control steps]; None is the task's own. A recording may run longer.
-            staggered: Whether the first episodes after a reset end early, spread over the horizon, so that ever
-                after some simulations are at every moment of an episode. Without, all run in step, and a learner's
-                rollouts would hold beginnings alone, then ends alone. No summary tells of the shortened episodes.
+            staggered: Whether the first episodes after a reset end early, spread over the horizon, so that from then on
+                some simulations are at every moment of an episode. Otherwise all run in step, and a learner's rollouts
+                hold beginnings alone, then ends alone. The shortened episodes have no summary.
             num_threads: Threads for physics and camera; None takes every core.
-            backend: Where the physics runs, one of `handful.simulation.physics.factory.BACKENDS`.
-            device: Warp's name of the backend's device; None is the CPU or the first GPU, see `make_physics`.
+            backend: Where the physics runs; see `make_physics`.
+            device: See `make_physics`.
 
         Raises:
-            ConfigurationError: a name, rate or count that cannot be.
+            ConfigurationError: a name, rate or count is not possible.
         """
         self.task = make_task(task) if isinstance(task, str) else task
         if camera_hz not in CAMERA_RATES:
             choices = ", ".join(map(str, CAMERA_RATES))
             raise ConfigurationError(f"unknown camera rate {camera_hz} Hz; the choices are: {choices}.")
+        self.num_envs = num_envs
         self.level = parse_level(randomization)
         self.starts = starts
         self._staggered = staggered
@@ -117,40 +103,34 @@ class TaskEnvironment:
         check_count("the length of an episode in control steps", self.horizon)
         check_count("the size of an image in pixels", image_size)
         self.parameter_specs = self.task.parameter_specs()
-        model = compile_task(self.task)
         self.physics = make_physics(
             backend,
-            model,
+            compile_task(self.task),
             num_envs=num_envs,
             control_timestep=scene.CONTROL_TIMESTEP,
             num_threads=num_threads,
             device=device,
         )
-        self._camera: Camera | None = None
+        camera = None
         if pixels:
             size, threads = image_size, num_threads
-            self._camera = make_camera(renderer, self.physics, width=size, height=size, num_threads=threads)
-        self._spec = self._make_spec(camera_hz, image_size)
-        self._generators = [seeded_generator([seed, i]) for i in range(num_envs)]
-        nominal = {parameter.name: parameter.nominal for parameter in self.parameter_specs}
-        self.parameters = stack_parameters([nominal] * num_envs)
-        blank = np.zeros((num_envs, image_size, image_size, 3), np.uint8)
-        self._pixels: Images = blank if self._camera is None else images_of(self._camera, blank)
-        self._episodes = EpisodeCounters(
-            num_envs, horizon=self.horizon, top_stage=len(self.task.stages) - 1, sustained_steps=SUSTAINED_STEPS
+            camera = make_camera(renderer, self.physics, width=size, height=size, num_threads=threads)
+        self._episodes = EpisodeCounters(num_envs, horizon=self.horizon, top_stage=len(self.task.stages) - 1)
+        period = CONTROL_HZ // camera_hz
+        self._observer = Observer(self.task, self._episodes, camera, image_size=image_size, camera_period=period)
+        self.spec = EnvironmentSpec(
+            task=self.task.name,
+            observations=self._observer.specs(),
+            action=ArraySpec((len(jaco.JOINTS),), "float32", tuple(name.split("/")[-1] for name in jaco.JOINTS)),
+            stages=self.task.stages,
+            stage_rewards=self.task.stage_rewards,
+            horizon=self.horizon,
+            control_timestep=scene.CONTROL_TIMESTEP,
+            camera_period=period,
         )
-        self._observation: Observation | None = None
+        self._generators = [seeded_generator([seed, i]) for i in range(num_envs)]
+        self.parameters = nominal_parameters(self.parameter_specs, num_envs)
         self.num_diverged = 0
-
-    @property
-    def spec(self) -> EnvironmentSpec:
-        """What the environment delivers and accepts."""
-        return self._spec
-
-    @property
-    def num_envs(self) -> int:
-        """Number of simulations."""
-        return self.physics.num_envs
 
     @property
     def snapshot(self) -> Snapshot:
@@ -166,28 +146,22 @@ class TaskEnvironment:
             self._generators = [seeded_generator(seed) for seed in seeds]
         self._begin_episodes(np.arange(self.num_envs))
         if self._staggered:
-            self._episodes.stagger(self._spec.camera_period)
-        self._look(np.ones(self.num_envs, bool))
-        return self._first_time_step(np.ones(self.num_envs, bool))
+            self._episodes.stagger(self.spec.camera_period)
+        return self._first_time_step(self._observer.take_images())
 
     def restart(self, ids: np.ndarray, *, seeds: Sequence[int | Sequence[int]] | None = None) -> TimeStep:
-        """Begin new episodes in the simulations ``ids`` alone, as a recorder does whose operator has finished.
-
-        Args:
-            ids: The simulations.
-            seeds: One seed for each of them; None keeps their present generators.
-        """
+        """Begin new episodes in the simulations ``ids`` alone; without a seed for each they keep their generators."""
         if seeds is not None:
             for i, seed in zip(ids, seeds, strict=True):
                 self._generators[i] = seeded_generator(seed)
         self._begin_episodes(ids)
-        return self._first_time_step(self._look(self._due))
+        return self._first_time_step(self._observer.take_images())
 
     def step(self, action: np.ndarray) -> TimeStep:
         """Advance one control step; ended episodes begin anew at once; see the contract."""
-        if self._observation is None:
+        if self._observer.latest is None:
             raise ConfigurationError("expected reset() before the first step().")
-        control = self._control(action)
+        control = jaco.velocity_commands(action, self.num_envs)
         with span("physics"):
             diverged = self.physics.step(control)
         with span("stage"):
@@ -200,20 +174,19 @@ class TaskEnvironment:
         final_observation, episodes = None, []
         if len(done):
             with span("observe"):
-                final_observation = self._final_observation(diverged)
-            whole = done[~self._episodes.shortened[done]]
-            episodes = [self._episodes.summary(int(i), diverged=bool(diverged[i])) for i in whole]
+                final_observation = self._observer.final_observation(self.snapshot, diverged)
+            episodes = self._episodes.summaries(done, diverged)
             if self.starts is not None:
                 for episode in episodes:
                     self.starts.report(episode)
             with span("begin episodes"):
                 self._begin_episodes(done)
         observed_stage = self.task.stage(self.snapshot) if len(done) else stage
-        pixels_updated = self._look(self._due)
+        pixels_updated = self._observer.take_images()
         with span("observe"):
-            self._observation = self._observe()
+            observation = self._observer.observe(self.snapshot)
         return TimeStep(
-            observation=Observation(self._observation),
+            observation=observation,
             reward=reward.astype(np.float32),
             terminated=diverged,
             truncated=truncated,
@@ -233,8 +206,8 @@ class TaskEnvironment:
         ids = np.asarray(ids)
         if ids.dtype.kind not in "iu" or len(ids) != len(parameters) or not ((ids >= 0) & (ids < self.num_envs)).all():
             raise DataError(
-                f"expected as many simulations from 0 to {self.num_envs - 1} as worlds, got the simulations "
-                f"{ids.tolist()} and {len(parameters)} worlds."
+                f"expected as many simulations from 0 to {self.num_envs - 1} as parameters, got the "
+                f"simulations {ids.tolist()} and parameters of {len(parameters)}."
             )
         for each in parameters:
             check_parameters(self.parameter_specs, each)
@@ -247,7 +220,7 @@ class TaskEnvironment:
             "physics": self.physics.get_state(),
             "parameters": {name: values.copy() for name, values in self.parameters.items()},
             "generators": json.dumps([generator.bit_generator.state for generator in self._generators]),
-            "pixels": on_host(self._pixels).copy(),
+            "pixels": on_host(self._observer.pixels).copy(),
             "episodes": dict(self._episodes.state_dict()),
             "num_diverged": self.num_diverged,
             "starts": self.starts.state_dict() if self.starts is not None else None,
@@ -260,17 +233,13 @@ class TaskEnvironment:
             DataError: the state is of another task or another number of simulations.
         """
         tree = cast("dict[str, Any]", state)
-        if tree["physics"].shape != (self.num_envs, self.physics.state_size):
-            raise DataError(
-                f"the saved environment has states of shape {tree['physics'].shape}, "
-                f"this one {(self.num_envs, self.physics.state_size)}."
-            )
-        ids = np.arange(self.num_envs)
-        parameters = [{name: values[i] for name, values in tree["parameters"].items()} for i in ids]
-        self.restore(ids, parameters, tree["physics"])
+        parameters = [
+            {name: values[i] for name, values in tree["parameters"].items()} for i in range(len(tree["physics"]))
+        ]
+        self.restore(np.arange(self.num_envs), parameters, tree["physics"])
         for generator, saved in zip(self._generators, json.loads(tree["generators"]), strict=True):
             generator.bit_generator.state = saved
-        self._pixels = tree["pixels"].copy() if self._camera is None else images_of(self._camera, tree["pixels"])
+        self._observer.load_pixels(tree["pixels"])
         self._episodes.load_state_dict(tree["episodes"])
         self.num_diverged = int(tree["num_diverged"])
         if (self.starts is None) != (tree["starts"] is None):
@@ -285,51 +254,12 @@ class TaskEnvironment:
         Raises:
             ConfigurationError: the environment was built without pixels and no camera is given.
         """
-        camera = camera or self._camera
-        if camera is None:
-            raise ConfigurationError("this environment has no camera: it was built with pixels=False.")
-        images = empty_images(camera)
-        camera.render(np.arange(self.num_envs), images)
-        return on_host(images)
+        return self._observer.render(camera)
 
     def close(self) -> None:
         """Stop the camera's threads."""
-        if self._camera is not None:
-            self._camera.close()
-
-    def _make_spec(self, camera_hz: int, image_size: int) -> EnvironmentSpec:
-        names = {
-            PROPRIOCEPTION: entry_names(ARM_SENSORS),
-            PHYSICAL_STATE: entry_names((*ARM_STATE, *self.task.object_state)),
-            TIME_LEFT: ("time_left",),
-            OBJECT_FEATURES: entry_names(self.task.object_features),
-            OBJECT_POSITIONS: entry_names(self.task.object_positions),
-        }
-        observations = {group: ArraySpec((len(entries),), "float32", entries) for group, entries in names.items()}
-        if self._camera is not None:
-            observations = {PIXELS: ArraySpec((image_size, image_size, 3), "uint8"), **observations}
-        return EnvironmentSpec(
-            task=self.task.name,
-            observations=observations,
-            action=ArraySpec((len(jaco.JOINTS),), "float32", tuple(name.split("/")[-1] for name in jaco.JOINTS)),
-            stages=self.task.stages,
-            stage_rewards=self.task.stage_rewards,
-            horizon=self.horizon,
-            control_timestep=scene.CONTROL_TIMESTEP,
-            camera_period=CONTROL_HZ // camera_hz,
-        )
-
-    def _control(self, action: np.ndarray) -> np.ndarray:
-        """Velocity commands [rad/s] of an action in [-1, 1]."""
-        action = np.asarray(action)
-        expected = (self.num_envs, len(jaco.JOINTS))
-        if action.shape != expected:
-            raise ConfigurationError(f"expected an action of shape {expected}, got {action.shape}.")
-        if action.dtype.kind not in "fiu":
-            raise ConfigurationError(f"expected an action of numbers, got {action.dtype}.")
-        if not np.isfinite(action).all():
-            raise ConfigurationError("expected finite actions in [-1, 1], got one that is not a number or infinite.")
-        return np.clip(action, -1.0, 1.0) * jaco.VELOCITY_LIMITS
+        if self._observer.camera is not None:
+            self._observer.camera.close()
 
     def _begin_episodes(self, ids: np.ndarray) -> None:
         """Begin new episodes in the simulations ``ids``."""
@@ -341,7 +271,8 @@ class TaskEnvironment:
         self._apply_parameters(ids, parameters)
         drawn = np.array([start is None for start in begins])
         if drawn.any():
-            self._place(ids[drawn])
+            stacked = {name: values[ids[drawn]] for name, values in self.parameters.items()}
+            self.physics.place(ids[drawn], start_positions(self.task, self.physics.model, stacked))
         if not drawn.all():
             states = np.stack([start.state for start in begins if start is not None])
             self.physics.set_state(ids[~drawn], states)
@@ -351,65 +282,14 @@ class TaskEnvironment:
         stacked = stack_parameters(parameters)
         for name, values in stacked.items():
             self.parameters[name][ids] = values
-        apply_scene(self.physics, ids, stacked)
-        self.task.apply_objects(self.physics, ids, stacked)
-        self.physics.update_constants(ids)
-
-    def _place(self, ids: np.ndarray) -> None:
-        """Put arm and objects of the simulations ``ids`` where their worlds say an episode begins."""
-        parameters = {name: values[ids] for name, values in self.parameters.items()}
-        qpos = np.tile(self.physics.model.qpos0, (len(ids), 1))
-        qpos[:, : len(jaco.ARM_JOINTS)] = parameters["arm.start"]
-        qpos[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)] = parameters["arm.start_fingers"][:, None]
-        self.task.place_objects(self.physics.model, parameters, qpos)
-        self.physics.place(ids, qpos)
-
-    @property
-    def _due(self) -> np.ndarray:
-        """Where the camera takes an image in this step, bool [env]."""
-        return self._episodes.length % self._spec.camera_period == 0
-
-    def _look(self, due: np.ndarray) -> np.ndarray:
-        """Take the images that are due, bool [env]; returns where."""
-        if self._camera is not None and due.any():
-            with span("camera"):
-                images = empty_images(self._camera)  # the last ones belong to the caller now
-                if not due.all():
-                    images[:] = cast("Any", self._pixels)  # both are arrays or both tensors
-                self._camera.render(np.flatnonzero(due), images)
-                self._pixels = images
-        return due
-
-    def _observe(self) -> Observation:
-        snapshot = self.snapshot
-        vectors = {
-            PROPRIOCEPTION: observe(ARM_SENSORS, snapshot),
-            PHYSICAL_STATE: observe((*ARM_STATE, *self.task.object_state), snapshot),
-            TIME_LEFT: self._episodes.time_left[:, None],
-            OBJECT_FEATURES: observe(self.task.object_features, snapshot),
-            OBJECT_POSITIONS: observe(self.task.object_positions, snapshot),
-        }
-        observation = {group: values.astype(np.float32) for group, values in vectors.items()}
-        if self._camera is not None:
-            observation = {PIXELS: self._pixels, **observation}
-        return Observation(observation)
-
-    def _final_observation(self, diverged: np.ndarray) -> Observation:
-        """The observation before ended episodes begin anew; where the physics blew up, the one before that."""
-        assert self._observation is not None
-        now = self._observe()
-        for group, values in now.items():
-            if diverged.any() and group != PIXELS:
-                values[diverged] = self._observation[group][diverged]
-        return now
+        apply_parameters(self.task, self.physics, ids, stacked)
 
     def _first_time_step(self, pixels_updated: np.ndarray) -> TimeStep:
         """The time step after a reset or a load: an observation, no reward yet."""
-        self._observation = self._observe()
         nothing = np.zeros(self.num_envs, bool)
         stage = self.task.stage(self.snapshot)
         return TimeStep(
-            observation=Observation(self._observation),
+            observation=self._observer.observe(self.snapshot),
             reward=np.zeros(self.num_envs, np.float32),
             terminated=nothing,
             truncated=nothing.copy(),

@@ -22,7 +22,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from handful.environment import GROUPS, PHYSICAL_STATE, PIXELS, POLICY_GROUPS, EnvironmentSpec, TimeStep, on_host
+from handful.environment import GROUPS, PHYSICAL_STATE, PIXELS, POLICY_GROUPS, TimeStep, on_host
 from handful.errors import ConfigurationError, unknown_name
 from handful.simulation.rendering.camera import Camera
 from handful.simulation.rendering.factory import make_camera
@@ -42,112 +42,108 @@ RENDER_SIZE = 256
 _OWN_SETTINGS = ("task", "num_envs", "pixels")
 """Arguments of `TaskEnvironment` that are not the user's to set here."""
 
+RENDER_MODES = ["rgb_array"]
+
 Observation = np.ndarray | dict[str, np.ndarray]
 
 
-class _Observer:
-    """Picks what is observed of all groups, and knows its space."""
+class _Simulations:
+    """The simulations behind an environment, what is observed of them, and a view for people."""
 
-    def __init__(self, spec: EnvironmentSpec, observation: str) -> None:
+    def __init__(
+        self, task: str, num_envs: int, observation: str, render_mode: str | None, settings: dict[str, Any]
+    ) -> None:
+        if observation not in OBSERVATIONS:
+            raise unknown_name("observation", observation, OBSERVATIONS)
+        if render_mode not in (None, *RENDER_MODES):
+            raise unknown_name("render mode", str(render_mode), RENDER_MODES)
+        choices = [name for name in inspect.signature(TaskEnvironment).parameters if name not in _OWN_SETTINGS]
+        for name in settings:
+            if name not in choices:
+                raise unknown_name("setting", name, ["observation", "render_mode", *choices])
+        self.environment = TaskEnvironment(task, num_envs=num_envs, pixels=observation != "state", **settings)
+        self._view: Camera | None = None
+        self._seeded = False
         self._groups = {"pixels": POLICY_GROUPS, "state": (PHYSICAL_STATE,), "all": GROUPS}[observation]
-        boxes = {}
+        boxes: dict[str, spaces.Space] = {}
         for group in self._groups:
-            shape = spec.observations[group].shape
+            shape = self.environment.spec.observations[group].shape
+            boxes[group] = spaces.Box(-LIMIT, LIMIT, shape, np.float32)
             if group == PIXELS:
                 boxes[group] = spaces.Box(0, 255, shape, np.uint8)
-            else:
-                boxes[group] = spaces.Box(-LIMIT, LIMIT, shape, np.float32)
-        self._single = observation == "state"
-        self.space: spaces.Space = boxes[PHYSICAL_STATE] if self._single else spaces.Dict(boxes)
+        self._is_vector = observation == "state"
+        self.observation_space = boxes[PHYSICAL_STATE] if self._is_vector else spaces.Dict(boxes)
+        self.action_space = spaces.Box(-1.0, 1.0, self.environment.spec.action.shape, np.float32)
 
-    def __call__(self, groups: dict[str, np.ndarray]) -> Observation:
+    def reset(self, seed: int | Sequence[int | None] | None, generator: np.random.Generator) -> TimeStep:
+        """Begin new episodes; see `TaskVectorEnv.reset`. The first ones without a seed take it from the generator."""
+        if seed is None and not self._seeded:
+            seed = int(generator.integers(1 << 62))
+        seeds = [seed + i for i in range(self.environment.num_envs)] if isinstance(seed, int) else seed
+        if seeds is not None and any(s is None for s in seeds):
+            raise ConfigurationError("expected a seed for every simulation, or none at all.")
+        self._seeded = True
+        return self.environment.reset(seeds=seeds)  # type: ignore[arg-type]
+
+    def observe(self, groups: dict[str, np.ndarray]) -> Observation:
         """What is observed, [env, ...]; the arrays are the caller's."""
         clipped = {
             group: on_host(groups[group]).copy() if group == PIXELS else groups[group].clip(-LIMIT, LIMIT)
             for group in self._groups
         }
-        return clipped[PHYSICAL_STATE] if self._single else clipped
+        return clipped[PHYSICAL_STATE] if self._is_vector else clipped
 
-    def of(self, groups: dict[str, np.ndarray], env: int) -> Observation:
+    def observe_one(self, groups: dict[str, np.ndarray], env: int) -> Observation:
         """What is observed of one simulation."""
-        observed = self({group: values[env : env + 1] for group, values in groups.items()})
+        observed = self.observe({group: values[env : env + 1] for group, values in groups.items()})
         return {group: values[0] for group, values in observed.items()} if isinstance(observed, dict) else observed[0]
 
-
-def _simulations(task: str, num_envs: int, observation: str, **settings: Any) -> TaskEnvironment:
-    if observation not in OBSERVATIONS:
-        raise unknown_name("observation", observation, OBSERVATIONS)
-    choices = [name for name in inspect.signature(TaskEnvironment).parameters if name not in _OWN_SETTINGS]
-    for name in settings:
-        if name not in choices:
-            raise unknown_name("setting", name, ["observation", "render_mode", *choices])
-    return TaskEnvironment(task, num_envs=num_envs, pixels=observation != "state", **settings)
-
-
-def _action_space(spec: EnvironmentSpec) -> spaces.Box:
-    return spaces.Box(-1.0, 1.0, spec.action.shape, np.float32)
-
-
-class _View:
-    """A view for people of every simulation, by a camera that is made when it is first asked for."""
-
-    def __init__(self, environment: TaskEnvironment, render_mode: str | None, modes: Sequence[str]) -> None:
-        if render_mode not in (None, *modes):
-            raise unknown_name("render mode", str(render_mode), modes)
-        self._environment = environment
-        self._camera: Camera | None = None
-
-    def images(self) -> np.ndarray:
-        """Uint8 [env, RENDER_SIZE, RENDER_SIZE, 3]."""
-        if self._camera is None:
-            self._camera = make_camera(None, self._environment.physics, width=RENDER_SIZE, height=RENDER_SIZE)
-        return self._environment.render(self._camera)
+    def render(self) -> np.ndarray:
+        """A view of every simulation, uint8 [env, RENDER_SIZE, RENDER_SIZE, 3]; its camera is made at the first call."""
+        if self._view is None:
+            self._view = make_camera(None, self.environment.physics, width=RENDER_SIZE, height=RENDER_SIZE)
+        return self.environment.render(self._view)
 
     def close(self) -> None:
-        if self._camera is not None:
-            self._camera.close()
-            self._camera = None
+        """Stop the cameras' threads."""
+        if self._view is not None:
+            self._view.close()
+            self._view = None
+        self.environment.close()
 
 
 class TaskEnv(gymnasium.Env):
     """One simulation of a task."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012 (Gymnasium's own form)
+    metadata = {"render_modes": RENDER_MODES, "render_fps": CONTROL_HZ}  # noqa: RUF012 (Gymnasium's own form)
 
     def __init__(
         self, task: str, *, observation: str = "pixels", render_mode: str | None = None, **settings: Any
     ) -> None:
-        """Build the simulation.
+        """Build the simulation of a task.
 
         Args:
             task: Name of the task.
             observation: What is observed, one of `OBSERVATIONS`.
-            render_mode: ``rgb_array`` or None.
+            render_mode: One of `RENDER_MODES`, or None.
             settings: Of `handful.tasks.environment.TaskEnvironment`: ``randomization``, ``camera_hz``, ``image_size``,
                 ``horizon``, ``starts`` and so on.
 
         Raises:
-            ConfigurationError: a name, rate or count that cannot be.
+            ConfigurationError: a name, rate or count is not possible.
         """
-        self._environment = _simulations(task, 1, observation, **settings)
-        self._observe = _Observer(self._environment.spec, observation)
-        self._view = _View(self._environment, render_mode, self.metadata["render_modes"])
-        self._seeded = False
+        self._simulations = _Simulations(task, 1, observation, render_mode, settings)
         self.render_mode = render_mode
-        self.observation_space = self._observe.space
-        self.action_space = _action_space(self._environment.spec)
+        self.observation_space = self._simulations.observation_space
+        self.action_space = self._simulations.action_space
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin a new episode; a seed rules this one and all that follow it."""
+        """Begin a new episode; a seed decides this one and all that follow it."""
         super().reset(seed=seed)
-        seeds = None
-        if seed is not None or not self._seeded:
-            seeds = [int(self.np_random.integers(1 << 62)) if seed is None else seed]
-            self._seeded = True
-        time_step = self._environment.reset(seeds=seeds)
-        return self._observe.of(time_step.observation, 0), {"stage": int(time_step.stage[0])}
+        time_step = self._simulations.reset(seed, self.np_random)
+        return self._simulations.observe_one(time_step.observation, 0), {"stage": int(time_step.stage[0])}
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Advance one control step.
@@ -157,28 +153,23 @@ class TaskEnv(gymnasium.Env):
         """
         if np.shape(action) != self.action_space.shape:
             raise ConfigurationError(f"expected an action of shape {self.action_space.shape}, got {np.shape(action)}.")
-        time_step = self._environment.step(np.asarray(action)[None])
+        time_step = self._simulations.environment.step(np.asarray(action)[None])
         info: dict[str, Any] = {"stage": int(time_step.stage[0])}
         groups = time_step.observation
         if time_step.final_observation is not None:
             groups = time_step.final_observation
             info["is_success"] = time_step.episodes[0].success
-        return (
-            self._observe.of(groups, 0),
-            float(time_step.reward[0]),
-            bool(time_step.terminated[0]),
-            bool(time_step.truncated[0]),
-            info,
-        )
+        observation = self._simulations.observe_one(groups, 0)
+        terminated, truncated = bool(time_step.terminated[0]), bool(time_step.truncated[0])
+        return observation, float(time_step.reward[0]), terminated, truncated, info
 
     def render(self) -> np.ndarray | None:
         """A view for people, uint8 [RENDER_SIZE, RENDER_SIZE, 3]; None without a render mode."""
-        return None if self.render_mode is None else self._view.images()[0]
+        return None if self.render_mode is None else self._simulations.render()[0]
 
     def close(self) -> None:
         """Stop the cameras' threads."""
-        self._view.close()
-        self._environment.close()
+        self._simulations.close()
 
 
 class TaskVectorEnv(VectorEnv):
@@ -189,7 +180,7 @@ class TaskVectorEnv(VectorEnv):
     """
 
     metadata = {  # noqa: RUF012 (Gymnasium's own form)
-        "render_modes": ["rgb_array"],
+        "render_modes": RENDER_MODES,
         "render_fps": CONTROL_HZ,
         "autoreset_mode": AutoresetMode.SAME_STEP,
     }
@@ -204,14 +195,11 @@ class TaskVectorEnv(VectorEnv):
         **settings: Any,
     ) -> None:
         """Build the simulations; the arguments are those of `TaskEnv`."""
-        self._environment = _simulations(task, num_envs, observation, **settings)
-        self._observe = _Observer(self._environment.spec, observation)
-        self._view = _View(self._environment, render_mode, self.metadata["render_modes"])
-        self._seeded = False
+        self._simulations = _Simulations(task, num_envs, observation, render_mode, settings)
         self.num_envs = num_envs
         self.render_mode = render_mode
-        self.single_observation_space = self._observe.space
-        self.single_action_space = _action_space(self._environment.spec)
+        self.single_observation_space = self._simulations.observation_space
+        self.single_action_space = self._simulations.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
@@ -220,22 +208,14 @@ class TaskVectorEnv(VectorEnv):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin a new episode in every simulation.
 
-        Args:
-            seed: One for each simulation, or one from which they count up; None goes on with the present generators.
-            options: Not used.
+        The seeds are one for each, or one from which they count up; None keeps the present generators.
 
         Raises:
             ConfigurationError: there are not as many seeds as simulations.
         """
         super().reset(seed=seed if isinstance(seed, int) else None)
-        if seed is None and not self._seeded:
-            seed = int(self.np_random.integers(1 << 62))
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
-        if seeds is not None and any(s is None for s in seeds):
-            raise ConfigurationError("expected a seed for every simulation, or none at all.")
-        self._seeded = True
-        time_step = self._environment.reset(seeds=seeds)  # type: ignore[arg-type]
-        return self._observe(time_step.observation), self._infos(time_step)
+        time_step = self._simulations.reset(seed, self.np_random)
+        return self._simulations.observe(time_step.observation), self._infos(time_step)
 
     def step(self, actions: np.ndarray) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Advance every simulation one control step.
@@ -243,30 +223,23 @@ class TaskVectorEnv(VectorEnv):
         Raises:
             ConfigurationError: the actions have a wrong shape or are not finite.
         """
-        time_step = self._environment.step(actions)
-        return (
-            self._observe(time_step.observation),
-            time_step.reward,
-            time_step.terminated,
-            time_step.truncated,
-            self._infos(time_step),
-        )
+        step = self._simulations.environment.step(actions)
+        observation = self._simulations.observe(step.observation)
+        return observation, step.reward, step.terminated, step.truncated, self._infos(step)
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """A view for people of each simulation, uint8 [RENDER_SIZE, RENDER_SIZE, 3]; None without a render mode."""
-        return None if self.render_mode is None else tuple(self._view.images())
+        return None if self.render_mode is None else tuple(self._simulations.render())
 
     def close_extras(self, **kwargs: Any) -> None:
         """Stop the cameras' threads."""
-        self._view.close()
-        self._environment.close()
+        self._simulations.close()
 
     def _infos(self, time_step: TimeStep) -> dict[str, Any]:
-        stages = np.ones(self.num_envs, bool)
-        infos: dict[str, Any] = {"stage": time_step.stage, "_stage": stages}
+        infos: dict[str, Any] = {"stage": time_step.stage, "_stage": np.ones(self.num_envs, bool)}
         for episode in time_step.episodes:
             assert time_step.final_observation is not None
+            final_observation = self._simulations.observe_one(time_step.final_observation, episode.env)
             final_info = {"stage": episode.final_stage, "is_success": episode.success}
-            final = {"final_obs": self._observe.of(time_step.final_observation, episode.env), "final_info": final_info}
-            infos = self._add_info(infos, final, episode.env)
+            infos = self._add_info(infos, {"final_obs": final_observation, "final_info": final_info}, episode.env)
         return infos

@@ -7,12 +7,9 @@ import numpy as np
 from handful.simulation.props.block import Block
 from handful.simulation.props.prop import from_tcp
 from handful.simulation.snapshot import Snapshot
-from handful.tasks.task import Task
+from handful.tasks.task import REACH_DISTANCE, Task
 
 BLOCK = "block"
-
-REACH_DISTANCE = 0.05
-"""The tool has reached the block when it is this near its centre [m]: about where a grasp can close."""
 
 LIFT_HEIGHT = 0.05
 """The block is lifted when its centre is this far above where it rested [m]: tipping or rolling cannot do that."""

@@ -74,10 +74,8 @@ class OrderFulfillment(Task):
     def __init__(self) -> None:
         # Ranges are our choice: the toys in the middle, a box on either side, all within the arm's reach and the camera's
         # view. The toys are a little smaller than that of clearing-box: four of them and two boxes share the table.
-        self.toys: tuple[Toy, ...] = (
-            *(Plane(name, scale=0.85) for name in PLANES),
-            *(Car(name, scale=0.85) for name in CARS),
-        )
+        planes, cars = [Plane(name, scale=0.85) for name in PLANES], [Car(name, scale=0.85) for name in CARS]
+        self.toys: tuple[Toy, ...] = (*planes, *cars)
         size, height, mass = ((0.072, 0.064), (0.078, 0.070)), (0.055, 0.070), (0.25, 0.40)
         shades = {GREEN: ((0.30, 0.7, 0.45), (0.40, 1.0, 0.75)), RED: ((-0.03, 0.75, 0.55), (0.03, 1.0, 0.85))}
         self.boxes = {
@@ -162,8 +160,7 @@ class OrderFulfillment(Task):
             qpos[~here, model.joint(toy.name).qposadr[0] + 2] = PARKED
 
     def stage(self, snapshot: Snapshot) -> np.ndarray:
-        delivered = self.delivered(snapshot)
-        count = delivered.sum(axis=1)
+        count = self.delivered(snapshot).sum(axis=1)
         return np.where(count == present(snapshot.parameters).sum(axis=1), len(self.stages) - 1, count)
 
     def reward(self, snapshot: Snapshot, stage: np.ndarray) -> np.ndarray:
@@ -172,20 +169,17 @@ class OrderFulfillment(Task):
 
     def delivered(self, snapshot: Snapshot) -> np.ndarray:
         """Whether each toy is present and in its right box, bool [env, toy]."""
-        inside = [
-            self.boxes[box].holds(snapshot, toy, above=IN_BOX_HEIGHT) for toy, box in zip(TOYS, BOX_OF, strict=True)
-        ]
+        toys = zip(TOYS, BOX_OF, strict=True)
+        inside = [self.boxes[box].holds(snapshot, toy, above=IN_BOX_HEIGHT) for toy, box in toys]
         return np.stack(inside, axis=1) & present(snapshot.parameters)
 
     def nearest(self, snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray]:
         """The plane and the car to deliver next: the nearest to the tool of those present, preferably not delivered.
 
-        Returns:
-            Their indices in `TOYS`, int64 [env, 2], and whether there is one, bool [env, 2].
+        These are their indices in `TOYS`, int64 [env, 2], and whether there is one, bool [env, 2].
         """
         there, delivered = present(snapshot.parameters), self.delivered(snapshot)
-        position = _positions(snapshot)
-        distance = np.linalg.norm(position - snapshot.tcp_position[:, None], axis=2)
+        distance = np.linalg.norm(_positions(snapshot) - snapshot.tcp_position[:, None], axis=2)
         distance = np.where(there, distance + 10.0 * delivered, np.inf).reshape(-1, 2, 2)
         return distance.argmin(axis=2) + np.array([0, 2]), np.isfinite(distance.min(axis=2))
 

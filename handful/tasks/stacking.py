@@ -9,7 +9,7 @@ from handful.simulation.props.block import Block, box_reach_up
 from handful.simulation.props.prop import from_tcp, offset
 from handful.simulation.randomization import Parameters
 from handful.simulation.snapshot import Snapshot
-from handful.tasks.task import Task
+from handful.tasks.task import REACH_DISTANCE, Task
 
 RED = "red_block"
 """The block to be stacked."""
@@ -20,9 +20,6 @@ BLUE = "blue_block"
 APART = 0.10
 """Least distance between the blocks' centres at the start [m]: half a block's diagonal (4 cm) and half the hand's width
 (6 cm), so that the hand can descend at one without hitting the other."""
-
-REACH_DISTANCE = 0.05
-"""The tool has reached the red block when it is this near its centre [m]: about where a grasp can close."""
 
 LIFT_HEIGHT = 0.03
 """The red block is lifted when its lowest point is this far above the table [m]. A tipped or leaning block still touches the

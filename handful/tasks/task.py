@@ -12,12 +12,22 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
-from handful.simulation import scene
+from handful.simulation import jaco, scene
 from handful.simulation.observable import Observable
 from handful.simulation.physics.protocol import Physics
 from handful.simulation.props.prop import Prop
-from handful.simulation.randomization import Level, Parameters, ParameterSpec, draw_parameters, scene_parameter_specs
+from handful.simulation.randomization import (
+    Level,
+    Parameters,
+    ParameterSpec,
+    apply_scene,
+    draw_parameters,
+    scene_parameter_specs,
+)
 from handful.simulation.snapshot import Snapshot
+
+REACH_DISTANCE = 0.05
+"""The tool has reached an object when it is this near its centre [m]: about where a grasp can close."""
 
 
 class Task(abc.ABC):
@@ -92,3 +102,19 @@ def compile_task(task: Task) -> mujoco.MjModel:
     spec = scene.build_scene()
     task.add_props(spec)
     return spec.compile()
+
+
+def apply_parameters(task: Task, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
+    """Write the parameters of scene and objects, stacked over the simulations ``ids``, into their models."""
+    apply_scene(physics, ids, parameters)
+    task.apply_objects(physics, ids, parameters)
+    physics.update_constants(ids)
+
+
+def start_positions(task: Task, model: mujoco.MjModel, parameters: Parameters) -> np.ndarray:
+    """Positions ``qpos`` [env, nq] of arm and objects at a random start, given stacked parameters."""
+    qpos = np.tile(model.qpos0, (len(parameters["arm.start"]), 1))
+    qpos[:, : len(jaco.ARM_JOINTS)] = parameters["arm.start"]
+    qpos[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)] = parameters["arm.start_fingers"][:, None]
+    task.place_objects(model, parameters, qpos)
+    return qpos

@@ -9,7 +9,8 @@ import numpy as np
 from handful.demonstrations.operators.scripted.script import ScriptedActor
 from handful.environment import PIXELS, on_host
 from handful.simulation.rendering.factory import make_camera
-from handful.tasks.environment import SUSTAINED_STEPS, TaskEnvironment
+from handful.tasks.environment import TaskEnvironment
+from handful.tasks.episodes import SUSTAINED_STEPS
 from handful.viewing.sheet import VIEW_SIZE, captioned, enlarged, grid, stack, text_line
 
 SHEET_COLUMNS = 10

@@ -8,10 +8,12 @@ import mujoco_warp
 import numpy as np
 import warp as wp
 
+from handful.simulation import scene
 from handful.simulation.physics.cpu import BatchPhysics
+from handful.simulation.physics.protocol import IMAGE_POSES
 from handful.simulation.physics.warp_runtime import initialize_warp
 from handful.simulation.rendering.device_raycaster import DeviceRayCaster
-from handful.simulation.rendering.raycaster import LOOKS, POSES
+from handful.simulation.rendering.raycaster import LOOKS
 
 
 class DeviceTwin:
@@ -37,7 +39,7 @@ class DeviceTwin:
     def follow(self) -> None:
         """Copy the present poses and looks."""
         for target, names, source in (
-            (self.warp_data, POSES, lambda name: getattr(self._physics, name)),
+            (self.warp_data, IMAGE_POSES, lambda name: getattr(self._physics, name)),
             (self.warp_model, LOOKS, self._physics.field),
         ):
             for name in names:
@@ -50,7 +52,7 @@ class FollowingCamera(DeviceRayCaster):
 
     def __init__(self, physics: BatchPhysics, **options) -> None:
         self._twin = DeviceTwin(physics)
-        super().__init__(self._twin, **options)
+        super().__init__(self._twin, camera=scene.CAMERA, **options)
 
     def render(self, ids, out) -> None:
         self._twin.follow()

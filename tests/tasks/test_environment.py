@@ -9,7 +9,8 @@ from handful.environment import GROUPS, PIXELS, PROPRIOCEPTION, TIME_LEFT, Start
 from handful.errors import ConfigurationError, DataError
 from handful.simulation.observable import observe
 from handful.simulation.randomization import Level
-from handful.tasks.environment import SUSTAINED_STEPS, TaskEnvironment
+from handful.tasks.environment import TaskEnvironment
+from handful.tasks.episodes import SUSTAINED_STEPS
 from handful.tasks.registry import TASKS
 
 pytestmark = pytest.mark.parametrize("task", sorted(TASKS))

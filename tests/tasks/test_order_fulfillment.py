@@ -65,7 +65,7 @@ def test_absent_toys_leave_no_pixel(environment):
 
 
 def test_absent_toys_count_as_zeros(environment):
-    step = environment._observe()
+    step = environment._observer.observe(environment.snapshot)
     there = present(environment.parameters)
     for group in ("physical_state", "object_features", "object_positions"):
         names = environment.spec.observations[group].names

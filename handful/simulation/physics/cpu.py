@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
+from mujoco import mjtWarning
 
 from handful.simulation.physics.base import ARRAYS, BasePhysics
 from handful.simulation.physics.protocol import STATE_FIELDS
 
 _BAD_NUMBERS = [
-    int(warning)
-    for warning in (
-        mujoco.mjtWarning.mjWARN_BADQPOS,
-        mujoco.mjtWarning.mjWARN_BADQVEL,
-        mujoco.mjtWarning.mjWARN_BADQACC,
-        mujoco.mjtWarning.mjWARN_BADCTRL,
-    )
+    int(mjtWarning.mjWARN_BADQPOS),
+    int(mjtWarning.mjWARN_BADQVEL),
+    int(mjtWarning.mjWARN_BADQACC),
+    int(mjtWarning.mjWARN_BADCTRL),
 ]
-
-_OVERFLOWS = [int(mujoco.mjtWarning.mjWARN_CONTACTFULL), int(mujoco.mjtWarning.mjWARN_CNSTRFULL)]
+_OVERFLOWS = [int(mjtWarning.mjWARN_CONTACTFULL), int(mjtWarning.mjWARN_CNSTRFULL)]
 
 
 class BatchPhysics(BasePhysics):

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import operator
-from functools import reduce
 
 import mujoco
 import mujoco_warp
@@ -49,7 +49,7 @@ class WarpPhysics(BasePhysics):
     no physics.
 
     Attributes:
-        capacity: Memory for contacts and constraints, fixed from the start.
+        capacity: Memory for contacts and constraints, fixed from the start; by default `ContactCapacity.for_model`.
         overflows: What did not fit into it.
     """
 
@@ -63,10 +63,7 @@ class WarpPhysics(BasePhysics):
         device: str = "cuda",
         capacity: ContactCapacity | None = None,
     ) -> None:
-        """Put the simulations on the device; see `handful.simulation.physics.factory.make_physics`.
-
-        The default ``capacity`` for contacts and constraints is that of `ContactCapacity.for_model`.
-        """
+        """Put the simulations on the device; see `handful.simulation.physics.factory.make_physics`."""
         super().__init__(model, num_envs=num_envs, control_timestep=control_timestep, num_threads=num_threads)
         self.capacity = capacity or ContactCapacity.for_model(model)
         self.overflows = OverflowCounter(self.capacity, num_envs)
@@ -96,13 +93,10 @@ class WarpPhysics(BasePhysics):
         return self.overflows.total
 
     def field(self, name: str) -> np.ndarray:
-        """A model field with a value for each simulation, on the host, [env, ...]; `update_constants` sends it over.
+        """See `Physics.field`; the array is on the host, and `update_constants` sends it to the device.
 
         Poses of what is fixed to the world frame are computed once for all simulations: ``geom_pos`` and ``body_pos`` move
         only what can move.
-
-        Raises:
-            ConfigurationError: `mujoco_warp` has one value for all simulations.
         """
         if name not in self._fields:
             if name not in _per_simulation_fields() or not is_writable(getattr(self.warp_model, name)):
@@ -110,7 +104,13 @@ class WarpPhysics(BasePhysics):
                     f"the field '{name}' cannot differ between simulations on the backend cuda; those that can: "
                     f"{', '.join(sorted(_per_simulation_fields()))}."
                 )
-            self._replace(name)
+            # From now on each simulation has its own row of the field on the device.
+            array = getattr(self.warp_model, name)
+            rows = np.repeat(array.numpy()[:1], self.num_envs, axis=0)
+            setattr(self.warp_model, name, wp.array(rows, dtype=array.dtype, device=self.device))
+            self.num_replaced += 1
+            self._run_step.forget()
+            self._run_forward.forget()
         return super().field(name)
 
     def update_constants(self, ids: np.ndarray) -> None:
@@ -163,16 +163,6 @@ class WarpPhysics(BasePhysics):
         with wp.ScopedDevice(self.device):
             write_rows([(getattr(target, name), values) for name, values in rows.items()], ids)
 
-    def _replace(self, name: str) -> None:
-        """Give each simulation its own row of a field of the model on the device."""
-        array = getattr(self.warp_model, name)
-        rows = np.repeat(array.numpy()[:1], self.num_envs, axis=0)
-        own = wp.array(rows, dtype=array.dtype, device=self.device)
-        setattr(self.warp_model, name, own)
-        self.num_replaced += 1
-        self._run_step.forget()
-        self._run_forward.forget()
-
 
 def _with_supported_flags(model: mujoco.MjModel) -> mujoco.MjModel:
     """The model with flags that `mujoco_warp` supports, chosen to come nearest to the CPU.
@@ -185,7 +175,7 @@ def _with_supported_flags(model: mujoco.MjModel) -> mujoco.MjModel:
     model = copy.copy(model)
     if model.opt.disableflags & DisableBit.NATIVECCD:
         model.opt.disableflags |= DisableBit.MULTICCD
-    model.opt.disableflags &= int(reduce(operator.or_, DisableBit))
+    model.opt.disableflags &= int(functools.reduce(operator.or_, DisableBit))
     return model
 
 

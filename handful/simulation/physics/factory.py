@@ -22,11 +22,11 @@ def make_physics(
     num_threads: int | None = None,
     device: str | None = None,
 ) -> Physics:
-    """Make N simulations of a model.
+    """Make ``num_envs`` simulations of a model on one of the `BACKENDS`; each begins with the model's own values.
 
     Args:
         backend: One of `BACKENDS`.
-        model: The nominal model; every simulation begins with it.
+        model: The nominal model.
         num_envs: Number of simulations.
         control_timestep: Time of one ``step`` [s], a whole number of the model's time steps.
         num_threads: Threads on the host; None takes every core.
@@ -43,11 +43,7 @@ def make_physics(
     from handful.simulation.physics.cuda import WarpPhysics
 
     return WarpPhysics(
-        model,
-        num_envs=num_envs,
-        control_timestep=control_timestep,
-        num_threads=num_threads,
-        device=device or "cuda",
+        model, num_envs=num_envs, control_timestep=control_timestep, num_threads=num_threads, device=device or "cuda"
     )
 
 

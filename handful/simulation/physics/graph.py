@@ -15,11 +15,9 @@ class RecordedLaunches:
     """
 
     def __init__(self, launch: Callable[[], None], device: wp.Device) -> None:
-        """Prepare; nothing runs yet.
+        """Prepare; nothing runs yet, and on Warp's CPU device nothing is captured.
 
-        Args:
-            launch: Launches the kernels, on arrays that keep their addresses until `forget` is called.
-            device: Warp's device; its CPU device captures nothing.
+        ``launch`` launches the kernels, on arrays that keep their addresses until `forget` is called.
         """
         self._launch = launch
         self._device = device

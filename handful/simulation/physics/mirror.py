@@ -44,9 +44,7 @@ class Mirrors:
 def write_rows(targets: Sequence[tuple[wp.array, np.ndarray]], ids: np.ndarray) -> None:
     """Write the rows ``ids`` of arrays [env, ...] on a device, in one transfer; the other rows stay as they are.
 
-    Args:
-        targets: Each array, of 32-bit numbers, with its new rows [len(ids), ...] of any numeric type.
-        ids: Which rows.
+    Each array is of 32-bit numbers; its new rows [len(ids), ...] are of any numeric type.
     """
     if not len(ids) or not targets:
         return

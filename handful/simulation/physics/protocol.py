@@ -15,6 +15,9 @@ STATE_FIELDS = ("time", "qpos", "qvel", "qacc_warmstart", "ctrl")
 """Fields of a saved state, in order. The solver's warm start is one of them: without it a simulation that is continued from
 a saved state differs in the last bits."""
 
+IMAGE_POSES = ("geom_xpos", "geom_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir")
+"""Poses that an image depends on."""
+
 
 class Physics(Protocol):
     """N simulations of one model, each with its own values of the model's fields.
@@ -30,76 +33,34 @@ class Physics(Protocol):
     """Number of simulations."""
     num_threads: int
     """Number of threads on the host."""
-
-    @property
-    def qpos(self) -> np.ndarray:
-        """Positions [m or rad], shape [env, nq]."""
-        ...
-
-    @property
-    def qvel(self) -> np.ndarray:
-        """Velocities [m/s or rad/s], shape [env, nv]."""
-        ...
-
-    @property
-    def xpos(self) -> np.ndarray:
-        """World positions of the bodies [m], shape [env, count, 3]."""
-        ...
-
-    @property
-    def xmat(self) -> np.ndarray:
-        """Rotations of the bodies to the world frame, shape [env, count, 9]."""
-        ...
-
-    @property
-    def site_xpos(self) -> np.ndarray:
-        """World positions of the sites [m], shape [env, count, 3]."""
-        ...
-
-    @property
-    def site_xmat(self) -> np.ndarray:
-        """Rotations of the sites to the world frame, shape [env, count, 9]."""
-        ...
-
-    @property
-    def geom_xpos(self) -> np.ndarray:
-        """World positions of the geoms [m], shape [env, count, 3]."""
-        ...
-
-    @property
-    def geom_xmat(self) -> np.ndarray:
-        """Rotations of the geoms to the world frame, shape [env, count, 9]."""
-        ...
-
-    @property
-    def cam_xpos(self) -> np.ndarray:
-        """World positions of the cameras [m], shape [env, count, 3]."""
-        ...
-
-    @property
-    def cam_xmat(self) -> np.ndarray:
-        """Rotations of the cameras to the world frame, shape [env, count, 9]."""
-        ...
-
-    @property
-    def light_xpos(self) -> np.ndarray:
-        """World positions of the lights [m], shape [env, count, 3]."""
-        ...
-
-    @property
-    def light_xdir(self) -> np.ndarray:
-        """World directions of the lights, shape [env, count, 3]."""
-        ...
-
-    @property
-    def state_size(self) -> int:
-        """Length of a saved state: time, nq positions, nv velocities, nv warm-start accelerations, nu controls."""
-        ...
-
-    @property
-    def num_overflows(self) -> int:
-        """How often a simulation had more contacts or constraints than its memory holds, and lost some."""
-        ...
+    state_size: int
+    """Length of a saved state: time, nq positions, nv velocities, nv warm-start accelerations, nu controls."""
+    qpos: np.ndarray
+    """Positions [m or rad], shape [env, nq]."""
+    qvel: np.ndarray
+    """Velocities [m/s or rad/s], shape [env, nv]."""
+    xpos: np.ndarray
+    """World positions of the bodies [m], shape [env, count, 3]."""
+    xmat: np.ndarray
+    """Rotations of the bodies to the world frame, shape [env, count, 9]."""
+    site_xpos: np.ndarray
+    """World positions of the sites [m], shape [env, count, 3]."""
+    site_xmat: np.ndarray
+    """Rotations of the sites to the world frame, shape [env, count, 9]."""
+    geom_xpos: np.ndarray
+    """World positions of the geoms [m], shape [env, count, 3]."""
+    geom_xmat: np.ndarray
+    """Rotations of the geoms to the world frame, shape [env, count, 9]."""
+    cam_xpos: np.ndarray
+    """World positions of the cameras [m], shape [env, count, 3]."""
+    cam_xmat: np.ndarray
+    """Rotations of the cameras to the world frame, shape [env, count, 9]."""
+    light_xpos: np.ndarray
+    """World positions of the lights [m], shape [env, count, 3]."""
+    light_xdir: np.ndarray
+    """World directions of the lights, shape [env, count, 3]."""
+    num_overflows: int
+    """How often a simulation had more contacts or constraints than its memory holds, and lost some."""
 
     def field(self, name: str) -> np.ndarray:
         """A model field with a value for each simulation, shape [env, ...]; see `mujoco.batch.MODEL_FIELDS`.
@@ -111,7 +72,6 @@ class Physics(Protocol):
 
     def update_constants(self, ids: np.ndarray) -> None:
         """Apply what was written to fields of the simulations ``ids``, and recompute what MuJoCo derives from them."""
-        ...
 
     def model_of(self, env: int) -> mujoco.MjModel:
         """A copy of the model with the field values of simulation ``env``."""
@@ -127,15 +87,12 @@ class Physics(Protocol):
         Raises:
             DataError: the states have another size or are not finite.
         """
-        ...
 
     def place(self, ids: np.ndarray, qpos: np.ndarray) -> None:
         """Put the simulations ``ids`` at rest at positions ``qpos`` [len(ids), nq], at time 0, and compute their poses."""
-        ...
 
     def forward(self, ids: np.ndarray) -> None:
         """Compute the poses of the simulations ``ids`` from their states."""
-        ...
 
     def jacobian(self, site: str) -> np.ndarray:
         """Geometric Jacobian of a site, shape [env, 6, nv]; states and poses stay as they are.

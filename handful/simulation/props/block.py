@@ -94,10 +94,5 @@ def box_inertia(mass: np.ndarray, half_size: np.ndarray) -> np.ndarray:
 
 
 def box_reach_up(rotation: np.ndarray, half_size: np.ndarray) -> np.ndarray:
-    """How far a box reaches above and below its centre [m]: sum_j |R_zj| h_j, however it lies.
-
-    Args:
-        rotation: Box to world, [..., 3, 3].
-        half_size: Half sizes [m], [..., 3].
-    """
+    """How far a box reaches above and below its centre [m]: sum_j |R_zj| h_j, with R from the box to the world."""
     return (np.abs(rotation[..., 2, :]) * half_size).sum(axis=-1)

@@ -26,10 +26,11 @@ class Car(Toy):
     parts = (
         Part("body", BOX),
         Part("cabin", BOX),
-        Part("front_left_wheel", CYLINDER, touches=False),
-        Part("front_right_wheel", CYLINDER, touches=False),
-        Part("rear_left_wheel", CYLINDER, touches=False),
-        Part("rear_right_wheel", CYLINDER, touches=False),
+        *(
+            Part(f"{end}_{side}_wheel", CYLINDER, touches=False)
+            for end in ("front", "rear")
+            for side in ("left", "right")
+        ),
         Part("undercarriage", BOX, seen=False),
     )
 
@@ -55,24 +56,20 @@ class Car(Toy):
     def layout(self, parameters: Parameters) -> Layout:
         """The parts in each simulation."""
         length, width, body_height, radius = self._values(parameters, "length", "width", "body_height", "wheel_radius")
-        cabin_length, cabin_height, cabin_place = self._values(
-            parameters, "cabin_length", "cabin_height", "cabin_place"
-        )
+        cabin_length, cabin_height, place = self._values(parameters, "cabin_length", "cabin_height", "cabin_place")
         ground, clearance = -self.rest_height(parameters), self._clearance(parameters)
         layout = Layout.blank(len(length), len(self.parts))
         sizes, positions = layout.sizes, layout.positions
         sizes[:, 0] = np.stack([length, width, body_height], axis=1) / 2
         positions[:, 0, 2] = ground + clearance + body_height / 2
         sizes[:, 1] = np.stack([cabin_length * length, 0.86 * width, cabin_height], axis=1) / 2
-        positions[:, 1, 0] = cabin_place * (1.0 - cabin_length) * length / 2
+        positions[:, 1, 0] = place * (1.0 - cabin_length) * length / 2
         positions[:, 1, 2] = ground + clearance + body_height + cabin_height / 2
         for k, (along, across) in enumerate(((1, 1), (1, -1), (-1, 1), (-1, -1)), start=2):
-            sizes[:, k, 0] = radius
-            sizes[:, k, 1] = 0.1 * width
+            sizes[:, k, 0], sizes[:, k, 1] = radius, 0.1 * width
             positions[:, k, 0] = along * (length / 2 - 1.15 * radius)
-            positions[:, k, 1] = across * (
-                0.4 * width + 0.001
-            )  # a millimetre outwards, so that the body does not hide the tyre
+            # A millimetre outwards, so that the body does not hide the tyre.
+            positions[:, k, 1] = across * (0.4 * width + 0.001)
             positions[:, k, 2] = ground + radius
             layout.quats[:, k] = _LYING
         sizes[:, 6] = np.stack([length - 0.3 * radius, width, clearance], axis=1) / 2

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping
 
 import mujoco
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from handful.simulation.jaco import COLLISION_GROUP
 from handful.simulation.physics.protocol import Physics
 from handful.simulation.props.prop import RigidProp
-from handful.simulation.randomization import Parameters
+from handful.simulation.randomization import Parameters, nominal_parameters
 
 BOX = mujoco.mjtGeom.mjGEOM_BOX
 CYLINDER = mujoco.mjtGeom.mjGEOM_CYLINDER
@@ -78,11 +77,15 @@ class Composite(RigidProp):
     def layout(self, parameters: Parameters) -> Layout:
         """Its parts in each simulation, given stacked parameters."""
 
+    def _values(self, parameters: Parameters, *quantities: str) -> tuple[np.ndarray, ...]:
+        """Drawn values by quantity, each [env, ...]."""
+        return tuple(parameters[f"{self.name}.{quantity}"] for quantity in quantities)
+
     def add(self, spec: mujoco.MjSpec) -> None:
         """Add the body with its parts, with nominal parameters."""
         # MuJoCo's mid-phase uses bounding boxes of bodies that were computed for the nominal parameters.
         spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_MIDPHASE
-        nominal = {parameter.name: np.asarray(parameter.nominal)[None] for parameter in self.parameter_specs()}
+        nominal = nominal_parameters(self.parameter_specs())
         layout = self.layout(nominal)
         center, inertia, quat = inertia_of(self.parts, layout, nominal[f"{self.name}.mass"])
         body = spec.worldbody.add_body(name=self.name, pos=(0.0, 0.0, float(self.rest_height(nominal)[0])))
@@ -137,12 +140,7 @@ def bounding_boxes(parts: tuple[Part, ...], sizes: np.ndarray) -> np.ndarray:
     boxes = np.empty_like(sizes)
     for k, part in enumerate(parts):
         a, b, c = np.moveaxis(sizes[:, k], -1, 0)
-        around: Mapping[mujoco.mjtGeom, tuple[np.ndarray, ...]] = {
-            BOX: (a, b, c),
-            ELLIPSOID: (a, b, c),
-            CYLINDER: (a, a, b),
-            CAPSULE: (a, a, a + b),
-        }
+        around = {BOX: (a, b, c), ELLIPSOID: (a, b, c), CYLINDER: (a, a, b), CAPSULE: (a, a, a + b)}
         boxes[:, k] = np.stack(around[part.shape], axis=-1)
     return boxes
 
@@ -150,9 +148,7 @@ def bounding_boxes(parts: tuple[Part, ...], sizes: np.ndarray) -> np.ndarray:
 def volume_and_inertia(shape: mujoco.mjtGeom, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Volume [m^3], [env], and diagonal inertia for unit mass [m^2], [env, 3], of a homogeneous shape.
 
-    Args:
-        shape: Kind of shape.
-        size: MuJoCo's sizes [m], [env, 3]: half sides, semi-axes, or radius and half length along z.
+    MuJoCo's sizes [m], [env, 3], are half sides, semi-axes, or radius and half length along z.
     """
     a, b, c = np.moveaxis(np.asarray(size), -1, 0)
     if shape in (BOX, ELLIPSOID):
@@ -181,13 +177,8 @@ def inertia_of(parts: tuple[Part, ...], layout: Layout, mass: np.ndarray) -> tup
     Left and right mirror each other, so I_xz is the only product, and a turn about y by half the angle of
     (I_xx - I_zz, 2 I_xz) makes I diagonal, smoothly in the sizes.
 
-    Args:
-        parts: The shapes; those that are seen have mass.
-        layout: Where they are.
-        mass: Mass of the whole [kg], [env].
-
-    Returns:
-        Centre of mass [m], [env, 3]; principal inertia [kg m^2], [env, 3]; the principal frame (wxyz), [env, 4].
+    Only parts that are seen have mass; ``mass`` is that of the whole [kg], [env]. Returns the centre of mass [m], [env, 3],
+    the principal inertia [kg m^2], [env, 3], and the principal frame (wxyz), [env, 4].
     """
     seen = [k for k, part in enumerate(parts) if part.seen]
     shapes = [volume_and_inertia(parts[k].shape, layout.sizes[:, k]) for k in seen]

@@ -11,8 +11,8 @@ from handful.simulation import scene
 from handful.simulation.observable import Observable
 from handful.simulation.physics.protocol import Physics
 from handful.simulation.props.mug import Mug, let_touch
-from handful.simulation.props.prop import Prop, hsv_colors
-from handful.simulation.randomization import Level, Parameters, ParameterSpec, stack_parameters
+from handful.simulation.props.prop import Prop, hsv_colors, yaw_matrix
+from handful.simulation.randomization import Level, Parameters, ParameterSpec, nominal_parameters
 from handful.simulation.snapshot import Snapshot
 
 TIMESTEP = 0.005
@@ -66,8 +66,7 @@ class Liquid(Prop):
     def add(self, spec: mujoco.MjSpec) -> None:
         """Add the nominal balls and set the time step that they need. Add first all props that they may touch."""
         spec.option.timestep = TIMESTEP
-        parameter_specs = (*self.parameter_specs(), *self._mug.parameter_specs())
-        nominal = stack_parameters([{parameter.name: parameter.nominal for parameter in parameter_specs}])
+        nominal = nominal_parameters((*self.parameter_specs(), *self._mug.parameter_specs()))
         radius = float(self.ball_radius(nominal)[0])
         let_touch(spec, _TOUCHES_BALLS)
         for k in range(NUM_BALLS):
@@ -112,7 +111,7 @@ class Liquid(Prop):
         position = qpos[:, address : address + 3]
         yaw = 2.0 * np.arctan2(qpos[:, address + 6], qpos[:, address + 3]) if yaw is None else yaw
         heaps = np.stack([settled_heap(share) for share in BALL_SHARES])[self._heap(parameters)]  # [env, ball, 3]
-        turn = np.moveaxis(np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]), -1, 0)
+        turn = yaw_matrix(yaw)
         radius = parameters[f"{self._mug.name}.inner_radius"][:, None, None]
         places = heaps * radius
         places[..., :2] = np.einsum("wij,wbj->wbi", turn, places[..., :2])
@@ -182,10 +181,8 @@ def settled_heap(share: float) -> np.ndarray:
 
     Simulates balls that drop into the nominal mug, three abreast, and settle. Without friction, whether a heap is at rest
     depends on its shape alone, so the heap is at rest in a mug of any size, but for the tenth of a millimetre by which
-    contacts yield. Takes a tenth of a second; the result is deterministic.
-
-    Args:
-        share: Radius of a ball as a fraction of the mug's inner radius.
+    contacts yield. ``share`` is the radius of a ball as a fraction of the mug's inner radius. Takes a tenth of a second; the
+    result is deterministic.
     """
     mug = Mug("mug")
     liquid = Liquid("liquid", mug)
@@ -195,15 +192,13 @@ def settled_heap(share: float) -> np.ndarray:
     mug.add(spec)
     liquid.add(spec)
     model = spec.compile()
-    nominal = {parameter.name: parameter.nominal for parameter in mug.parameter_specs()}
-    inner, half_height = float(nominal["mug.inner_radius"]), 0.5 * float(nominal["mug.height"])
+    nominal = {name: values[0] for name, values in nominal_parameters(mug.parameter_specs()).items()}
+    inner, half_height, floor = nominal["mug.inner_radius"], 0.5 * nominal["mug.height"], nominal["mug.floor"]
     radius = share * inner
     balls = [model.geom(f"liquid/{k}").id for k in range(NUM_BALLS)]
     model.geom_size[balls, 0] = model.geom_rbound[balls] = radius
     model.geom_aabb[balls, 3:] = radius
     model.dof_damping[liquid._first_dof(model) :] = model.body("liquid/0").mass / CALMING_TIME
-    floor = float(nominal["mug.floor"])
-
     data = mujoco.MjData(model)
     layer, beside = np.divmod(np.arange(NUM_BALLS), 3)
     angle = 2.0 * np.pi / 3.0 * beside + layer  # turned by a radian from layer to layer

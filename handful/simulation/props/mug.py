@@ -93,10 +93,7 @@ class Mug(Composite):
         The floor is a square within the outer walls. The gaps between it and the inner walls are a few millimetres wide,
         too narrow for a ball.
         """
-        radius, thickness, height = (
-            parameters[f"{self.name}.{quantity}"] for quantity in ("inner_radius", "thickness", "height")
-        )
-        floor = parameters[f"{self.name}.floor"]
+        radius, thickness, height, floor = self._values(parameters, "inner_radius", "thickness", "height", "floor")
         layout = Layout.blank(len(height), len(self.parts))
         sizes, positions, quats = layout.sizes, layout.positions, layout.quats
         outer, half = self._outer(parameters), thickness / 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from handful.simulation.props.composite import BOX, Composite, Layout, Part
-from handful.simulation.props.prop import hsv_colors
+from handful.simulation.props.prop import hsv_colors, yaw_matrix
 from handful.simulation.randomization import Level, Parameters, ParameterSpec
 from handful.simulation.snapshot import Snapshot
 
@@ -13,13 +13,7 @@ from handful.simulation.snapshot import Snapshot
 class OpenBox(Composite):
     """A floor and four walls, open above."""
 
-    parts = (
-        Part("floor", BOX),
-        Part("wall_front", BOX),
-        Part("wall_rear", BOX),
-        Part("wall_left", BOX),
-        Part("wall_right", BOX),
-    )
+    parts = tuple(Part(name, BOX) for name in ("floor", "wall_front", "wall_rear", "wall_left", "wall_right"))
 
     walls = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
     """Directions of the four walls in the box's frame, in the order of the parts, [wall, 2]."""
@@ -58,8 +52,7 @@ class OpenBox(Composite):
 
     def layout(self, parameters: Parameters) -> Layout:
         """Floor and walls; the walls in x run the whole width, those in y fit between them."""
-        height, thickness = parameters[f"{self.name}.height"], parameters[f"{self.name}.thickness"]
-        inner = parameters[f"{self.name}.inner_half_size"]
+        height, thickness, inner = self._values(parameters, "height", "thickness", "inner_half_size")
         layout = Layout.blank(len(height), len(self.parts))
         sizes, positions = layout.sizes, layout.positions
         half = thickness / 2
@@ -92,7 +85,7 @@ class OpenBox(Composite):
 
         The box stands at a place [m], [env, 2], with a yaw [rad], [env].
         """
-        turn = np.moveaxis(np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]), -1, 0)
+        turn = yaw_matrix(yaw)
         outer = parameters[f"{self.name}.inner_half_size"] + parameters[f"{self.name}.thickness"][:, None]
         outside = np.maximum(np.abs((points - place[:, None]) @ turn) - outer[:, None], 0.0)
         return np.linalg.norm(outside, axis=-1)

@@ -55,9 +55,7 @@ class Plane(Toy):
     def layout(self, parameters: Parameters) -> Layout:
         """The parts in each simulation."""
         length, radius, span, chord = self._values(parameters, "length", "radius", "span", "chord")
-        sweep, wing_place, tail_span, fin_height = self._values(
-            parameters, "sweep", "wing_place", "tail_span", "fin_height"
-        )
+        sweep, place, tail_span, fin_height = self._values(parameters, "sweep", "wing_place", "tail_span", "fin_height")
         middle = radius - self.rest_height(parameters)  # height of the fuselage's axis
         thickness = 0.2 * radius
         layout = Layout.blank(len(length), len(self.parts))
@@ -67,7 +65,7 @@ class Plane(Toy):
         layout.quats[:, 0] = _FORWARD
         for k, side in ((1, 1.0), (2, -1.0)):
             sizes[:, k] = np.stack([chord, span / 2, thickness], axis=1) / 2
-            positions[:, k, 0] = wing_place * length - np.sin(sweep) * span / 4
+            positions[:, k, 0] = place * length - np.sin(sweep) * span / 4
             positions[:, k, 1] = side * np.cos(sweep) * span / 4
             positions[:, k, 2] = middle - 0.85 * radius
             layout.quats[:, k] = yaw_quaternion(side * sweep)

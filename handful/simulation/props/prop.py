@@ -79,10 +79,7 @@ class RigidProp(Prop):
     @property
     def rotation(self) -> Observable:
         """Its rotation matrix to the world, row by row."""
-        entries = [f"{row}{column}" for row in range(3) for column in range(3)]
-        return Observable.vector(
-            f"{self.name}_rotation", lambda snapshot: snapshot.rotation(self.name).reshape(-1, 9), entries
-        )
+        return Observable.matrix(f"{self.name}_rotation", lambda snapshot: snapshot.rotation(self.name))
 
     @property
     def velocity(self) -> Observable:
@@ -111,3 +108,8 @@ def hsv_colors(hsv: np.ndarray) -> np.ndarray:
     hsv = np.asarray(hsv)
     rgb = [colorsys.hsv_to_rgb(hue % 1.0, saturation, value) for hue, saturation, value in hsv.reshape(-1, 3)]
     return np.array(rgb).reshape(hsv.shape)
+
+
+def yaw_matrix(yaw: np.ndarray) -> np.ndarray:
+    """Rotations about z by angles [rad], [env], in the plane of the table, [env, 2, 2]."""
+    return np.moveaxis(np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]), -1, 0)

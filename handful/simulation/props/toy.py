@@ -6,7 +6,7 @@ import numpy as np
 
 from handful.simulation.observable import Observable
 from handful.simulation.props.composite import Composite
-from handful.simulation.randomization import Level, Parameters, ParameterSpec
+from handful.simulation.randomization import Level, ParameterSpec
 
 GLASS = np.array([0.85, 0.95, 1.0])
 """Colour of windows; toys darken it."""
@@ -41,7 +41,3 @@ class Toy(Composite):
             ParameterSpec.between(f"{self.name}.mass", 0.04, 0.09, level=Level.TASK),
             ParameterSpec.between(f"{self.name}.friction", 0.8, 1.2, level=Level.FULL),
         )
-
-    def _values(self, parameters: Parameters, *quantities: str) -> tuple[np.ndarray, ...]:
-        """Drawn values by quantity, each [env, ...]."""
-        return tuple(parameters[f"{self.name}.{quantity}"] for quantity in quantities)

@@ -6,23 +6,19 @@ the same device. It also runs on Warp's CPU device, where tests compare its imag
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 import warp as wp
 
 from handful.environment import Images
 from handful.errors import ConfigurationError
-from handful.simulation import scene
 from handful.simulation.physics.graph import RecordedLaunches
+from handful.simulation.physics.protocol import DevicePhysics
+from handful.simulation.rendering.camera import Camera
 from handful.simulation.rendering.raycaster import render_context
 
-if TYPE_CHECKING:
-    from handful.simulation.physics.protocol import DevicePhysics
 
-
-class DeviceRayCaster:
+class DeviceRayCaster(Camera):
     """Draws images of a `DevicePhysics`; see `handful.simulation.rendering.camera.Camera`.
 
     All simulations are cast at each call, and those in ``ids`` are copied out: most calls ask for all of them, and launches
@@ -30,15 +26,9 @@ class DeviceRayCaster:
     device's default stream; CUDA makes these two wait for each other, since neither was made non-blocking.
     """
 
-    def __init__(
-        self,
-        physics: DevicePhysics,
-        *,
-        camera: str = scene.CAMERA,
-        width: int = 64,
-        height: int = 64,
-        shadows: bool = False,
-    ) -> None:
+    device: str
+
+    def __init__(self, physics: DevicePhysics, *, camera: str, width: int, height: int, shadows: bool = False) -> None:
         """Make the context; see `handful.simulation.rendering.factory.make_camera` for the arguments.
 
         With ``shadows``, all lights cast them, whatever the model says. The first time on a machine, Warp compiles its
@@ -62,7 +52,7 @@ class DeviceRayCaster:
         self._num_replaced = physics.num_replaced
 
     def render(self, ids: np.ndarray, out: Images) -> None:
-        """Draw the simulations ``ids`` into the rows ``ids`` of the tensor ``out``; see `Camera.render`."""
+        """Draw images; see `Camera.render`."""
         shape = (self.num_envs, self.height, self.width, 3)
         if (
             not isinstance(out, torch.Tensor)

@@ -100,7 +100,7 @@ def _interleave(red, green, blue, pixels):
 @compiled
 def _find_normals(start, stop, env, geom_size, shapes, scratch):
     """Write normals in the camera's frame, of any length, and colours of the pixels from ``start`` to ``stop``."""
-    geom_of, kind_of, material_of, bounds, vertex_start, triangle_start, vertices, corners, faces, normals, slot_of = (
+    geom_of, kind_of, materials, bounds, vertex_start, triangle_start, vertices, corners, faces, normals, slot_of = (
         shapes
     )
     inverse_depth, surface, ray_x, ray_y, poses, colors, projected, chosen, planes, strip, bytes_ = scratch

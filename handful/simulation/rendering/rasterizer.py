@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-from typing import TYPE_CHECKING
 
 import mujoco
 import numba
@@ -17,17 +16,13 @@ import numpy as np
 
 from handful.environment import Images
 from handful.errors import ConfigurationError
-from handful.simulation import scene
+from handful.simulation.physics.protocol import Physics
 from handful.simulation.rendering import kernel, lighting, shapes, surfaces, triangles
-from handful.simulation.rendering.camera import checked_array
+from handful.simulation.rendering.camera import HostCamera
 from handful.simulation.rendering.kernel import JIT_OPTIONS
 from handful.simulation.rendering.lighting import PAINT, STRIP, light_surfaces
 from handful.simulation.rendering.shapes import Shapes, visible_shapes
 from handful.simulation.rendering.surfaces import find_surfaces
-from handful.workers import Workers
-
-if TYPE_CHECKING:
-    from handful.simulation.physics.protocol import Physics
 
 _MAX_IMAGES_ALONE = 4
 """Up to this many images are drawn by the calling thread alone."""
@@ -55,20 +50,10 @@ def _compile_kernel():
 _draw_images = _compile_kernel()
 
 
-class Rasterizer:
+class Rasterizer(HostCamera):
     """Draws images by rasterisation; see `handful.simulation.rendering.camera.Camera`."""
 
-    device: str | None = None
-
-    def __init__(
-        self,
-        physics: Physics,
-        *,
-        camera: str = scene.CAMERA,
-        width: int = 64,
-        height: int = 64,
-        num_threads: int | None = None,
-    ) -> None:
+    def __init__(self, physics: Physics, *, camera: str, width: int, height: int, num_threads: int | None) -> None:
         """Prepare the shapes; see `handful.simulation.rendering.factory.make_camera` for the arguments.
 
         The first time on a machine, Numba compiles the kernels, which takes some seconds.
@@ -76,9 +61,8 @@ class Rasterizer:
         Raises:
             ConfigurationError: the model has a light that is neither a point nor a directional light.
         """
-        self.width, self.height = width, height
-        self.num_envs = physics.num_envs
-        self._physics = physics
+        num_threads = min(num_threads or os.cpu_count() or 1, physics.num_envs)
+        super().__init__(physics, width=width, height=height, num_threads=num_threads)
         model = physics.model
         kinds = (mujoco.mjtLightType.mjLIGHT_POINT, mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
         if not np.isin(model.light_type, [int(kind) for kind in kinds]).all():
@@ -93,21 +77,15 @@ class Rasterizer:
         self._fields = {
             name: physics.field(name) for name in ("geom_size", "geom_rgba", "mat_rgba", "light_diffuse", "cam_fovy")
         }
-        num_threads = min(num_threads or os.cpu_count() or 1, physics.num_envs)
-        self._scratch = [_Scratch(self._shapes, width, height) for _ in range(num_threads)]
-        self._workers = Workers(num_threads)
+        self._scratch = [_scratch(self._shapes, width, height) for _ in range(num_threads)]
 
     def render(self, ids: np.ndarray, out: Images) -> None:
-        """Draw the simulations ``ids`` into the rows ``ids`` of the array ``out``; see `Camera.render`."""
-        images, ids = checked_array(self, out), np.asarray(ids, np.int64)
+        """Draw images; see `Camera.render`."""
+        images, ids = self._checked(out), np.asarray(ids, np.int64)
         num_parts = len(self._scratch) if len(ids) > _MAX_IMAGES_ALONE else 1
         self._workers.map(lambda k: self._draw(self._scratch[k], ids[k::num_parts], images), range(num_parts))
 
-    def close(self) -> None:
-        """Stop the threads."""
-        self._workers.close()
-
-    def _draw(self, scratch: _Scratch, ids: np.ndarray, out: np.ndarray) -> None:
+    def _draw(self, scratch: tuple[np.ndarray, ...], ids: np.ndarray, out: np.ndarray) -> None:
         physics, fields = self._physics, self._fields
         _draw_images(
             ids,
@@ -116,27 +94,22 @@ class Rasterizer:
             (physics.cam_xpos[:, self._camera], physics.cam_xmat[:, self._camera], fields["cam_fovy"][:, self._camera]),
             (physics.light_xpos, physics.light_xdir, fields["light_diffuse"], self._directional, self._headlight),
             self._shapes.arrays(),
-            scratch.arrays(),
+            scratch,
         )
 
 
-class _Scratch:
+def _scratch(shapes: Shapes, width: int, height: int) -> tuple[np.ndarray, ...]:
     """Buffers of one thread, 160 KB for 64 x 64 pixels of block-stacking. Simulations have no buffers."""
-
-    def __init__(self, shapes: Shapes, width: int, height: int) -> None:
-        self._arrays = (
-            np.empty((height, width), np.float32),  # inverse depth [1/m]
-            np.empty((height, width), np.int32),  # surface
-            np.empty((height, width), np.float32),  # rays' x
-            np.empty((height, width), np.float32),  # rays' y
-            np.empty((len(shapes.geoms), 5, 3), np.float32),  # poses
-            np.empty((len(shapes.geoms), 3), np.float32),  # colours
-            np.empty((5, shapes.vertices.shape[1]), np.float32),  # vertices
-            np.empty(len(shapes.corners), np.int32),  # chosen triangles
-            np.empty((len(shapes.corners), 6), np.float32),  # planes
-            np.empty((10, STRIP + PAINT), np.float32),  # normals, colours, light and cosines of a strip
-            np.empty((3, STRIP), np.uint8),  # bytes of a strip
-        )
-
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        return self._arrays
+    return (
+        np.empty((height, width), np.float32),  # inverse depth [1/m]
+        np.empty((height, width), np.int32),  # surface
+        np.empty((height, width), np.float32),  # rays' x
+        np.empty((height, width), np.float32),  # rays' y
+        np.empty((len(shapes.geoms), 5, 3), np.float32),  # poses
+        np.empty((len(shapes.geoms), 3), np.float32),  # colours
+        np.empty((5, shapes.vertices.shape[1]), np.float32),  # vertices
+        np.empty(len(shapes.corners), np.int32),  # chosen triangles
+        np.empty((len(shapes.corners), 6), np.float32),  # planes
+        np.empty((10, STRIP + PAINT), np.float32),  # normals, colours, light and cosines of a strip
+        np.empty((3, STRIP), np.uint8),  # bytes of a strip
+    )

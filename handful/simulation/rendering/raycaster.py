@@ -14,22 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from handful.environment import Images
-from handful.simulation import scene
+from handful.simulation.physics.protocol import IMAGE_POSES, Physics
 from handful.simulation.physics.warp_runtime import initialize_warp
-from handful.simulation.rendering.camera import checked_array
-from handful.workers import Workers
+from handful.simulation.rendering.camera import HostCamera
 
 if TYPE_CHECKING:
     import mujoco
     from mujoco_warp import RenderContext
 
-    from handful.simulation.physics.protocol import Physics
-
-POSES = ("geom_xpos", "geom_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir")
-"""Fields of `mujoco_warp`'s data that an image depends on."""
-
 LOOKS = ("geom_size", "geom_rgba", "mat_rgba", "light_diffuse")
-"""Fields of its model that an image depends on and that differ between simulations."""
+"""Fields of the model that an image depends on and that differ between simulations."""
 
 _CHUNK_SIZE = 8
 """Images cast in one call; small, so that a call for few images casts few empty slots, and threads share the work evenly."""
@@ -60,41 +54,29 @@ def render_context(
     )
 
 
-class RayCaster:
+class RayCaster(HostCamera):
     """Draws images by casting rays; see `handful.simulation.rendering.camera.Camera`."""
 
-    device: str | None = None
-
     def __init__(
-        self,
-        physics: Physics,
-        *,
-        camera: str = scene.CAMERA,
-        width: int = 64,
-        height: int = 64,
-        shadows: bool = False,
-        num_threads: int | None = None,
+        self, physics: Physics, *, camera: str, width: int, height: int, shadows: bool, num_threads: int | None
     ) -> None:
         """Make the contexts; see `handful.simulation.rendering.factory.make_camera` for the arguments.
 
         Shadows take another ray for each pixel and light. The first time on a machine, Warp compiles its kernels, which
         takes some seconds.
         """
-        self.width, self.height = width, height
-        self.num_envs = physics.num_envs
-        self._physics = physics
+        num_threads = min(num_threads or os.cpu_count() or 1, -(-physics.num_envs // _CHUNK_SIZE))
+        super().__init__(physics, width=width, height=height, num_threads=num_threads)
         for name in LOOKS:
             physics.field(name)
-        num_threads = min(num_threads or os.cpu_count() or 1, -(-physics.num_envs // _CHUNK_SIZE))
         size = min(_CHUNK_SIZE, physics.num_envs)
         self._contexts = [_Context(physics, camera, size, width, height, shadows) for _ in range(num_threads)]
         for context in self._contexts:
             context.cast()  # in sequence, since Warp loads a kernel at its first launch
-        self._workers = Workers(num_threads)
 
     def render(self, ids: np.ndarray, out: Images) -> None:
-        """Draw the simulations ``ids`` into the rows ``ids`` of the array ``out``; see `Camera.render`."""
-        images = checked_array(self, out)
+        """Draw images; see `Camera.render`."""
+        images = self._checked(out)
         chunks = [ids[i : i + _CHUNK_SIZE] for i in range(0, len(ids), _CHUNK_SIZE)]
         num_parts = min(len(self._contexts), len(chunks))
 
@@ -103,10 +85,6 @@ class RayCaster:
                 self._contexts[k].render(self._physics, chunk, images)
 
         self._workers.map(cast, range(num_parts))
-
-    def close(self) -> None:
-        """Stop the threads."""
-        self._workers.close()
 
 
 class _Context:
@@ -133,7 +111,7 @@ class _Context:
                 values = np.repeat(array.numpy()[:1], num_slots, axis=0)
                 setattr(self._model, name, wp.array(values, dtype=array.dtype, device="cpu"))
         # Views of Warp's memory, shape [slot, ...]: what is written to them needs no transfer.
-        self._slots = {name: getattr(self._data, name).numpy() for name in POSES}
+        self._slots = {name: getattr(self._data, name).numpy() for name in IMAGE_POSES}
         self._slots |= {name: getattr(self._model, name).numpy() for name in LOOKS}
         self._packed = self._context.rgb_data.numpy().reshape(num_slots, height, width)
 

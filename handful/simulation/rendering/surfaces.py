@@ -27,7 +27,7 @@ def find_surfaces(env, geoms, camera, shapes, scratch):
     """Write the inverse depth and the surface of every pixel."""
     geom_xpos, geom_xmat, geom_size, geom_rgba, mat_rgba = geoms
     cam_xpos, cam_xmat, cam_fovy = camera
-    geom_of, kind_of, material_of, bounds, vertex_start, triangle_start, vertices, corners, faces, normals, slot_of = (
+    geom_of, kind_of, materials, bounds, vertex_start, triangle_start, vertices, corners, faces, normals, slot_of = (
         shapes
     )
     inverse_depth, surface, ray_x, ray_y, poses, colors, projected, chosen, planes, strip, bytes_ = scratch
@@ -42,8 +42,8 @@ def find_surfaces(env, geoms, camera, shapes, scratch):
     for slot in range(len(geom_of)):
         geom, kind = geom_of[slot], kind_of[slot]
         rgba = geom_rgba[env, geom]
-        if material_of[slot] >= 0 and _is_default(rgba):
-            rgba = mat_rgba[env, material_of[slot]]
+        if materials[slot] >= 0 and _is_default(rgba):
+            rgba = mat_rgba[env, materials[slot]]
         if rgba[3] == 0.0:
             continue
         for k in range(3):
@@ -170,11 +170,7 @@ def _cast_box(first, pose, hx, hy, hz, window, ray_x, ray_y, inverse_depth, surf
     rays = ray_x[0, left : right + 1]
     for row in range(top, bottom + 1):
         y = ray_y[row, 0]
-        row_x, row_y, row_z = (
-            pose[1, 0] * y - pose[2, 0],
-            pose[1, 1] * y - pose[2, 1],
-            pose[1, 2] * y - pose[2, 2],
-        )
+        row_x, row_y, row_z = (pose[1, 0] * y - pose[2, 0], pose[1, 1] * y - pose[2, 1], pose[1, 2] * y - pose[2, 2])
         depths, surfaces = inverse_depth[row, left : right + 1], surface[row, left : right + 1]
         for column in range(len(depths)):
             x = rays[column]
