@@ -31,6 +31,9 @@ OBJECT_POSITIONS = "object_positions"
 POLICY_GROUPS = (PIXELS, PROPRIOCEPTION)
 """The groups that exist on a real robot; the policy sees these and no other."""
 
+TOOL_STATE = "tool_state"
+"""What the physical state says of the objects as seen from the tool; delivered where it is asked for."""
+
 GROUPS = (*POLICY_GROUPS, PHYSICAL_STATE, TIME_LEFT, OBJECT_FEATURES, OBJECT_POSITIONS)
 """Every observation group, in the order in which an environment reports them."""
 

@@ -31,7 +31,9 @@ METRICS = (
     Metric(
         "update_seconds", "s", "Time of this iteration's updates: discriminator, advantages, policy, value function."
     ),
-    Metric("success_rate_random_start", "1", f"Sustained success in the last {WINDOW} episodes from random starts."),
+    Metric(
+        "success_rate_random_start", "1", f"Success that holds at the end, last {WINDOW} episodes from random starts."
+    ),
     Metric("return_random_start", "reward", f"Mean task return of the last {WINDOW} episodes from random starts."),
     Metric("return_demo_start", "reward", f"Mean task return of the last {WINDOW} episodes from demonstration states."),
     Metric("stage_rate/{stage}", "1", f"Reached this stage or a later one, last {WINDOW} episodes from random starts."),

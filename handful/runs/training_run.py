@@ -13,10 +13,11 @@ import torch
 
 from handful.config import to_json
 from handful.demonstrations.dataset import load_demonstrations
+from handful.demonstrations.frontiers import FrontierStarts
 from handful.demonstrations.sequences import demonstration_sequences
 from handful.demonstrations.specification import DemonstrationSpec
 from handful.demonstrations.starts import DemonstrationStarts, start_probability
-from handful.environment import PIXELS
+from handful.environment import PIXELS, TOOL_STATE, StartDistribution
 from handful.errors import ConfigurationError, DataError, TrainingError
 from handful.learning.evaluation import mean_interval
 from handful.learning.metrics import metric_names
@@ -36,7 +37,7 @@ from handful.runs.folder import (
 )
 from handful.runs.interruption import Interruption
 from handful.runs.logs import EpisodeWriter, MetricsWriter
-from handful.tasks.environment import TaskEnvironment
+from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
 from handful.trajectory import Demonstrations
 
 
@@ -69,6 +70,9 @@ class TrainingRun:
             backend=config.backend,
             pixels=config.needs_pixels,
             staggered=True,
+            tool_state=TOOL_STATE in config.groups,
+            end_when_lost=config.curriculum.end_when_lost,
+            held_steps=_steps(config.curriculum.max_held_seconds),
         )
         spec = DemonstrationSpec.of(self.environment)
         self.demonstrations = load_demonstrations(description.demonstrations, spec, pixels=False)
@@ -76,7 +80,7 @@ class TrainingRun:
         cut = self.demonstrations.cut_after_success(config.curriculum.cut_after_success)
         self.environment.starts = _starts(config.curriculum, cut, horizon=self.environment.horizon)
         frames = bool(self.cloning_epochs) and PIXELS in config.trainer.policy.groups
-        sequences = demonstration_sequences(cut, self.environment, frames=frames)
+        sequences = demonstration_sequences(cut, self.environment, frames=frames, groups=config.groups)
         num_threads = self.environment.physics.num_threads
         self.trainer = Trainer(config.trainer, self.environment, sequences, num_threads=num_threads)
         if resume:
@@ -129,6 +133,8 @@ class TrainingRun:
             while (trainer.iteration == 0 or not self.spent(minutes, num_steps)) and not interruption.requested:
                 try:
                     metrics = trainer.iterate()
+                    if self.environment.starts is not None:
+                        metrics |= self.environment.starts.metrics()
                 except TrainingError as error:
                     raise self._failure(error) from error
                 with span("report"):
@@ -228,13 +234,18 @@ def open_or_begin(
     return TrainingRun(folder, description, resume=True)
 
 
-def _starts(config: CurriculumConfig, demonstrations: Demonstrations, *, horizon: int) -> DemonstrationStarts | None:
+def _starts(config: CurriculumConfig, demonstrations: Demonstrations, *, horizon: int) -> StartDistribution | None:
     """Where episodes begin; None: always in random starts."""
     if config.random_start_probability >= 1.0:
         return None
-    max_length = None
-    if not math.isinf(config.max_seconds):
-        max_length = max(1, round(config.max_seconds / demonstrations.control_timestep))
+    if config.frontiers:
+        return FrontierStarts(
+            demonstrations,
+            horizon=horizon,
+            random_fraction=config.random_start_probability,
+            final_random_fraction=config.final_random_start_probability,
+        )
+    max_length = _steps(config.max_seconds)
     probability = start_probability(config.random_start_probability, horizon=horizon, max_length=max_length)
     return DemonstrationStarts(
         demonstrations,
@@ -243,6 +254,11 @@ def _starts(config: CurriculumConfig, demonstrations: Demonstrations, *, horizon
         max_length=max_length,
         include_solved=config.include_solved,
     )
+
+
+def _steps(seconds: float) -> int | None:
+    """A time in control steps; None where it is infinite."""
+    return None if math.isinf(seconds) else max(1, round(seconds * CONTROL_HZ))
 
 
 def _digest(path: pathlib.Path) -> str:

@@ -27,8 +27,8 @@ class PPOConfig(Config):
     """Parts of a minibatch whose gradients are computed side by side on several cores, and summed. The bits of a run
     depend on it; a GPU always takes 1."""
     learning_rate_control: Literal["half-life", "kl"] = "half-life"
-    """How the policy's learning rate changes: halved with every ``half_life``, or steered so that the KL of each gradient step
-    stays near ``kl_target`` (divided by 1.5 above twice the target, multiplied by 1.5 below half of it, within
+    """How the policy's learning rate changes: halved with every ``half_life``, or steered so that the KL of each gradient
+    step stays near ``kl_target`` (divided by 1.5 above twice the target, multiplied by 1.5 below half of it, within
     ``learning_rate_range``), which goes on learning however long the run is (our choice)."""
     learning_rate_range: tuple[Positive, ...] = (1e-5, 2e-3)
     """Least and greatest learning rate where the KL steers it (our choice)."""
