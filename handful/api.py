@@ -1,14 +1,4 @@
-"""The public API: what a script or a notebook needs, in a few functions.
-
-    import handful
-
-    environment = handful.make("block-lifting", num_envs=16)
-    policy = handful.load_policy("block-lifting")
-    step = environment.reset(seeds=range(16))
-    for _ in range(100):
-        step = environment.step(policy.act(step))
-        policy.reset(step.done)
-    print(handful.evaluate(policy, "block-lifting", num_episodes=50).success_rate)
+"""The public API: what a script or a notebook needs, in a few functions; the README shows them together.
 
 Everything is imported when it is called, so ``import handful`` is quick.
 """
@@ -24,10 +14,9 @@ from handful.errors import ConfigurationError
 if TYPE_CHECKING:
     from handful.demonstrations.operators.operator import Operator
     from handful.demonstrations.recorder import RecordingProgress
-    from handful.learning.actors import Actor
+    from handful.learning.actors import Actor, PolicyActor
     from handful.learning.evaluation import EvaluationResult
     from handful.runs.config import RunConfig
-    from handful.runs.policies import LoadedPolicy
     from handful.runs.training_run import TrainingRun
     from handful.tasks.environment import TaskEnvironment
 
@@ -51,7 +40,7 @@ def make(task: str, *, num_envs: int = 1, **settings: Any) -> TaskEnvironment:
     return TaskEnvironment(task, num_envs=num_envs, **settings)
 
 
-def load_policy(policy: str | pathlib.Path) -> LoadedPolicy:
+def load_policy(policy: str | pathlib.Path) -> PolicyActor:
     """A trained policy that acts by its mean action.
 
     Args:
@@ -65,21 +54,19 @@ def load_policy(policy: str | pathlib.Path) -> LoadedPolicy:
         ConfigurationError: there is no such policy.
         DataError: the file is no policy.
     """
-    from handful.runs.policies import LoadedPolicy, find_policy
+    from handful.learning.actors import PolicyActor
+    from handful.runs.policies import read_policy
     from handful.tasks.registry import TASKS
 
     name = str(policy)
-    return LoadedPolicy(pathlib.Path(find_policy(name, None) if name in TASKS else find_policy("", name)))
+    found = read_policy(name, None) if name in TASKS else read_policy("", name)
+    if found.network is None:
+        raise ConfigurationError(f"'{name}' is no trained policy: expected a file, a run's folder or a task.")
+    return PolicyActor(found.network, found.manifest)
 
 
 def evaluate(
-    actor: Actor,
-    task: str,
-    *,
-    num_episodes: int = 200,
-    seed: int = 0,
-    randomization: str = "task",
-    camera_hz: int | None = None,
+    actor: Actor, task: str, *, num_episodes: int = 200, seed: int = 0, camera_hz: int | None = None, **settings: Any
 ) -> EvaluationResult:
     """Run an actor from random starts; the same seed gives the same episodes.
 
@@ -88,8 +75,8 @@ def evaluate(
         task: Name of the task.
         num_episodes: Episodes.
         seed: Seed of the episodes, apart from training's.
-        randomization: How much varies from episode to episode: none, task or full.
         camera_hz: Rate of the camera [Hz]; None takes the policy's own, or 5.
+        settings: As `make` takes them, for example ``randomization="full"``.
 
     Raises:
         ConfigurationError: an option that cannot be.
@@ -97,16 +84,15 @@ def evaluate(
     """
     from handful.learning.evaluation import evaluate_policy
     from handful.learning.persistence.policy_file import check_policy_fits
-    from handful.runs.policies import LoadedPolicy
 
-    loaded = actor if isinstance(actor, LoadedPolicy) else None
-    rate = camera_hz or (loaded.camera_hz if loaded else 5)
     if num_episodes < 1:
         raise ConfigurationError(f"expected at least 1 episode, got {num_episodes}.")
-    environment = make(task, num_envs=min(64, num_episodes), randomization=randomization, camera_hz=rate)
+    manifest = getattr(actor, "manifest", None)
+    rate = camera_hz or (manifest.camera_hz if manifest else 5)
+    environment = make(task, num_envs=min(64, num_episodes), camera_hz=rate, **settings)
     try:
-        if loaded is not None:
-            check_policy_fits(loaded.manifest, environment.spec)
+        if manifest is not None:
+            check_policy_fits(manifest, environment.spec)
         return evaluate_policy(actor, environment, num_episodes=num_episodes, seed=EVALUATION_SEED + seed)
     finally:
         environment.close()
@@ -119,7 +105,9 @@ def record(
     operator: Operator | None = None,
     num_episodes: int = 30,
     num_envs: int | None = None,
-    on_progress: Callable[[RecordingProgress], None] | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    on_progress: Callable[[RecordingProgress], None] = lambda progress: None,
     **settings: Any,
 ) -> RecordingProgress:
     """Record demonstrations by an operator until a file holds enough successes.
@@ -128,26 +116,36 @@ def record(
         task: Name of the task.
         path: File to write, or to fill up.
         operator: Who demonstrates, see `handful.demonstrations.operators.operator.Operator`; None is the task's script.
-        num_episodes: Successes that the file shall hold.
-        num_envs: Simulations that the operator steers at once; None is 1 for an operator of one's own.
-        on_progress: Called after every episode.
-        settings: ``randomization``, ``camera_hz``, ``seed`` and ``overwrite``.
+        num_episodes: Successes that the file shall hold (paper: 30).
+        num_envs: Simulations that the operator steers at once; None is 8 for the script and 1 for any other operator.
+        seed: Seed of the episodes and of the operator.
+        overwrite: Whether to replace a file that is there.
+        on_progress: Called at the beginning and after every episode.
+        settings: As `make` takes them, for example ``randomization="full"``.
 
     Raises:
         HandfulError: an option, the file or the disk is not as it should be.
     """
-    from handful.runs import recording
+    from handful.demonstrations.operators.scripted.script import make_scripted_operator
+    from handful.demonstrations.recorder import RecordingProgress, record_demonstrations, recording_horizon
+    from handful.demonstrations.writer import DemonstrationWriter
+    from handful.tasks.registry import make_task
 
-    count = num_envs or (recording.NUM_ENVS if operator is None else 1)
-    return recording.record(
-        task,
-        pathlib.Path(path),
-        operator=operator,
-        num_episodes=num_episodes,
-        num_envs=count,
-        on_progress=on_progress,
-        **settings,
-    )
+    count = min(num_envs or (1 if operator else 8), num_episodes)
+    environment = make(task, num_envs=count, seed=seed, horizon=recording_horizon(make_task(task)), **settings)
+    try:
+        writer = DemonstrationWriter(path, environment, seed=seed, overwrite=overwrite, append=not overwrite)
+        on_progress(RecordingProgress(len(writer), num_episodes, 0))
+        return record_demonstrations(
+            environment,
+            operator or make_scripted_operator(task, count),
+            writer,
+            num_demonstrations=num_episodes,
+            seed=seed,
+            on_progress=on_progress,
+        )
+    finally:
+        environment.close()
 
 
 def recipe(task: str, name: str = "quick") -> RunConfig:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 
@@ -37,8 +38,7 @@ class Options:
     """Print a JSON list of {"name", "value", "unit", ...} with machine and versions, instead of the table."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Figure:
+class Figure(NamedTuple):
     """One measurement."""
 
     name: str
@@ -63,7 +63,7 @@ def run(options: Options) -> None:
     figures += _measure_memory(options)
     if options.json:
         circumstances = {"task": options.task, "num_envs": options.num_envs, **_circumstances(options.backend)}
-        print(json.dumps([{**dataclasses.asdict(figure), **circumstances} for figure in figures]))
+        print(json.dumps([{**figure._asdict(), **circumstances} for figure in figures]))
     else:
         _print_table(options, figures)
 
@@ -80,23 +80,12 @@ def _measure_simulation(options: Options) -> list[Figure]:
     generator = np.random.default_rng(0)
     actions = generator.uniform(-1.0, 1.0, (64, options.num_envs, 9)).astype(np.float32)
 
-    def environment(**settings) -> TaskEnvironment:
-        made = TaskEnvironment(
-            options.task,
-            num_envs=options.num_envs,
-            randomization="full",
-            num_threads=options.num_threads,
-            backend=options.backend,
-            **settings,
-        )
-        made.reset()
-        return made
+    def stepping(environment: TaskEnvironment) -> float:
+        environment.reset()
+        endless = itertools.cycle(actions)
+        return options.num_envs * _rate(lambda: environment.step(next(endless)), options.seconds)
 
-    def stepping(made: TaskEnvironment) -> float:
-        counter = iter(range(1 << 62))
-        return options.num_envs * _rate(lambda: made.step(actions[next(counter) % len(actions)]), options.seconds)
-
-    blind = environment(pixels=False)
+    blind = TaskEnvironment(options.task, **_settings(options), randomization="full", pixels=False)
     figures = [Figure("physics", stepping(blind), "control steps/s")]
     if options.backend == "cuda":
         figures.append(Figure("overflows", blind.physics.num_overflows, "steps that lost contacts"))
@@ -115,17 +104,19 @@ def _measure_simulation(options: Options) -> list[Figure]:
         camera.close()
     for renderer in (name for name in renderers if name != "raycaster-shadows"):
         for rate in CAMERA_RATES:
-            made = environment(camera_hz=rate, renderer=renderer)
-            figures.append(Figure(f"physics_and_camera/{renderer}/{rate}hz", stepping(made), "control steps/s"))
-            made.close()
+            seeing = TaskEnvironment(
+                options.task, **_settings(options), randomization="full", camera_hz=rate, renderer=renderer
+            )
+            figures.append(Figure(f"physics_and_camera/{renderer}/{rate}hz", stepping(seeing), "control steps/s"))
+            seeing.close()
     return figures
 
 
 def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
     """Whole iterations of the default learner from pixels, and of their time the policy's inference and the updates."""
+    from handful.api import record
     from handful.runs.folder import DEMONSTRATIONS_FILE, RunDescription
     from handful.runs.recipes import DEFAULT_RECIPE, find_recipe
-    from handful.runs.recording import record
     from handful.runs.training_run import TrainingRun
 
     with tempfile.TemporaryDirectory() as folder:
@@ -135,10 +126,8 @@ def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
         cloning = dataclasses.replace(config.trainer.cloning, warmup_steps=0)
         config = dataclasses.replace(
             config,
-            num_envs=options.num_envs,
-            num_threads=options.num_threads,
+            **_settings(options),
             camera_hz=camera_hz,
-            backend=options.backend,
             trainer=dataclasses.replace(config.trainer, device=options.backend, cloning=cloning),
         )
         description = RunDescription(options.task, demonstrations, DEFAULT_RECIPE, config)
@@ -161,6 +150,10 @@ def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
         Figure(f"{name}/{camera_hz}hz", steps / seconds, "control steps/s")
         for name, seconds in (("inference", inference), ("update", update), ("learning", profile.seconds))
     ]
+
+
+def _settings(options: Options) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("num_envs", "num_threads", "backend")}
 
 
 def _measure_memory(options: Options) -> list[Figure]:
@@ -198,12 +191,7 @@ def _circumstances(backend: str) -> dict[str, object]:
         import torch
 
         machine += f", {torch.cuda.get_device_name()}"
-    return {
-        "machine": machine,
-        "backend": backend,
-        "versions": versions,
-        "date": time.strftime("%Y-%m-%d"),
-    }
+    return {"machine": machine, "backend": backend, "versions": versions, "date": time.strftime("%Y-%m-%d")}
 
 
 def _rate(call, seconds: float) -> float:
@@ -222,13 +210,12 @@ def _print_table(options: Options, figures: list[Figure]) -> None:
     from rich.table import Table
 
     circumstances = _circumstances(options.backend)
-    where = f"{circumstances['machine']}, backend {options.backend}, {circumstances['date']}"
-    title = f"{options.task}, {options.num_envs} simulations, {where}"
+    title = f"{options.task}, {options.num_envs} simulations, {circumstances['machine']}, backend {options.backend}"
     table = Table("measured")
     table.add_column("figure", justify="right")
     table.add_column("unit")
     for figure in figures:
         table.add_row(figure.name, f"{figure.value:,.0f}", figure.unit)
     console = Console()
-    console.print(title, style="bold", highlight=False, soft_wrap=True)
+    console.print(f"{title}, {circumstances['date']}", style="bold", highlight=False, soft_wrap=True)
     console.print(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -43,58 +43,33 @@ def run(options: Options) -> None:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
     if options.output is not None and options.output.is_dir():
         raise ConfigurationError(f"{options.output} is a folder: expected the name of a file to write.")
-    record_with_progress(
-        options.task,
-        options.output or pathlib.Path("demonstrations") / f"{options.task}.hdf5",
-        num_episodes=options.num_episodes,
-        randomization=options.randomization,
-        camera_hz=options.camera_hz,
-        seed=options.seed,
-        overwrite=options.overwrite,
-    )
+    output = options.output or pathlib.Path("demonstrations") / f"{options.task}.hdf5"
+    settings = {name: value for name, value in vars(options).items() if name not in ("task", "output")}
+    record_with_progress(options.task, output, **settings)
 
 
 def record_with_progress(
-    task: str,
-    path: pathlib.Path,
-    *,
-    num_episodes: int = NUM_DEMONSTRATIONS,
-    randomization: str = "task",
-    camera_hz: int = 5,
-    seed: int = 0,
-    overwrite: bool = False,
+    task: str, path: pathlib.Path, *, num_episodes: int = NUM_DEMONSTRATIONS, **settings: Any
 ) -> None:
-    """Record demonstrations by the task's script and show progress; see `handful.runs.recording.record`."""
+    """Record by the task's script and show progress; the settings are those of `handful.api.record`."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from handful.api import record
     from handful.demonstrations.recorder import RecordingProgress
-    from handful.runs.recording import record
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     progress = Progress(*columns, console=console)
     bar = progress.add_task(f"recording {task}", total=num_episodes)
-
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as shown:
 
         def show(state: RecordingProgress) -> None:
-            if not progress.live.is_started:  # not before the options are known to be right
-                stack.enter_context(progress)
+            if not progress.live.is_started:  # not before the options and the file have been checked
+                shown.enter_context(progress)
             progress.update(bar, completed=state.num_recorded)
 
-        final = record(
-            task,
-            path,
-            num_episodes=num_episodes,
-            randomization=randomization,
-            camera_hz=camera_hz,
-            seed=seed,
-            overwrite=overwrite,
-            on_progress=show,
-        )
-    console.print(
-        f"{path} holds {final.num_recorded} demonstrations; {final.num_failed} episodes failed and were not kept.",
-        highlight=False,
-        soft_wrap=True,
-    )
+        final = record(task, path, num_episodes=num_episodes, on_progress=show, **settings)
+    kept = f"{path} holds {final.num_recorded} demonstrations"
+    failed = f"{final.num_failed} episodes failed and were not kept"
+    console.print(f"{kept}; {failed}.", highlight=False, soft_wrap=True)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from handful.api import EVALUATION_SEED
 from handful.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from handful.learning.evaluation import EvaluationResult
-
-EVALUATION_SEED = 1_000_000
-"""Added to the user's seed, so that no evaluation repeats an episode that training drew from a small seed."""
 
 NUM_ENVS = 64
 """Most simulations that run together; the episodes do not depend on it."""
@@ -83,7 +82,6 @@ def run(options: Options) -> None:
     else:
         result = film_policy(actor, environment, options.video, num_episodes=options.num_episodes, seed=seed)
     environment.close()
-    training: dict[str, Any] = policy.manifest.training if policy.manifest else {}
     report = {
         "task": options.task,
         "policy": str(policy.source),
@@ -93,7 +91,7 @@ def run(options: Options) -> None:
         "backend": options.backend,
         "num_overflows": environment.physics.num_overflows,
         **result.to_json(),
-        "demonstrations": training.get("demonstrations"),
+        "demonstrations": policy.manifest.training.get("demonstrations") if policy.manifest else None,
     }
     if options.json:
         print(json.dumps(report))
@@ -106,21 +104,19 @@ def _print_table(options: Options, report: dict[str, Any], result: EvaluationRes
     from rich.table import Table
 
     title = f"{options.task}: {report['policy']}, {result.num_episodes} episodes, randomisation {options.randomization}"
-    table = Table()
-    table.add_column("")
-    table.add_column("", justify="right")
-    table.add_column("95% interval", justify="right")
-    low, high = result.success_interval
-    table.add_row("sustained success", f"{result.success_rate:.1%}", f"{low:.1%} to {high:.1%}")
+    table = Table("")
+    for column in ("", "95% interval"):
+        table.add_column(column, justify="right")
+
+    def add_row(label: str, value: float, interval: Sequence[float], form: str) -> None:
+        table.add_row(label, format(value, form), " to ".join(format(end, form) for end in interval))
+
+    add_row("sustained success", result.success_rate, result.success_interval, ".1%")
     for stage, rate in result.stage_rates.items():
-        low, high = report["stage_intervals"][stage]
-        table.add_row(f"reached '{stage}'", f"{rate:.1%}", f"{low:.1%} to {high:.1%}")
-    low, high = result.return_interval
-    table.add_row("mean return", f"{result.mean_return:.1f}", f"{low:.1f} to {high:.1f}")
-    demonstrations = report["demonstrations"]
-    if demonstrations:
-        low, high = demonstrations["return_interval"]
-        table.add_row("demonstrations' return", f"{demonstrations['mean_return']:.1f}", f"{low:.1f} to {high:.1f}")
+        add_row(f"reached '{stage}'", rate, result.stage_intervals[stage], ".1%")
+    add_row("mean return", result.mean_return, result.return_interval, ".1f")
+    if demonstrations := report["demonstrations"]:
+        add_row("demonstrations' return", demonstrations["mean_return"], demonstrations["return_interval"], ".1f")
     if report["num_diverged"]:
         table.add_row("episodes in which the physics diverged", str(report["num_diverged"]), "")
     if report["num_overflows"]:

@@ -37,13 +37,7 @@ class Entry:
 
 
 def help_text(options_type: type, *, program: str, width: int) -> str:
-    """The text that ``program --help`` prints.
-
-    Args:
-        options_type: Dataclass of the options.
-        program: The command, such as ``handful train``.
-        width: Width of the terminal [characters].
-    """
+    """The text that ``program --help`` prints for a dataclass of options in a terminal of this width [characters]."""
     width = min(width, MAX_WIDTH)
     groups = _groups(options_type, _default_of(options_type), "", "options")
     words = " ".join(entry.name for _, _, entries in groups for entry in entries if not entry.name.startswith("-"))
@@ -75,23 +69,18 @@ def _groups(cls: type, defaults: dict[str, Any], prefix: str, title: str, meanin
     entries: list[Entry] = []
     inner: list[Group] = []
     for field in dataclasses.fields(cls):
-        hint, *marks = typing.get_args(hints[field.name]) if _is_annotated(hints[field.name]) else (hints[field.name],)
-        default = defaults.get(field.name)
+        annotated = typing.get_origin(hints[field.name]) is Annotated
+        hint, *marks = typing.get_args(hints[field.name]) if annotated else (hints[field.name],)
+        name, default = field.name.replace("_", "-"), defaults.get(field.name)
         if not dataclasses.is_dataclass(hint):
-            entries.append(_entry(f"{prefix}{field.name.replace('_', '-')}", hint, marks, default, texts[field.name]))
+            entries.append(_entry(f"{prefix}{name}", hint, marks, default, texts[field.name]))
         elif any(getattr(mark, "name", None) == "" for mark in marks):
-            joined, *others = _groups(typing.cast(type, hint), _values(default), prefix, "")
+            joined, *others = _groups(typing.cast(type, hint), vars(default), prefix, "")
             entries += joined[2]
             inner += others
         else:
-            what = (hint.__doc__ or "").partition("\n\n")[0]
-            inner += _groups(
-                typing.cast(type, hint),
-                _values(default),
-                f"{prefix}{field.name.replace('_', '-')}.",
-                field.name,
-                _plain(what),
-            )
+            what = _plain((hint.__doc__ or "").partition("\n\n")[0])
+            inner += _groups(typing.cast(type, hint), vars(default), f"{prefix}{name}.", field.name, what)
     return [(title, meaning, entries), *inner]
 
 
@@ -104,10 +93,6 @@ def _entry(name: str, hint: Any, marks: list[Any], default: Any, text: str) -> E
         negation = f"--{group}.no-{last}" if group else f"--no-{last}"
         return Entry(f"--{name}", "", text, "yes" if default else "", negation)
     return Entry(f"--{name}", _kind(hint), text, _shown(default))
-
-
-def _is_annotated(hint: Any) -> bool:
-    return typing.get_origin(hint) is Annotated
 
 
 def _entry_lines(entry: Entry, width: int) -> list[str]:
@@ -140,17 +125,9 @@ def _shown(default: Any) -> str:
 
 def _default_of(cls: type) -> dict[str, Any]:
     """Defaults by field name, without fields that have none."""
-    defaults: dict[str, Any] = {}
-    for field in dataclasses.fields(cls):
-        if field.default is not dataclasses.MISSING:
-            defaults[field.name] = field.default
-        elif field.default_factory is not dataclasses.MISSING:
-            defaults[field.name] = field.default_factory()
-    return defaults
-
-
-def _values(config: Any) -> dict[str, Any]:
-    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    fields, missing = dataclasses.fields(cls), dataclasses.MISSING
+    defaults = {field.name: field.default for field in fields if field.default is not missing}
+    return defaults | {field.name: field.default_factory() for field in fields if field.default_factory is not missing}
 
 
 def _field_docstrings(cls: type) -> dict[str, str]:

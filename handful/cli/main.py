@@ -46,11 +46,7 @@ EXIT_BROKEN_PIPE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit with its status.
-
-    Args:
-        arguments: Words after ``handful``; None means those of this process.
-    """
+    """Run the command line with the words after ``handful``, by default those of this process; exit with its status."""
     sys.exit(run_command_line(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -103,39 +99,29 @@ def _dispatch(arguments: list[str]) -> None:
 def _help() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
-    return "\n".join(
-        [
-            "Teach a robot arm a skill from a handful of demonstrations.",
-            "",
-            "usage: handful COMMAND [OPTIONS]",
-            "",
-            *lines,
-            "",
-            "handful COMMAND --help lists the options of a command; handful --version prints the version.",
-        ]
+    paragraphs = (
+        "Teach a robot arm a skill from a handful of demonstrations.",
+        "usage: handful COMMAND [OPTIONS]",
+        "\n".join(lines),
+        "handful COMMAND --help lists the options of a command; handful --version prints the version.",
     )
+    return "\n\n".join(paragraphs)
 
 
 def parse_options(
     options_type: type, arguments: Sequence[str], *, program: str, default: Any | None = None
 ) -> Any | None:
-    """Read the words after a command into its dataclass of options.
+    """Read the words after a command into its dataclass of options; returns None if help was asked for and printed.
 
-    Args:
-        options_type: The dataclass; its docstrings become the help.
-        arguments: The words.
-        program: Name in the help, for example ``handful train``.
-        default: Values of options that are not given; None means the defaults of the dataclass.
-
-    Returns:
-        The options, or None if help was asked for and printed.
+    The dataclass's docstrings become the help, in which ``program`` is for example ``handful train``. Options that are not
+    given have the values of ``default``, or those of the dataclass.
 
     Raises:
         ConfigurationError: an unknown option or a wrong value; the message names the choices.
     """
     import tyro
 
-    from handful.cli.help import help_text
+    from handful.cli.help import help_text, option_names
 
     words = list(itertools.takewhile(lambda word: word != "--", arguments))
     if {"-h", "--help"} & set(words):
@@ -150,19 +136,12 @@ def parse_options(
     except SystemExit as exit_:
         if not exit_.code:
             return None
-    _refuse_unknown_options(options_type, words)
-    raise ConfigurationError(f"{_first_paragraph(complaint.getvalue())} For all options: {program} --help")
-
-
-def _refuse_unknown_options(options_type: type, words: Sequence[str]) -> None:
-    """Raise an error for the first unknown option; the message lists the known ones, the nearest first."""
-    from handful.cli.help import option_names
-
     choices = option_names(options_type)
     for word in words:
         option = word.partition("=")[0].replace("_", "-")
         if option.startswith("--") and option not in choices:
             raise unknown_name("option", option, choices)
+    raise ConfigurationError(f"{_first_paragraph(complaint.getvalue())} For all options: {program} --help")
 
 
 def _first_paragraph(box: str) -> str:
@@ -171,17 +150,13 @@ def _first_paragraph(box: str) -> str:
     The message follows the title and ends at a rule, an empty row or the bottom. If standard output is not UTF-8, tyro
     draws no sides, and hyphens below the title.
     """
-    rows = [line.strip("│ ") for line in _plain(box).splitlines()]
+    rows = [line.strip("│ ") for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()]
     rules = [not row or row[0] in "╭╰" or set(row) <= set("─-") for row in rows]
     start = rules.index(True) + 1 if True in rules else 0
     end = rules.index(True, start) if True in rules[start:] else len(rows)
     # Where tyro wraps a value at the edge of the box, a space is left before the full stop.
     text = re.sub(r"\s+([.,])", r"\1", " ".join(rows[start:end]))
     return text if text.endswith(".") else f"{text}."
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def _report(message: str, status: int, *, label: str | None = "error") -> int:

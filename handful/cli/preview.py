@@ -51,14 +51,7 @@ def run(options: Options) -> None:
 
     from handful.viewing.preview import draw_preview
 
-    picture = draw_preview(
-        options.task,
-        num_starts=options.num_starts,
-        randomization=options.randomization,
-        seed=options.seed,
-        image_size=options.image_size,
-        renderer=options.renderer,
-    )
+    picture = draw_preview(**{name: value for name, value in vars(options).items() if name != "output"})
     with written_when_complete(output) as temporary:
         Image.fromarray(picture).save(temporary)
     print(f"Wrote {output}.")

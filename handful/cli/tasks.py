@@ -66,8 +66,7 @@ def _print_list(tasks: dict[str, Task]) -> None:
     table.columns[0].no_wrap = True
     table.add_column("episode", justify="right")
     for name, task in tasks.items():
-        seconds = f"{_described(task)['seconds']:g} s"
-        table.add_row(name, _summary(task), ", ".join(task.stages[1:]), seconds)
+        table.add_row(name, _summary(task), ", ".join(task.stages[1:]), f"{_described(task)['seconds']:g} s")
     Console().print(table)
     print("handful tasks TASK describes one task; handful preview TASK draws it; handful view TASK shows it live.")
 
@@ -78,9 +77,8 @@ def _print_task(name: str, task: Task) -> None:
 
     described = _described(task)
     console = Console(highlight=False)
-    console.print(
-        f"{name}, {task.horizon} control steps ({described['seconds']:g} s), {described['gymnasium']}", style="bold"
-    )
+    length = f"{task.horizon} control steps ({described['seconds']:g} s)"
+    console.print(f"{name}, {length}, {described['gymnasium']}", style="bold")
     for paragraph in inspect.cleandoc(type(task).__doc__ or "").split("\n\n"):
         console.print(re.sub(r"[*`]", "", paragraph.replace("\n", " ")), markup=False, end="\n\n")
     table = Table("stage")

@@ -31,13 +31,5 @@ def run(options: Options) -> None:
     """Serve the page until interrupted."""
     from handful.viewing.serving import serve
 
-    serve(
-        options.task,
-        options.policy,
-        randomization=options.randomization,
-        seed=options.seed,
-        host=options.host,
-        port=options.port,
-        on_ready=lambda url: print(f"Watch {options.task} at {url} (Ctrl-C ends).", flush=True),
-    )
+    serve(**vars(options), on_ready=lambda url: print(f"Watch {options.task} at {url} (Ctrl-C ends).", flush=True))
     print()

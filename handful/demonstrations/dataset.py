@@ -9,7 +9,7 @@
         obs/GROUP [T, ...]     observations before each action
         final_state [state], final_obs/GROUP [...]    what the last action led to
         stages    [T+1]        int64, stage of each state
-        world/PARAMETER        the draw that made the episode's world
+        world/PARAMETER        the episode's drawn parameters
 
 robomimic's own keys have its meaning and its T rows; what has T+1 entries here keeps the last one apart, under
 ``final_``. ``next_obs`` is not stored: it is ``obs`` one row later. ``model_file`` is not stored: a task compiles its
@@ -21,7 +21,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -35,7 +35,7 @@ from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
 from handful.trajectory import Demonstrations, Trajectory
 
 FORMAT_VERSION = 2
-"""Version of what is written. Version 1, in which the physical state ended with the time left, is read as well."""
+"""Version of what is written. Version 1, in which ``physical_state`` ended with the time left, is read as well."""
 
 GYM_TYPE = 2
 """robomimic's number for an environment made by gymnasium."""
@@ -44,12 +44,9 @@ GYM_TYPE = 2
 def load_demonstrations(
     path: str | pathlib.Path, spec: DemonstrationSpec | str, *, pixels: bool = True
 ) -> Demonstrations:
-    """Read the demonstrations of a task.
+    """Read the demonstrations of a task, given by its name or by the ``spec`` of what they must hold.
 
-    Args:
-        path: The file.
-        spec: What they must hold, or the name of their task.
-        pixels: Whether to read the images, which learners take anew from the states.
+    Without ``pixels`` the recorded images are not read: learners render them again from the states.
 
     Raises:
         ConfigurationError: no such task, or no such file.
@@ -98,17 +95,12 @@ def open_demonstrations(path: pathlib.Path) -> Iterator[h5py.Group]:
                 raise DataError(f"{path} has no group 'data': expected demonstrations in robomimic's layout.")
             yield data
     except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:  # h5py raises any of these on damage
-        raise DataError(
-            f"{path} is not a whole HDF5 file: it is truncated, damaged or something else ({error})."
-        ) from error
+        problem = f"it is truncated, damaged or something else ({error})"
+        raise DataError(f"{path} is not a whole HDF5 file: {problem}.") from error
 
 
 def read_header(data: h5py.Group, path: pathlib.Path, spec: DemonstrationSpec) -> dict[str, Any]:
-    """The description of a file, checked against what it must hold.
-
-    Raises:
-        DataError: of another format, task or model version.
-    """
+    """The description of a file; refuses one of another format, task or model version by a `DataError`."""
     version = data.attrs.get("format_version")
     if not isinstance(version, int | np.integer) or not 1 <= version <= FORMAT_VERSION:
         raise DataError(f"{path}, attribute format_version: expected {FORMAT_VERSION}, got {version}.")
@@ -117,9 +109,8 @@ def read_header(data: h5py.Group, path: pathlib.Path, spec: DemonstrationSpec) -
         recorded_task, header["env_kwargs"] = header["env_name"], dict(header["env_kwargs"])
         header["version"] = int(version)
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path}, attribute env_args: expected JSON with env_name and env_kwargs ({error!r})."
-        ) from error
+        problem = f"expected JSON with env_name and env_kwargs ({error!r})"
+        raise DataError(f"{path}, attribute env_args: {problem}.") from error
     if recorded_task != spec.task:
         raise DataError(f"{path} holds demonstrations of the task '{recorded_task}', not of '{spec.task}'.")
     signature = _text(data.attrs.get("model_signature", "none"))
@@ -136,12 +127,8 @@ def describe_environment(environment: TaskEnvironment, seed: int) -> dict[str, A
 
     Texts have a fixed length: HDF5 keeps others in a heap which, when damaged, can hang its reader (seen with 2.0).
     """
-    with_pixels = PIXELS in environment.spec.observations
-    kwargs = {
-        "randomization": environment.level.name.lower(),
-        "camera_hz": CONTROL_HZ // environment.spec.camera_period if with_pixels else None,
-        "seed": seed,
-    }
+    camera_hz = CONTROL_HZ // environment.spec.camera_period if PIXELS in environment.spec.observations else None
+    kwargs = {"randomization": environment.level.name.lower(), "camera_hz": camera_hz, "seed": seed}
     env_args = {"env_name": environment.task.name, "type": GYM_TYPE, "env_kwargs": kwargs}
     return {
         "env_args": np.bytes_(json.dumps(env_args)),
@@ -158,12 +145,9 @@ def write_episode(data: h5py.Group, name: str, trajectory: Trajectory) -> None:
     episode.attrs["num_samples"] = length
     episode.attrs["success_step"] = trajectory.success_step
     episode.attrs["seed"] = np.asarray(trajectory.seed, np.int64)
-    dones = np.zeros(length, np.int64)
-    dones[-1] = 1
-    episode["actions"] = trajectory.actions
-    episode["rewards"] = trajectory.rewards
-    episode["dones"] = dones
-    episode["stages"] = trajectory.stages
+    for field in ("actions", "rewards", "stages"):
+        episode[field] = getattr(trajectory, field)
+    episode["dones"] = (np.arange(length) == length - 1).astype(np.int64)
     _compress(episode, "states", trajectory.states[:-1])
     episode["final_state"] = trajectory.states[-1]
     for group, values in trajectory.observations.items():
@@ -196,10 +180,8 @@ def _read_episode(data: h5py.Group, name: str, spec: DemonstrationSpec, version:
         shape = images.shape[1:]
         if len(shape) != 3 or shape[-1] != 3:
             raise DataError(f"obs/{PIXELS}: expected images [T, height, width, 3], got rows of shape {shape}.")
-        observations = {
-            PIXELS: _with_final(episode, f"obs/{PIXELS}", f"final_obs/{PIXELS}", (length, *shape), "uint8"),
-            **observations,
-        }
+        pictures = _with_final(episode, f"obs/{PIXELS}", f"final_obs/{PIXELS}", (length, *shape), "uint8")
+        observations = {PIXELS: pictures, **observations}
     trajectory = Trajectory(
         observations=observations,
         actions=_read(episode, "actions", (length, *spec.action.shape), "float32"),
@@ -223,9 +205,8 @@ def _read_parameters(episode: h5py.Group, spec: DemonstrationSpec) -> Parameters
     group = episode.get("world")
     if not isinstance(group, h5py.Group):
         raise DataError("world: the group is missing.")
-    parameters: Mapping[str, np.ndarray] = {}
-    for parameter in spec.parameters:
-        parameters[parameter.name] = _read(episode, f"world/{parameter.name}", parameter.nominal.shape, "float64")
+    shapes = {parameter.name: parameter.nominal.shape for parameter in spec.parameters}
+    parameters = {name: _read(episode, f"world/{name}", shape, "float64") for name, shape in shapes.items()}
     extra = {name: np.zeros(()) for name in map(str, group) if name not in parameters}
     try:
         check_parameters(spec.parameters, {**parameters, **extra})

@@ -12,31 +12,22 @@ from handful.simulation.physics.protocol import STATE_FIELDS
 from handful.simulation.randomization import ParameterSpec
 
 _NUMBERS = (
-    "jnt_type",
-    "jnt_axis",
-    "jnt_range",
-    "body_parentid",
-    "body_pos",
-    "body_mass",
-    "dof_armature",
-    "dof_damping",
-    "dof_frictionloss",
-    "actuator_gainprm",
-    "actuator_forcerange",
-    "actuator_ctrlrange",
+    *("jnt_type", "jnt_axis", "jnt_range", "body_parentid", "body_pos", "body_mass"),
+    *("dof_armature", "dof_damping", "dof_frictionloss"),
+    *("actuator_gainprm", "actuator_forcerange", "actuator_ctrlrange"),
 )
-"""Model fields that rule how a state goes on; looks are not among them."""
+"""Model fields on which the dynamics depend; looks are not among them."""
 
 _SHAPE_NUMBERS = ("geom_type", "geom_size", "geom_friction", "geom_condim")
 """The same of geoms, for those that touch; geoms that are only seen do not count."""
 
 
 def model_signature(model: mujoco.MjModel, parameter_specs: Iterable[ParameterSpec]) -> str:
-    """Sixteen hexadecimal digits that change when states or worlds recorded with another model would not fit this one.
+    """Sixteen hexadecimal digits; they differ where states or parameters recorded with one model do not fit the other.
 
-    Covers what a saved state holds, the names of joints, bodies and touching geoms, the numbers that rule the dynamics
-    (to six digits, so that compilers that round differently agree) and the names and shapes of a world's parameters.
-    Ranges of parameters are left out: a world recorded under other ranges still fits.
+    They cover what a saved state holds, the names of joints, bodies and touching geoms, the numbers on which the dynamics
+    depend (to six digits, so that compilers that round differently agree) and the names and shapes of the parameters.
+    Ranges of parameters are left out: parameters recorded under other ranges still fit.
     """
     digest = hashlib.sha256()
     touching = (model.geom_contype != 0) | (model.geom_conaffinity != 0)

@@ -11,6 +11,15 @@ from handful.simulation.physics.protocol import Physics
 
 _NUM_ARM = len(jaco.ARM_JOINTS)
 
+_GAIN = 6.0
+"""How fast an error decays, k [1/s]; below 1 / (2 dt), so that the servos' lag does not make it swing."""
+
+_DAMPING = 0.03
+"""Damping of the least squares [m], which bounds joint speeds near singular poses."""
+
+_POSITION_LEASH, _ROTATION_LEASH = 0.03, 0.3
+"""How far the target may run ahead of the tool [m], and turn ahead [rad]."""
+
 
 class PositionController:
     """Moves a target pose as commanded and drives the tool after it; all simulations at once.
@@ -25,36 +34,15 @@ class PositionController:
     Because the target is integrated, a command of zero holds the pose, whatever the servos do.
     """
 
-    def __init__(
-        self,
-        physics: Physics,
-        *,
-        control_timestep: float,
-        gain: float = 6.0,
-        damping: float = 0.03,
-        position_leash: float = 0.03,
-        rotation_leash: float = 0.3,
-    ) -> None:
-        """Follow the tools of ``physics``.
-
-        Args:
-            physics: The simulations.
-            control_timestep: Time between two actions [s].
-            gain: How fast an error decays, k [1/s]; below 1 / (2 dt), so that the servos' lag does not make it swing.
-            damping: Damping of the least squares [m], which bounds joint speeds near singular poses.
-            position_leash: How far the target may run ahead of the tool [m].
-            rotation_leash: How far it may turn ahead [rad].
-        """
+    def __init__(self, physics: Physics, *, control_timestep: float) -> None:
+        """Follow the tools of ``physics``, with ``control_timestep`` between two actions [s]."""
         self._physics = physics
         self._timestep = control_timestep
-        self._gain = gain
-        self._damping = damping
-        self._leash = position_leash, rotation_leash
         self._site = physics.model.site(jaco.TCP_SITE).id
         self.target_position = np.zeros((physics.num_envs, 3))
         """Where the tool should be [m], world frame, [env, 3]."""
         self.target_rotation = np.zeros((physics.num_envs, 3, 3))
-        """How the tool should stand, rotation to the world, [env, 3, 3]."""
+        """The tool's target rotation to the world, [env, 3, 3]."""
         self.reset(np.arange(physics.num_envs))
 
     def reset(self, ids: np.ndarray) -> None:
@@ -65,18 +53,22 @@ class PositionController:
 
     def action(self, command: ToolCommand) -> np.ndarray:
         """Joint velocities as fractions of their limits, in [-1, 1], float32 [env, joint]."""
-        self._advance_target(command)
         position, rotation = self._tool()
+        ahead = self.target_position + command.linear * self._timestep - position
+        turn = matrix_from_rotation_vector(command.angular * self._timestep) @ self.target_rotation
+        turned = shorten(rotation_error(rotation, turn), _ROTATION_LEASH)
+        self.target_position = position + shorten(ahead, _POSITION_LEASH)
+        self.target_rotation = matrix_from_rotation_vector(turned) @ rotation
         twist = np.concatenate(
             [
-                command.linear + self._gain * (self.target_position - position),
-                command.angular + self._gain * rotation_error(rotation, self.target_rotation),
+                command.linear + _GAIN * (self.target_position - position),
+                command.angular + _GAIN * rotation_error(rotation, self.target_rotation),
             ],
             axis=1,
         )
         jacobian = self._physics.jacobian(jaco.TCP_SITE)[:, :, :_NUM_ARM]
         transposed = jacobian.transpose(0, 2, 1)
-        gram = jacobian @ transposed + self._damping**2 * np.eye(6)
+        gram = jacobian @ transposed + _DAMPING**2 * np.eye(6)
         velocity = (transposed @ np.linalg.solve(gram, twist[:, :, None]))[:, :, 0]
         fraction = velocity / jaco.ARM_VELOCITY_LIMITS
         fraction /= np.maximum(np.abs(fraction).max(axis=1, keepdims=True), 1.0)
@@ -84,22 +76,13 @@ class PositionController:
         fingers = np.broadcast_to(np.clip(fingers, -1.0, 1.0), (len(fraction), len(jaco.FINGER_JOINTS)))
         return np.concatenate([fraction, fingers], axis=1).astype(np.float32)
 
-    def _advance_target(self, command: ToolCommand) -> None:
-        """Integrate the command, then pull the target back to within the leash of the tool."""
-        position, rotation = self._tool()
-        ahead = self.target_position + command.linear * self._timestep - position
-        turn = matrix_from_rotation_vector(command.angular * self._timestep) @ self.target_rotation
-        turned = rotation_error(rotation, turn)
-        self.target_position = position + _shorten(ahead, self._leash[0])
-        self.target_rotation = matrix_from_rotation_vector(_shorten(turned, self._leash[1])) @ rotation
-
     def _tool(self) -> tuple[np.ndarray, np.ndarray]:
         """Position [m] and rotation of the tool, world frame."""
         physics = self._physics
         return physics.site_xpos[:, self._site], physics.site_xmat[:, self._site].reshape(-1, 3, 3)
 
 
-def _shorten(vector: np.ndarray, longest: float) -> np.ndarray:
-    """Vectors [env, 3] with their lengths cut to at most ``longest``."""
-    length = np.linalg.norm(vector, axis=1, keepdims=True)
-    return vector * np.minimum(1.0, longest / np.maximum(length, 1e-12))
+def shorten(vector: np.ndarray, longest: np.ndarray | float) -> np.ndarray:
+    """Vectors [env, 3] with their lengths cut to at most ``longest``, a number or [env]."""
+    length = np.linalg.norm(vector, axis=1)
+    return vector * np.minimum(1.0, longest / np.maximum(length, 1e-12))[:, None]

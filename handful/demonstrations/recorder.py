@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from handful.tasks.task import Task
 from handful.trajectory import Trajectory
 
 MAX_SECONDS = 15.0
-"""Longest episode recorded [s] of a task whose own horizon is not longer; who needs longer begins anew (ours)."""
+"""Longest recorded episode [s] of a task whose own horizon is not longer (our choice)."""
 
 
 def recording_horizon(task: Task) -> int:
@@ -28,12 +29,12 @@ def recording_horizon(task: Task) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class RecordingProgress:
-    """How far a recording has come."""
+    """The progress of a recording."""
 
     num_recorded: int
     """Episodes in the file."""
     num_wanted: int
-    """Episodes that the file is to hold."""
+    """Episodes that the file should hold in the end."""
     num_failed: int
     """Episodes given up in this recording, which are not kept."""
 
@@ -63,10 +64,7 @@ class _Episode:
 
     def steps_held(self, top_stage: int) -> int:
         """For how many states the top stage has held without a break up to now."""
-        held = 0
-        while held < len(self.stages) and self.stages[-1 - held] == top_stage:
-            held += 1
-        return held
+        return sum(1 for _ in itertools.takewhile(lambda stage: stage == top_stage, reversed(self.stages)))
 
     def finish(self, seed: int, top_stage: int) -> Trajectory:
         return Trajectory(
@@ -93,19 +91,11 @@ def record_demonstrations(
 ) -> RecordingProgress:
     """Record until the file holds ``num_demonstrations`` successes.
 
-    An episode ends when the top stage has held for ``seconds_after_success`` without a break (a person does not stop
-    at once), or, as a failure, at the environment's horizon. Episode k has the seed ``(seed, k)``, for the world and
-    for the operator, and no more are begun than may be needed; so which episodes are kept does not depend on how many
-    simulations run, and a recording that was killed and goes on ends with the same ones.
-
-    Args:
-        environment: The simulations; its horizon bounds the episodes (see `recording_horizon`).
-        operator: Steers them all.
-        writer: Where finished episodes go, each safe on disk before the next.
-        num_demonstrations: Episodes that the file is to hold in the end.
-        seed: Seed of the recording.
-        seconds_after_success: How long an episode goes on after success [s].
-        on_progress: Called after every episode.
+    An episode ends when the top stage has held for ``seconds_after_success`` [s] without a break (a person does not stop
+    at once), or, as a failure, at the environment's horizon (see `recording_horizon`). Episode k has the seed ``(seed, k)``,
+    for its parameters and for the operator, and no more start than may be needed. So which episodes are kept does not
+    depend on how many simulations run, and a recording that is resumed ends with the same ones. The writer has each episode
+    safe on disk before the next; ``on_progress`` is called after every episode.
 
     Raises:
         ConfigurationError: a count or time that cannot be, or the operator fails 20 times for each success.
@@ -115,13 +105,12 @@ def record_demonstrations(
         raise ConfigurationError(f"expected at least 1 demonstration to record, got {num_demonstrations}.")
     hold = max(1, round(seconds_after_success / environment.spec.control_timestep))
     if hold + 2 > environment.spec.horizon:
-        raise ConfigurationError(
-            f"episodes of {environment.spec.horizon} steps have no room for {hold} steps after success."
-        )
+        horizon = environment.spec.horizon
+        raise ConfigurationError(f"episodes of {horizon} steps have no room for {hold} steps after success.")
     environment.reset()
     controller = PositionController(environment.physics, control_timestep=environment.spec.control_timestep)
     top_stage = len(environment.task.stages) - 1
-    numbers = _numbers_to_try(writer, seed)
+    numbers = (number for number in itertools.count() if (seed, number) not in writer.seeds)  # the file grows meanwhile
     active: dict[int, _Episode] = {}
     num_failed = 0
 
@@ -144,31 +133,16 @@ def record_demonstrations(
             if time_step.done[env]:  # diverged, or a horizon that is over: no success
                 del active[env]
                 num_failed += 1
-                _report(on_progress, writer, num_demonstrations, num_failed)
-                continue
-            episode.add(action, time_step, states)
-            if episode.steps_held(top_stage) > hold:
+            else:
+                episode.add(action, time_step, states)
+                if episode.steps_held(top_stage) <= hold:
+                    continue
                 del active[env]
                 writer.append(episode.finish(seed, top_stage))
-                _report(on_progress, writer, num_demonstrations, num_failed)
+            if on_progress is not None:
+                on_progress(RecordingProgress(len(writer), num_demonstrations, num_failed))
         if num_failed > 20 * (len(writer) + 1):
             raise ConfigurationError(
                 f"the operator failed {num_failed} times and succeeded {len(writer)} times: something is wrong with it."
             )
     return RecordingProgress(len(writer), num_demonstrations, num_failed)
-
-
-def _report(
-    on_progress: Callable[[RecordingProgress], None] | None, writer: DemonstrationWriter, wanted: int, failed: int
-) -> None:
-    if on_progress is not None:
-        on_progress(RecordingProgress(len(writer), wanted, failed))
-
-
-def _numbers_to_try(writer: DemonstrationWriter, seed: int) -> Iterator[int]:
-    """Numbers of episodes not in the file yet, in order; the file may grow meanwhile."""
-    number = 0
-    while True:
-        if (seed, number) not in writer.seeds:
-            yield number
-        number += 1

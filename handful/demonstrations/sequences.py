@@ -20,14 +20,9 @@ def demonstration_sequences(
 ) -> Sequences:
     """Whole demonstrations side by side.
 
-    Images are taken anew from the states, by the environment's camera at its rate: it does not matter at which rate they
-    were recorded, or whether with images at all.
-
-    Args:
-        demonstrations: Of the environment's task.
-        environment: Whose camera looks; its simulations are left in states of the demonstrations. None without images.
-        frames: Whether images are needed.
-        groups: Observation groups that are needed; those that were not recorded are observed anew.
+    If ``frames`` are needed, the environment's camera renders them from the states at its own rate, whatever rate they were
+    recorded at, and its simulations are left in states of the demonstrations. Without frames it can be None.
+    ``groups`` that were not recorded are observed anew.
     """
     trajectories = demonstrations.trajectories
     lengths = np.array([len(each) for each in trajectories])

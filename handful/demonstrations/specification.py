@@ -1,7 +1,8 @@
-"""What demonstrations of a task must hold, known from one environment and needed for as many files as there are."""
+"""What demonstrations of a task must hold. It is made from one environment and serves for any number of files."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 
@@ -11,7 +12,7 @@ from handful.simulation.randomization import ParameterSpec
 from handful.tasks.environment import TaskEnvironment
 
 UNRECORDED_GROUPS = (PIXELS, TIME_LEFT, TOOL_STATE)
-"""Groups that need not be recorded: images are optional, and the time left is that of the environment which trains."""
+"""Groups that need not be recorded: images are optional, and the time left is that of the training environment."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +53,6 @@ class DemonstrationSpec:
 
     @classmethod
     def of_task(cls, task: str) -> DemonstrationSpec:
-        """The specification of a task, for those who have no environment of it."""
-        environment = TaskEnvironment(task, num_envs=1, pixels=False, num_threads=1)
-        try:
+        """The specification of a task, where there is no environment of it yet."""
+        with contextlib.closing(TaskEnvironment(task, num_envs=1, pixels=False, num_threads=1)) as environment:
             return cls.of(environment)
-        finally:
-            environment.close()

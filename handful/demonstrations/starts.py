@@ -11,11 +11,11 @@ from handful.errors import ConfigurationError, unknown_name
 from handful.trajectory import Demonstrations
 
 CLUSTERS = ("states", "stages")
-"""How a demonstration state can be drawn."""
+"""How a demonstration state is drawn."""
 
 
 class DemonstrationStarts:
-    """Random starts and demonstration states, drawn alike all along (paper, section III-B, "Demonstration as a curriculum").
+    """Random starts and demonstration states, always drawn alike (paper, section III-B, "Demonstration as a curriculum").
 
     With some probability a random start of the task, else a state of a demonstration, with that episode's parameters.
     """
@@ -35,9 +35,9 @@ class DemonstrationStarts:
             demonstrations: Whose states to begin from.
             random_start_probability: eps (our choice; the paper does not state it). At 1 the curriculum is off.
             clusters: How a state is drawn: ``stages`` draws a stage uniformly among those that the demonstrations
-                contain, then one of its states (paper); ``states`` draws all states alike, and so each stage as often as
-                it takes time.
-            include_solved: Whether to begin in the top stage too, where nothing is left to be learned but to hold on.
+                contain, then one of its states (paper); ``states`` draws all states with the same probability, and so
+                each stage in proportion to its duration.
+            include_solved: Whether to begin in the top stage too, where only holding on is left to learn.
             max_length: Control steps after which an episode from a demonstration's state is cut off; None: never.
 
         Raises:
@@ -52,16 +52,13 @@ class DemonstrationStarts:
         self._random_start_probability = random_start_probability
         self._trajectories = demonstrations.trajectories
         top = demonstrations.top_stage
-        self.clusters: dict[int, np.ndarray] = {}
+        places: dict[int, list[tuple[int, int]]] = {stage: [] for stage in range(top + 1 if include_solved else top)}
+        for number, trajectory in enumerate(self._trajectories):
+            for step, stage in enumerate(trajectory.stages.tolist()):
+                if stage in places:
+                    places[stage].append((number, step))
+        self.clusters = {stage: np.asarray(states, np.int64) for stage, states in places.items() if states}
         """By stage: which trajectory and which of its states, int64 [state, 2]."""
-        for stage in range(top + 1 if include_solved else top):
-            where = [
-                (number, step)
-                for number, trajectory in enumerate(self._trajectories)
-                for step in np.flatnonzero(trajectory.stages == stage)
-            ]
-            if where:
-                self.clusters[stage] = np.asarray(where, np.int64)
         self._stages = np.asarray(list(self.clusters), np.int64)
         sizes = np.array([len(states) if clusters == "states" else 1 for states in self.clusters.values()])
         self._probabilities = sizes / sizes.sum()
@@ -86,7 +83,7 @@ class DemonstrationStarts:
         )
 
     def report(self, episode: EpisodeSummary) -> None:
-        """Nothing changes: every start is drawn alike."""
+        """Ignore it: the probabilities are constant."""
 
     def metrics(self) -> dict[str, float]:
         """Nothing to say."""
@@ -101,12 +98,9 @@ class DemonstrationStarts:
 
 
 def start_probability(fraction: float, *, horizon: int, max_length: int | None) -> float:
-    """With which probability an episode must begin in a random start for those episodes to make up a fraction of all steps.
+    """Probability of a random start at which episodes from random starts make up a ``fraction`` of all control steps.
 
-    Args:
-        fraction: Of the control steps, from 0 to 1.
-        horizon: Length of the episodes from random starts [control steps].
-        max_length: Length at which those from demonstration states are cut off [control steps]; None: at the horizon.
+    Those last for the ``horizon``, those from demonstration states for ``max_length`` [control steps]; None: the horizon.
     """
     random, other = fraction / horizon, (1.0 - fraction) / min(horizon, max_length or horizon)
     return random / (random + other)

@@ -44,16 +44,11 @@ class DemonstrationWriter:
     ) -> None:
         """Prepare to write; the file appears, or is replaced, with the first episode.
 
-        Args:
-            path: The file.
-            environment: Where the episodes are recorded.
-            seed: Seed of the recording, for the record.
-            overwrite: Replace a file that is there.
-            append: Go on with a file that is there.
+        An existing file is replaced (``overwrite``) or extended (``append``). The seed of the recording is kept in the file.
 
         Raises:
-            ConfigurationError: the file is there and neither option is given, or it was recorded otherwise.
-            DataError: the file to go on with is of another task or another model, or damaged.
+            ConfigurationError: the file exists and neither option is given, or it was recorded with other options.
+            DataError: the file to extend is of another task or another model, or damaged.
             StorageError: the folder cannot be made.
         """
         self.path = pathlib.Path(path)
@@ -102,9 +97,8 @@ class DemonstrationWriter:
             recorded, names = header["env_kwargs"], episode_names(data)
             seeds = [tuple(int(part) for part in np.atleast_1d(data[name].attrs.get("seed", ()))) for name in names]
         if header["version"] != FORMAT_VERSION:
-            raise DataError(
-                f"'{self.path}' is of an older version, to which nothing can be added: record to another file."
-            )
+            problem = "is of an older version, to which nothing can be added"
+            raise DataError(f"'{self.path}' {problem}: record to another file.")
         ours = json.loads(self._attributes["env_args"])["env_kwargs"]
         for option in ("randomization", "camera_hz"):
             if recorded.get(option) != ours[option]:

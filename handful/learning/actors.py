@@ -10,6 +10,7 @@ import torch
 
 from handful.environment import OBJECT_POSITIONS, PIXELS, EnvironmentSpec, Images, TimeStep
 from handful.learning.models.policy import Policy
+from handful.learning.persistence.policy_file import PolicyManifest
 
 BLOCK = 16
 """Rows that a policy network works on at once. Matrix products of other sizes add up in another order, and an episode
@@ -35,8 +36,11 @@ class Actor(Protocol):
 class PolicyActor:
     """A trained policy, by its mean action unless told otherwise."""
 
-    def __init__(self, policy: Policy, *, deterministic: bool = True, seed: int = 0) -> None:
-        """Act with ``policy``; ``seed`` matters only where actions are drawn."""
+    def __init__(
+        self, policy: Policy, manifest: PolicyManifest | None = None, *, deterministic: bool = True, seed: int = 0
+    ) -> None:
+        """Act with ``policy``, whose file says ``manifest``; ``seed`` matters only where actions are drawn."""
+        self.manifest = manifest
         self._policy = policy
         groups = [group for group in policy.config.groups if group != PIXELS]
         self._vector_groups = groups or [OBJECT_POSITIONS]  # which says how many rows there are
@@ -47,8 +51,8 @@ class PolicyActor:
         self._features: torch.Tensor | None = None  # of the last images; no columns without pixels
         self._state: tuple[torch.Tensor, torch.Tensor] | None = None
 
-    def reset(self, done: np.ndarray | None) -> None:
-        """Start the LSTM from zeros where an episode begins."""
+    def reset(self, done: np.ndarray | None = None) -> None:
+        """Start the LSTM from zeros where an episode begins, everywhere by default."""
         if done is None or self._episode_start is None:
             self._features = self._state = self._episode_start = None
         else:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from handful.environment import EpisodeSummary, VectorEnvironment
+from handful.environment import EpisodeSummary, TimeStep, VectorEnvironment
 from handful.errors import ConfigurationError
 from handful.learning.actors import Actor
 
@@ -76,8 +77,15 @@ class EvaluationResult:
         }
 
 
-def evaluate_policy(actor: Actor, environment: VectorEnvironment, *, num_episodes: int, seed: int) -> EvaluationResult:
-    """Run ``num_episodes`` episodes, the e-th of which has the environment seed [seed, e].
+def evaluate_policy(
+    actor: Actor,
+    environment: VectorEnvironment,
+    *,
+    num_episodes: int,
+    seed: int,
+    on_step: Callable[[TimeStep], None] = lambda step: None,
+) -> EvaluationResult:
+    """Run ``num_episodes`` episodes, the e-th of which has the environment seed [seed, e]; ``on_step`` sees every time step.
 
     They run in rounds, one episode in each simulation; what the last round has too many is thrown away. So the episodes
     are the same whatever the number of simulations.
@@ -89,17 +97,21 @@ def evaluate_policy(actor: Actor, environment: VectorEnvironment, *, num_episode
         raise ConfigurationError(f"the number of episodes must be at least 1, got {num_episodes}.")
     episodes: list[EpisodeSummary] = []
     while len(episodes) < num_episodes:
-        episodes += _run_round(actor, environment, first_episode=len(episodes), seed=seed)
+        episodes += _run_round(actor, environment, len(episodes), seed, on_step)
     return EvaluationResult(episodes=tuple(episodes[:num_episodes]), stages=environment.spec.stages)
 
 
-def _run_round(actor: Actor, environment: VectorEnvironment, *, first_episode: int, seed: int) -> list[EpisodeSummary]:
+def _run_round(
+    actor: Actor, environment: VectorEnvironment, first_episode: int, seed: int, on_step: Callable[[TimeStep], None]
+) -> list[EpisodeSummary]:
     num_envs = environment.num_envs
     actor.reset(None)
     step = environment.reset(seeds=[[seed, first_episode + env] for env in range(num_envs)])
+    on_step(step)
     ended: dict[int, EpisodeSummary] = {}
     while len(ended) < num_envs:
         step = environment.step(actor.act(step))
+        on_step(step)
         for summary in step.episodes:
             # Only the first episode of each simulation is the one of that seed.
             ended.setdefault(summary.env, dataclasses.replace(summary, env=first_episode + summary.env))

@@ -6,14 +6,10 @@ import dataclasses
 import pathlib
 from typing import TYPE_CHECKING
 
-import handful
 from handful.errors import ConfigurationError, unknown_name
 from handful.runs.folder import POLICY_FILE
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from handful.environment import TimeStep
     from handful.learning.actors import Actor
     from handful.learning.models.policy import Policy
     from handful.learning.persistence.policy_file import PolicyManifest
@@ -24,11 +20,9 @@ STAND_INS = ("zero", "random", "scripted")
 
 
 def find_policy(task: str, name: str | None) -> pathlib.Path | str:
-    """What a user means by a policy: one of `STAND_INS`, or the file that the name leads to.
+    """What a user means by a policy: one of `STAND_INS`, or the file that a name or a folder leads to.
 
-    Args:
-        task: Name of the task.
-        name: A stand-in, a policy file, or a folder that holds one; None means the policy that ships for the task.
+    None is the policy that ships for the task.
 
     Raises:
         ConfigurationError: there is nothing of that name.
@@ -71,9 +65,7 @@ class FoundPolicy:
     @property
     def camera_hz(self) -> int:
         """The rate of the camera that it is used to [Hz]; a stand-in sees nothing and is shown 5."""
-        from handful.tasks.environment import CONTROL_HZ
-
-        return CONTROL_HZ // self.manifest.camera_period if self.manifest else 5
+        return self.manifest.camera_hz if self.manifest else 5
 
 
 def read_policy(task: str, name: str | None) -> FoundPolicy:
@@ -90,43 +82,8 @@ def read_policy(task: str, name: str | None) -> FoundPolicy:
     return FoundPolicy(source, network, manifest)
 
 
-class LoadedPolicy:
-    """A trained policy that acts, with what its file says of it."""
-
-    def __init__(self, path: pathlib.Path) -> None:
-        """Read a policy file.
-
-        Raises:
-            DataError: the file is no policy.
-        """
-        from handful.learning.actors import PolicyActor
-        from handful.learning.persistence.policy_file import load_policy
-
-        self.path = path
-        self.network, self.manifest = load_policy(path)
-        self._actor = PolicyActor(self.network)
-
-    @property
-    def camera_hz(self) -> int:
-        """The rate of the camera that it was trained with [Hz]."""
-        return round(1.0 / (self.manifest.control_timestep * self.manifest.camera_period))
-
-    def reset(self, done: np.ndarray | None = None) -> None:
-        """Begin new episodes where ``done`` is true, bool [env]; everywhere by default."""
-        self._actor.reset(done)
-
-    def act(self, time_step: TimeStep) -> np.ndarray:
-        """Mean actions for a time step, float32 [env, action]."""
-        return self._actor.act(time_step)
-
-
 def load_actor(policy: FoundPolicy, environment: TaskEnvironment, *, seed: int) -> Actor:
-    """The actor for an environment.
-
-    Args:
-        policy: Who acts.
-        environment: Where it is to act.
-        seed: Seed of the stand-ins' draws.
+    """The actor for an environment; ``seed`` is that of a stand-in's draws.
 
     Raises:
         DataError: the policy's observations or actions are not those of the task.
@@ -137,7 +94,7 @@ def load_actor(policy: FoundPolicy, environment: TaskEnvironment, *, seed: int) 
 
     if policy.network is not None and policy.manifest is not None:
         check_policy_fits(policy.manifest, environment.spec)
-        return PolicyActor(policy.network)
+        return PolicyActor(policy.network, policy.manifest)
     if policy.source == "zero":
         return ZeroActor(environment.spec)
     if policy.source == "random":
@@ -147,7 +104,7 @@ def load_actor(policy: FoundPolicy, environment: TaskEnvironment, *, seed: int) 
 
 def _shipped_folder() -> pathlib.Path:
     """The repository's ``policies``, beside the package."""
-    return pathlib.Path(handful.__file__).parent.parent / "policies"
+    return pathlib.Path(__file__).parents[2] / "policies"
 
 
 def _policies_in(folder: pathlib.Path) -> list[str]:

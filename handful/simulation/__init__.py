@@ -1,1 +1,1 @@
-"""MuJoCo worlds: the arm, the props, the camera, and many simulations in one batch."""
+"""Simulations in MuJoCo: the arm, the props, the camera, and the physics of many simulations in one batch."""

@@ -89,11 +89,7 @@ def load_jaco() -> mujoco.MjSpec:
     Raises:
         ConfigurationError: ``dm-control``, which holds the model files, is not installed.
     """
-    # Found without an import of dm_control, which would load OpenGL bindings.
-    package = importlib.util.find_spec("dm_control")
-    if package is None or package.submodule_search_locations is None:
-        raise ConfigurationError("the package 'dm-control', which holds Kinova's model of the Jaco, is not installed.")
-    folder = pathlib.Path(next(iter(package.submodule_search_locations))) / "third_party" / "kinova"
+    folder = _model_folder()
     arm = mujoco.MjSpec.from_file(str(folder / "jaco_arm.xml"))
     hand = mujoco.MjSpec.from_file(str(folder / "jaco_hand.xml"))
     arm.attach(hand, site=arm.site("wristsite"), prefix="hand/")
@@ -147,3 +143,11 @@ def _add_visual_meshes(arm: mujoco.MjSpec) -> None:
                 group=VISUAL_GROUP,
             )
             geom.group = COLLISION_GROUP
+
+
+def _model_folder() -> pathlib.Path:
+    """Folder of Kinova's model; found without an import of dm_control, which would load OpenGL bindings."""
+    package = importlib.util.find_spec("dm_control")
+    if package is None or package.submodule_search_locations is None:
+        raise ConfigurationError("the package 'dm-control', which holds Kinova's model of the Jaco, is not installed.")
+    return pathlib.Path(next(iter(package.submodule_search_locations))) / "third_party" / "kinova"

@@ -180,15 +180,11 @@ def scene_parameter_specs() -> tuple[ParameterSpec, ...]:
 
 
 def apply_scene(physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
-    """Write the scene's parameters, stacked over the simulations ``ids``, into their model fields."""
-    _apply_arm_dynamics(physics, ids, parameters)
-    _apply_looks(physics, ids, parameters)
+    """Write the scene's parameters, stacked over the simulations ``ids``, into their model fields.
 
-
-def _apply_arm_dynamics(physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
-    """Scale ``dof_frictionloss``, ``dof_armature``, ``dof_damping`` of the arm, and its servos' velocity gains.
-
-    A servo's torque is kv (command - velocity); kv is ``actuator_gainprm[0]`` and, negative, in ``actuator_biasprm[2]``.
+    The arm's dynamics are ``dof_frictionloss``, ``dof_armature``, ``dof_damping`` and the velocity gains of its servos: a
+    torque is kv (command - velocity), and kv is ``actuator_gainprm[0]`` and, negative, in ``actuator_biasprm[2]``. The looks
+    are ``light_pos``, ``light_diffuse``, ``cam_pos``, ``cam_quat``, ``geom_rgba`` and ``mat_rgba``.
     """
     model = physics.model
     dofs = slice(0, len(jaco.JOINTS))
@@ -197,11 +193,6 @@ def _apply_arm_dynamics(physics: Physics, ids: np.ndarray, parameters: Parameter
         physics.field(field)[ids, dofs] = getattr(model, field)[dofs] * scale
     physics.field("actuator_gainprm")[ids, :, 0] = model.actuator_gainprm[:, 0] * parameters["arm.gain_scale"][:, None]
     physics.field("actuator_biasprm")[ids, :, 2] = model.actuator_biasprm[:, 2] * parameters["arm.gain_scale"][:, None]
-
-
-def _apply_looks(physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
-    """Write ``light_pos``, ``light_diffuse``, ``cam_pos``, ``cam_quat``, ``geom_rgba`` and ``mat_rgba``."""
-    model = physics.model
     lamp, camera = model.light(scene.LIGHT).id, model.camera(scene.CAMERA).id
     physics.field("light_pos")[ids, lamp] = parameters["light.position"]
     physics.field("light_diffuse")[ids, lamp] = parameters["light.color"]

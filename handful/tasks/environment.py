@@ -43,10 +43,10 @@ class TaskEnvironment:
         task: The task.
         spec: What the environment delivers and accepts.
         num_envs: Number of simulations.
-        physics: The simulations, for whoever may see everything: operators, recorders, viewers.
+        physics: The simulations, for operators, recorders and viewers, which may see everything.
         parameters: Each simulation's drawn parameters, [env, ...].
         starts: Where episodes begin; None begins all of them in random starts.
-        num_diverged: How often a simulation's physics blew up.
+        num_diverged: How often the physics of a simulation diverged.
     """
 
     def __init__(

@@ -82,7 +82,7 @@ class EpisodeCounters:
     def summaries(self, ids: np.ndarray, diverged: np.ndarray) -> list[EpisodeSummary]:
         """What is known of the episodes that have ended in the simulations ``ids``, without shortened ones.
 
-        ``diverged`` says where the physics blew up, bool [env].
+        ``diverged`` says where the physics diverged, bool [env].
         """
         held = (self._steps_held >= SUSTAINED_STEPS) & ~diverged
         return [

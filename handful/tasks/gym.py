@@ -7,7 +7,7 @@
     environments = gymnasium.make_vec("handful/BlockLifting-v0", num_envs=64, observation="state")
 
 Every episode has its task's length and ends there by truncation, success or not; it terminates only where the physics
-blew up. ``info`` holds the ``stage`` of each step, and ``is_success`` where an episode ends.
+diverged. ``info`` holds the ``stage`` of each step, and ``is_success`` where an episode ends.
 """
 
 from __future__ import annotations

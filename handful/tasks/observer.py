@@ -76,7 +76,7 @@ class Observer:
         return Observation(self.latest)
 
     def final_observation(self, snapshot: Snapshot, diverged: np.ndarray) -> Observation:
-        """The observation before ended episodes begin anew; where the physics blew up, the one before that."""
+        """The observation before ended episodes begin anew; where the physics diverged, the one before that."""
         assert self.latest is not None
         now = self._compute(snapshot)
         for group, values in now.items():

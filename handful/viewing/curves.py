@@ -30,7 +30,7 @@ class Curve:
     run: Path
     """Folder of the run."""
     columns: Mapping[str, np.ndarray]
-    """Metrics by name, float64 [row]; NaN where the run had nothing to report."""
+    """Metrics by name, float64 [row]; NaN where the run reported nothing."""
     task: str | None = None
     """The task that the run's configuration names; None where there is no configuration."""
 
@@ -45,11 +45,8 @@ class Curve:
 def read_curve(run: Path) -> Curve:
     """Read a run's metrics.
 
-    A last line that a crash cut short is left out, and so is what a run wrote after the checkpoint from which it was
-    resumed.
-
-    Args:
-        run: Folder of a run, or a file of metrics.
+    ``run`` is its folder or its file of metrics. A last line that a crash cut short is left out, and so is what the run
+    wrote after the checkpoint from which it was resumed.
 
     Raises:
         DataError: the folder has no metrics, or something in them is not a number.
@@ -81,7 +78,8 @@ def read_curve(run: Path) -> Curve:
         raise DataError(f"{path} has no column '{STEPS}'; its columns are: {', '.join(names)}.")
     if SECONDS in columns:
         columns[MINUTES] = columns[SECONDS] / 60
-    kept = _not_repeated(columns[STEPS])
+    smallest_after = np.minimum.accumulate(np.append(columns[STEPS][1:], math.inf)[::-1])[::-1]
+    kept = columns[STEPS] < smallest_after  # a resumed run writes some steps again
     columns = {name: column[kept] for name, column in columns.items()}
     return Curve(run=path.parent, columns=columns, task=_task_of(path.parent))
 
@@ -96,37 +94,24 @@ def _task_of(run: Path) -> str | None:
         raise DataError(f"{path} does not name the task of the run.") from error
 
 
-def _not_repeated(steps: np.ndarray) -> np.ndarray:
-    """Which rows come before every later row in steps, bool [row]."""
-    smallest_after = np.minimum.accumulate(np.append(steps[1:], math.inf)[::-1])[::-1]
-    return steps < smallest_after
-
-
 def mean_over_seeds(
     curves: Sequence[Curve], x: str, y: str, *, num_points: int = 200
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Mean of a metric over the runs of one method, where all of them have reported it.
+    """Mean of a metric ``y`` over the runs of one method, one for each seed, where all of them have reported it.
 
-    Args:
-        curves: One run for each seed.
-        x: Metric along the horizontal axis.
-        y: Metric to average.
-        num_points: Points on the common axis, to which every run is interpolated.
-
-    Returns:
-        The common axis and the mean, each [point], and half the width of the mean's 95% interval (Student's t over the
-        seeds), [point]; None with a single seed, which gives no interval.
+    Returns the axis of the metric ``x`` and the mean, each [point], and half the width of the mean's 95% interval (Student's
+    t over the seeds), [point]; None with a single seed, which gives no interval. Every run is interpolated to the axis.
     """
     from scipy import stats
 
     series = [points for points in (curve.series(x, y) for curve in curves) if points[0].size]
     if not series:
         return np.empty(0), np.empty(0), None
+    if len(series) == 1:
+        return *series[0], None
     start, end = max(xs[0] for xs, _ in series), min(xs[-1] for xs, _ in series)
     if end < start:
         return np.empty(0), np.empty(0), None
-    if len(series) == 1:
-        return *series[0], None
     axis = np.linspace(start, end, num_points)
     values = np.stack([np.interp(axis, xs, ys) for xs, ys in series])
     half_width = stats.t.ppf(0.975, len(series) - 1) * stats.sem(values, axis=0)

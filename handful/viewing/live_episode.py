@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handful.environment import PIXELS, EpisodeSummary, TimeStep, on_host
+from handful.environment import PIXELS, on_host
+from handful.learning.persistence.policy_file import check_policy_fits
 from handful.runs.policies import FoundPolicy, load_actor, read_policy
 from handful.simulation.randomization import parse_level
 from handful.tasks.environment import TaskEnvironment
-
-if TYPE_CHECKING:
-    from handful.tasks.task import Task
+from handful.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,27 +37,17 @@ class LiveEpisode:
     """
 
     def __init__(self, task: Task, policy: str | None, *, randomization: str, seed: int) -> None:
-        """Begin the first episode.
-
-        Args:
-            task: The task.
-            policy: What `find_policy` takes.
-            randomization: How much varies from episode to episode.
-            seed: Seed of the first episode.
+        """Begin the episode of a seed, with a policy that `find_policy` finds.
 
         Raises:
             HandfulError: no such policy or level, or a policy of another task.
         """
         self._task = task
         self._level = parse_level(randomization)
-        self._environment, self._policy = self._built(policy)
+        self.environment, self._policy = self._built(policy)
+        """The simulation; another one after `act_by`."""
         self.seed = seed
         self.restart()
-
-    @property
-    def environment(self) -> TaskEnvironment:
-        """The simulation; another one after `act_by`."""
-        return self._environment
 
     @property
     def pixels(self) -> np.ndarray:
@@ -69,75 +57,59 @@ class LiveEpisode:
     @property
     def over(self) -> bool:
         """Whether the episode has ended; the simulation then shows the state before its last step."""
-        return self._summary is not None
-
-    @property
-    def status(self) -> Status:
-        """The status of the episode."""
-        summary, spec = self._summary, self._environment.spec
-        stage = int(self._time_step.stage[0]) if summary is None else summary.final_stage
-        return Status(
-            seed=self.seed,
-            seconds=self._num_steps * spec.control_timestep,
-            stage=spec.stages[stage],
-            reward=self._reward,
-            task_return=self._return,
-            success=None if summary is None else summary.success,
-        )
+        return self.status.success is not None
 
     def act_by(self, policy: str | None) -> None:
-        """Let another policy act, from the beginning of the present episode.
-
-        Raises:
-            HandfulError: no such policy, or a policy of another task; the present one stays.
-        """
+        """Let another policy act, from the beginning of the present episode; the present one stays if that fails."""
         built = self._built(policy)
-        self._environment.close()
-        self._environment, self._policy = built
+        self.close()
+        self.environment, self._policy = built
         self.restart()
 
     def restart(self, *, seed: int | None = None, randomization: str | None = None) -> None:
         """Begin the episode again, with another seed or level if one is given."""
-        if seed is not None:
-            self.seed = seed
+        self.seed = self.seed if seed is None else seed
         if randomization is not None:
             self._level = parse_level(randomization)
-        self._environment.level = self._level
-        self._actor = load_actor(self._policy, self._environment, seed=self.seed)
+        self.environment.level = self._level
+        self._actor = load_actor(self._policy, self.environment, seed=self.seed)
         self._actor.reset(None)
-        self._show(self._environment.reset(seeds=[[self.seed]]))
-        self._parameters = {name: values[0].copy() for name, values in self._environment.parameters.items()}
-        self._num_steps, self._reward, self._return = 0, 0.0, 0.0
-        self._summary: EpisodeSummary | None = None
+        self._time_step = self.environment.reset(seeds=[[self.seed]])
+        self._state = self.environment.physics.get_state()
+        self._parameters = {name: values[0].copy() for name, values in self.environment.parameters.items()}
+        self._num_steps = 0
+        stage = self.environment.spec.stages[int(self._time_step.stage[0])]
+        self.status = Status(seed=self.seed, seconds=0.0, stage=stage, reward=0.0, task_return=0.0, success=None)
+        """The status of the episode."""
 
     def step(self) -> None:
         """Advance by one control step; after the end of the episode nothing moves."""
         if self.over:
             return
-        environment = self._environment
+        environment, spec = self.environment, self.environment.spec
         time_step = environment.step(self._actor.act(self._time_step))
         self._num_steps += 1
-        self._reward = float(time_step.reward[0])
-        self._return += self._reward
-        if time_step.episodes:
-            # The simulation is already in its next episode: restore the last state of this one that was shown.
-            self._summary = time_step.episodes[0]
+        summary = time_step.episodes[0] if time_step.episodes else None
+        reward = float(time_step.reward[0])
+        self.status = Status(
+            seed=self.seed,
+            seconds=self._num_steps * spec.control_timestep,
+            stage=spec.stages[int(time_step.stage[0]) if summary is None else summary.final_stage],
+            reward=reward,
+            task_return=self.status.task_return + reward,
+            success=None if summary is None else summary.success,
+        )
+        if summary is None:
+            self._time_step, self._state = time_step, environment.physics.get_state()
+        else:  # the simulation is already in its next episode: restore the last state of this one that was shown
             environment.restore(np.array([0]), [self._parameters], self._state)
-        else:
-            self._show(time_step)
 
     def close(self) -> None:
         """Stop the camera's threads."""
-        self._environment.close()
-
-    def _show(self, time_step: TimeStep) -> None:
-        self._time_step = time_step
-        self._state = self._environment.physics.get_state()
+        self.environment.close()
 
     def _built(self, name: str | None) -> tuple[TaskEnvironment, FoundPolicy]:
         """A simulation whose camera has the rate that the policy was trained with, and the policy."""
-        from handful.learning.persistence.policy_file import check_policy_fits
-
         policy = read_policy(self._task.name, name)
         environment = TaskEnvironment(
             self._task, num_envs=1, randomization=self._level, camera_hz=policy.camera_hz, num_threads=1

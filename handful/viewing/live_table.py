@@ -34,13 +34,8 @@ class LiveTable:
     ) -> None:
         """Prepare the table; it appears with the first update.
 
-        Args:
-            title: Title of the table, for example the task.
-            num_steps: Budget of control steps; None if there is none.
-            minutes: Budget of training time [min]; None if there is none.
-            console: Where to write; None means standard output.
-            plain_period: Shortest time between two plain lines [s].
-            clock: Monotonic time [s], for the plain lines.
+        ``num_steps`` and ``minutes`` [min] are the budgets of control steps and of training time. Without a
+        console, standard output is used. Plain lines are at least ``plain_period`` apart, by a monotonic ``clock`` [s].
         """
         self._title = title
         self._num_steps = num_steps
@@ -70,10 +65,9 @@ class LiveTable:
             self._say(self._unsaid)
 
     def update(self, metrics: Mapping[str, float]) -> None:
-        """Show the metrics of the latest iteration.
+        """Show the metrics of the latest iteration, by the names of ``metrics.csv``.
 
-        Args:
-            metrics: By the names of ``metrics.csv``; ``steps`` and ``seconds`` count from the start of the run.
+        ``steps`` and ``seconds`` count from the start of the run.
         """
         success = metrics.get("success_rate_random_start")
         if _known(success):
@@ -102,32 +96,26 @@ class LiveTable:
         return table
 
     def _rows(self, metrics: Mapping[str, float]) -> dict[str, str]:
-        def shown(name: str, form: str) -> str | None:
-            value = metrics.get(name)
-            return form.format(value) if _known(value) else None
+        def shown(separator: str = ", ", **forms: str) -> str | None:
+            """Those of the metrics that are known, each in its format."""
+            texts = [form.format(metrics[name]) for name, form in forms.items() if _known(metrics.get(name))]
+            return separator.join(texts) or None
 
-        def joined(separator: str, *parts: str | None) -> str | None:
-            return separator.join(part for part in parts if part is not None) or None
-
-        kl_weight = shown("kl_weight", "weight {:.3g}")
-        expert = shown("discriminator_accuracy_expert", "{:.0%} of demonstrations")
-        policy = shown("discriminator_accuracy_policy", "{:.0%} of the policy")
         rows = {
-            "copying the demonstrations": joined(
-                ", ", shown("cloning_epoch", "pass {:.0f}"), shown("cloning_error", "actions off by {:.3f}")
-            ),
-            "steps": shown("steps", "{:,.0f}"),
-            "steps/s": shown("steps_per_second", "{:,.0f}"),
+            "copying the demonstrations": shown(cloning_epoch="pass {:.0f}", cloning_error="actions off by {:.3f}"),
+            "steps": shown(steps="{:,.0f}"),
+            "steps/s": shown(steps_per_second="{:,.0f}"),
             "elapsed": clock_text(metrics["seconds"]) if _known(metrics.get("seconds")) else None,
             "left": self._left(metrics),
-            "success": shown("success_rate_random_start", "{:.1%}"),
-            "return": shown("return_random_start", "{:.1f}"),
-            "reward/step": joined(
-                " + ", shown("task_reward", "{:.3f} task"), shown("imitation_reward", "{:.3f} imitation")
+            "success": shown(success_rate_random_start="{:.1%}"),
+            "return": shown(return_random_start="{:.1f}"),
+            "reward/step": shown(" + ", task_reward="{:.3f} task", imitation_reward="{:.3f} imitation"),
+            "KL": shown(kl="{:.4f}", kl_weight="weight {:.3g}"),
+            "discriminator right on": shown(
+                discriminator_accuracy_expert="{:.0%} of demonstrations",
+                discriminator_accuracy_policy="{:.0%} of the policy",
             ),
-            "KL": joined(", ", shown("kl", "{:.4f}"), kl_weight),
-            "discriminator right on": joined(", ", expert, policy),
-            "object positions off by": shown("auxiliary_error_cm", "{:.1f} cm"),
+            "object positions off by": shown(auxiliary_error_cm="{:.1f} cm"),
         }
         return {label: text for label, text in rows.items() if text is not None}
 

@@ -13,6 +13,7 @@ from mjviser import ViserMujocoScene
 
 from handful.simulation import scene
 from handful.simulation.physics.protocol import Physics
+from handful.simulation.randomization import Level
 from handful.viewing.live_episode import Status
 from handful.viewing.sheet import enlarged
 
@@ -26,23 +27,21 @@ Request = Callable[[], None]
 
 
 class ViewPage:
-    """The page. A visitor's wishes are put into `requests`; whoever runs the simulation calls them.
-
-    Attributes:
-        paused: Whether the visitor has paused the simulation.
-        speed: Speed of the simulation, in times real time.
-        requests: What the visitor asked for, in order.
-    """
+    """The page. A visitor's requests are put into `requests`; the loop that steps the simulation calls them."""
 
     def __init__(self, physics: Physics, *, title: str, host: str, port: int) -> None:
         """Serve a page with the scene of the first simulation; `add_controls` adds the controls."""
         with contextlib.redirect_stdout(io.StringIO()):  # viser's and its websocket's own banners
             self._server = viser.ViserServer(host=host, port=port, label=title, verbose=False)
         self.paused = False
+        """Whether the visitor has paused the simulation."""
         self.speed = 1.0
+        """Speed of the simulation, in times real time."""
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        self._server.gui.configure_theme(show_logo=False, show_share_button=False)
-        self._server.gui.main_panel.dock_right()
+        """What the visitor asked for, in order."""
+        gui = self._server.gui
+        gui.configure_theme(show_logo=False, show_share_button=False)
+        gui.main_panel.dock_right()
         self._server.initial_camera.position = (1.1, 0.3, 0.6)
         self._server.initial_camera.look_at = scene.CAMERA_TARGET
         self._server.initial_camera.up = (0.0, 0.0, 1.0)
@@ -52,10 +51,8 @@ class ViewPage:
         self._server.scene.configure_environment_map(None)
         self._server.scene.add_light_ambient("/ambient", intensity=0.8)
         self._pixels: np.ndarray | None = None
-        self._status = self._server.gui.add_markdown("")
-        self._image = self._server.gui.add_image(
-            np.zeros((8, 8, 3), np.uint8), label="What the policy sees", format="png"
-        )
+        self._status = gui.add_markdown("")
+        self._image = gui.add_image(np.zeros((8, 8, 3), np.uint8), label="What the policy sees", format="png")
 
     @property
     def url(self) -> str:
@@ -67,28 +64,20 @@ class ViewPage:
         *,
         actors: Sequence[str],
         actor: str,
-        levels: Sequence[str],
         level: str,
         seed: int,
         act_by: Callable[[str], None],
         restart: Callable[[int, str], None],
         step: Callable[[], None],
     ) -> None:
-        """Add the controls.
+        """Add the controls, with the present ``actor``, randomisation ``level`` and ``seed``.
 
-        Args:
-            actors: Names of those who can act.
-            actor: Who acts now.
-            levels: Levels of randomisation.
-            level: The present level.
-            seed: Seed of the present episode.
-            act_by: Called with the actor that the visitor chose.
-            restart: Called with a seed and a level when a new episode is asked for.
-            step: Called for a single step of a paused simulation.
+        ``act_by`` is called with the actor that the visitor chose, ``restart`` with the seed and the level of a new episode,
+        and ``step`` for a single step of a paused simulation.
         """
-        gui = self._server.gui
+        gui, levels = self._server.gui, tuple(level.name.lower() for level in Level)
         chosen = gui.add_dropdown("Acts", tuple(actors), initial_value=actor)
-        randomization = gui.add_dropdown("Randomisation", tuple(levels), initial_value=level)
+        randomization = gui.add_dropdown("Randomisation", levels, initial_value=level)
         self._seed, self._shown_seed = gui.add_number("Seed", seed, min=0, step=1), seed
         again = gui.add_button("Reset with this seed", icon=viser.Icon.REFRESH)
         following = gui.add_button("Next seed", icon=viser.Icon.PLAYER_TRACK_NEXT)
@@ -150,10 +139,8 @@ class ViewPage:
 
 
 def _words(status: Status) -> str:
-    outcome = {None: "", True: "; the episode **succeeded**", False: "; the episode **did not succeed**"}[
-        status.success
-    ]
+    outcomes = {None: "", True: "; the episode **succeeded**", False: "; the episode **did not succeed**"}
     return (
-        f"stage: **{status.stage}**{outcome}\n\n"
+        f"stage: **{status.stage}**{outcomes[status.success]}\n\n"
         f"{status.seconds:.1f} s, reward {status.reward:g}, return {status.task_return:.1f}"
     )

@@ -38,6 +38,7 @@ class Panel:
 
 
 _RATE = (-0.03, 1.03)
+_COMPARISON = ((SUCCESS, STEPS), (SUCCESS, MINUTES), (RETURN, STEPS), (RETURN, MINUTES))
 
 PANELS = (
     Panel("sustained success from random starts", {SUCCESS: "success"}, _RATE),
@@ -59,11 +60,7 @@ PANELS = (
 
 
 def draw_run(curve: Curve, path: Path) -> None:
-    """Draw the metrics of a run, one panel for each of `PANELS`.
-
-    Raises:
-        StorageError: the picture cannot be written.
-    """
+    """Draw the metrics of a run, one panel for each of `PANELS`."""
     x = MINUTES if curve.series(MINUTES, STEPS)[0].size else STEPS
     panels = [panel for panel in PANELS if any(curve.series(x, column)[0].size for column in panel.columns)]
     if not panels:
@@ -86,25 +83,16 @@ def draw_run(curve: Curve, path: Path) -> None:
 def draw_comparison(methods: Mapping[str, Sequence[Curve]], path: Path) -> list[str]:
     """Draw methods against each other: success and return of random starts, against steps and against minutes.
 
-    Each line is the mean over a method's seeds, its band the 95% interval of that mean.
-
-    Args:
-        methods: The runs of each method, one for each seed.
-        path: The picture to write.
-
-    Returns:
-        Methods that are left out because none of their runs has reported anything yet.
+    Each line is the mean over a method's runs, one for each seed, and its band is the 95% interval of that mean. Returns the
+    methods that are left out because none of their runs has reported anything yet.
 
     Raises:
         ConfigurationError: the runs are of several tasks.
         DataError: there is nothing to draw.
-        StorageError: the picture cannot be written.
     """
     tasks = sorted({curve.task for curves in methods.values() for curve in curves if curve.task is not None})
     if len(tasks) > 1:
-        raise ConfigurationError(
-            f"expected runs of one task, got runs of {', '.join(tasks)}: draw each task by itself."
-        )
+        raise ConfigurationError(f"expected runs of one task, got runs of {', '.join(tasks)}: draw each by itself.")
     figure, axes = _figure(2, 2)
     drawn: dict[str, Line2D] = {}
     left_out: list[str] = []
@@ -117,9 +105,8 @@ def draw_comparison(methods: Mapping[str, Sequence[Curve]], path: Path) -> list[
                 continue
             drawn[label] = _line(axis, xs, mean, **style)
             if half_width is not None:
-                axis.fill_between(
-                    xs, mean - half_width, mean + half_width, color=style["color"], alpha=0.18, linewidth=0
-                )
+                band = mean - half_width, mean + half_width
+                axis.fill_between(xs, *band, color=style["color"], alpha=0.18, linewidth=0)
         if label not in drawn:
             left_out.append(method)
     if not drawn:
@@ -127,15 +114,11 @@ def draw_comparison(methods: Mapping[str, Sequence[Curve]], path: Path) -> list[
     for axis, (y, x) in zip(axes, _COMPARISON, strict=True):
         rate = y == SUCCESS
         _finish(axis, x, "success" if rate else "task return", y_limits=_RATE if rate else None)
-    figure.legend(
-        drawn.values(), drawn.keys(), loc="outside lower center", ncols=min(2, len(drawn)), frameon=False, fontsize=9
-    )
+    style = {"loc": "outside lower center", "ncols": min(2, len(drawn)), "frameon": False, "fontsize": 9}
+    figure.legend(drawn.values(), drawn.keys(), **style)
     figure.suptitle("Episodes from random starts: mean over seeds, band: 95% interval of the mean", fontsize=10)
     _save(figure, path)
     return left_out
-
-
-_COMPARISON = ((SUCCESS, STEPS), (SUCCESS, MINUTES), (RETURN, STEPS), (RETURN, MINUTES))
 
 
 def _figure(num_rows: int, num_columns: int) -> tuple[Figure, list[Axes]]:

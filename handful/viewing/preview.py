@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from handful.demonstrations.operators.scripted.script import ScriptedActor
 from handful.environment import PIXELS, on_host
@@ -44,33 +45,18 @@ def draw_preview(
     image_size: int = 64,
     renderer: str | None = None,
 ) -> np.ndarray:
-    """Draw a sheet of random starts and below it the strip of a scripted episode.
+    """Draw a sheet of random starts, and below it the strip of a scripted episode; uint8 [height, width, 3].
 
-    Args:
-        task: Name of the task.
-        num_starts: Random starts on the sheet.
-        randomization: How much varies from start to start: none, task or full.
-        seed: Seed of the starts and of the episode.
-        image_size: Height and width of the policy's image [px].
-        renderer: Who draws the policy's images; None takes the fastest.
-
-    Returns:
-        Picture, uint8 [height, width, 3].
-
-    Raises:
-        ConfigurationError: no such task, level or renderer.
+    ``seed`` is that of both; ``image_size`` is the height and width of the policy's image [px], which ``renderer`` draws
+    (None takes the fastest).
     """
-    starts = random_starts(
-        task,
-        num_starts=num_starts,
-        randomization=randomization,
-        seed=seed,
-        image_size=image_size,
-        renderer=renderer,
+    environment = TaskEnvironment(
+        task, num_envs=num_starts, randomization=randomization, image_size=image_size, renderer=renderer
     )
-    frames, success = scripted_episode(
-        task, randomization=randomization, seed=seed, num_frames=STRIP_COLUMNS * STRIP_ROWS
-    )
+    starts = on_host(environment.reset(seeds=[[seed, start] for start in range(num_starts)]).observation[PIXELS])
+    environment.close()
+    num_frames = STRIP_COLUMNS * STRIP_ROWS
+    frames, success = scripted_episode(task, randomization=randomization, seed=seed, num_frames=num_frames)
     return stack(
         [
             text_line(f"{task}: {num_starts} random starts at randomisation {randomization}, as the policy sees them"),
@@ -86,37 +72,16 @@ def draw_strip(frames: list[Frame], *, num_columns: int) -> np.ndarray:
     return grid([captioned(frame.picture, frame.caption) for frame in frames], num_columns=num_columns)
 
 
-def random_starts(
-    task: str, *, num_starts: int, randomization: str, seed: int, image_size: int = 64, renderer: str | None = None
-) -> np.ndarray:
-    """What the policy sees at random starts, uint8 [start, size, size, 3]; start k has the seed [seed, k]."""
-    environment = TaskEnvironment(
-        task, num_envs=num_starts, randomization=randomization, image_size=image_size, renderer=renderer
-    )
-    images = on_host(environment.reset(seeds=[[seed, start] for start in range(num_starts)]).observation[PIXELS])
-    environment.close()
-    return images
-
-
 def scripted_episode(task: str, *, randomization: str, seed: int, num_frames: int) -> tuple[list[Frame], bool]:
-    """Moments of a scripted episode, evenly spaced up to soon after its success.
+    """Moments of a scripted episode, evenly spaced up to soon after its success, and whether it succeeded.
 
-    Args:
-        task: Name of the task.
-        randomization: Level of randomisation.
-        seed: Seed of `CANDIDATES` episodes and of the script; the first episode that succeeds is shown, or the first.
-        num_frames: Number of moments.
-
-    Returns:
-        The moments, and whether it succeeded.
+    The seed is that of `CANDIDATES` episodes and of the script. The first that succeeds is shown, or else the first.
     """
     environment = TaskEnvironment(task, num_envs=CANDIDATES, randomization=randomization, pixels=False)
     actor = ScriptedActor(environment, seed=seed)
     actor.reset(None)
     time_step = environment.reset(seeds=[[seed, i] for i in range(CANDIDATES)])
-    parameters = [
-        {name: values[i].copy() for name, values in environment.parameters.items()} for i in range(CANDIDATES)
-    ]
+    parameters = {name: values.copy() for name, values in environment.parameters.items()}
     states, stages = [environment.physics.get_state()], [time_step.stage]
     top = len(environment.spec.stages) - 1
     for _ in range(environment.spec.horizon - 1):  # the last step would begin new episodes
@@ -131,10 +96,11 @@ def scripted_episode(task: str, *, randomization: str, seed: int, num_frames: in
     end = ends[chosen]
     last = len(stages) - 1 if end is None else min(end + DWELL, len(stages) - 1)
 
+    drawn = {name: values[chosen] for name, values in parameters.items()}
     camera = make_camera(None, environment.physics, width=VIEW_SIZE, height=VIEW_SIZE)
     frames = []
     for step in np.linspace(0, last, num_frames).round().astype(int):
-        environment.restore(np.array([0]), [parameters[chosen]], states[step][[chosen]])
+        environment.restore(np.array([0]), [drawn], states[step][[chosen]])
         seconds = step * environment.spec.control_timestep
         caption = f"{seconds:.1f} s  {environment.spec.stages[int(stages[step][chosen])]}"
         frames.append(Frame(environment.render(camera)[0], caption))
@@ -145,9 +111,7 @@ def scripted_episode(task: str, *, randomization: str, seed: int, num_frames: in
 
 def _first_run(held: np.ndarray, length: int) -> int | None:
     """Last index of the first ``length`` True in a row of ``held``, bool [step]; None if there are none."""
-    count = 0
-    for index, value in enumerate(held):
-        count = count + 1 if value else 0
-        if count == length:
-            return index
-    return None
+    if len(held) < length:
+        return None
+    runs = np.flatnonzero(sliding_window_view(held, length).all(axis=1))
+    return int(runs[0]) + length - 1 if len(runs) else None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 
 from handful.errors import ConfigurationError, HandfulError
 from handful.runs.interruption import Interruption
 from handful.runs.policies import STAND_INS, find_policy
-from handful.simulation.randomization import Level
 from handful.tasks.registry import make_task
 from handful.viewing.live_episode import LiveEpisode
 from handful.viewing.page import ViewPage
@@ -32,20 +32,11 @@ def serve(
     port: int = 8080,
     on_ready: Callable[[str], None] = print,
 ) -> None:
-    """Serve a page that shows a task live, until Ctrl-C.
+    """Serve a page that shows a task live, until Ctrl-C; ``on_ready`` is called with its address.
 
-    Args:
-        task: Name of the task.
-        policy: Who acts first: what `find_policy` takes; None means the shipped policy, or the script where none ships.
-        randomization: How much varies from episode to episode: none, task or full.
-        seed: Seed of the first episode; later ones count up.
-        host: Address to listen on. Any other than this machine's lets other machines see and steer the page.
-        port: Port to listen on; if it is taken, the next free one.
-        on_ready: Called with the page's address.
-
-    Raises:
-        ConfigurationError: an option is not one of its choices, or nothing can listen on ``host``.
-        DataError: the policy cannot be read, or is of another task.
+    The policy that acts first is what `find_policy` takes; None means the shipped policy, or the script where none ships.
+    The seed is that of the first episode; later ones count up. If the port is taken, the next free one is used. Any host
+    other than this machine's lets other machines see and steer the page.
     """
     if seed < 0:
         raise ConfigurationError(f"expected a seed of at least 0, got {seed}.")
@@ -53,44 +44,31 @@ def serve(
         raise ConfigurationError(f"expected a port from 1 to 65535, got {port}.")
     actors, first = choose_actors(task, policy)
     live = LiveEpisode(make_task(task), actors[first], randomization=randomization, seed=seed)
-    try:
-        page = ViewPage(live.environment.physics, title=f"handful: {task}", host=host, port=port)
-    except OSError as error:
-        live.close()
-        raise ConfigurationError(f"cannot listen on {host}: {error.strerror or error}.") from error
-    try:
-        connect(page, live, actors, first, level=randomization)
-        with Interruption() as interruption:
-            on_ready(page.url)
-            show_until(page, live, lambda: interruption.requested)
-    finally:
-        page.close()
-        live.close()
+    with contextlib.closing(live):
+        try:
+            page = ViewPage(live.environment.physics, title=f"handful: {task}", host=host, port=port)
+        except OSError as error:
+            raise ConfigurationError(f"cannot listen on {host}: {error.strerror or error}.") from error
+        with contextlib.closing(page):
+            connect(page, live, actors, first, level=randomization)
+            with Interruption() as interruption:
+                on_ready(page.url)
+                show_until(page, live, lambda: interruption.requested)
 
 
 def choose_actors(task: str, policy: str | None) -> tuple[dict[str, str | None], str]:
     """Who can act on the page, each with the name that `find_policy` takes, and who acts first."""
     actors: dict[str, str | None] = {name: name for name in STAND_INS}
-    try:
+    with contextlib.suppress(ConfigurationError):  # where none ships for the task
         find_policy(task, None)
         actors[SHIPPED] = None
-    except ConfigurationError:  # none ships for this task
-        pass
     if policy is None:
         return actors, SHIPPED if SHIPPED in actors else "scripted"
     return {**actors, policy: policy}, policy
 
 
 def connect(page: ViewPage, live: LiveEpisode, actors: Mapping[str, str | None], actor: str, *, level: str) -> None:
-    """Give the page controls that act on the episode.
-
-    Args:
-        page: The page.
-        live: The episode.
-        actors: From `choose_actors`.
-        actor: Who acts now.
-        level: The present level of randomisation.
-    """
+    """Give the page controls that act on the episode; ``actors`` and the present ``actor`` are from `choose_actors`."""
 
     def act_by(name: str) -> None:
         live.act_by(actors[name])
@@ -105,14 +83,7 @@ def connect(page: ViewPage, live: LiveEpisode, actors: Mapping[str, str | None],
             live.step()
 
     page.add_controls(
-        actors=list(actors),
-        actor=actor,
-        levels=[level.name.lower() for level in Level],
-        level=level,
-        seed=live.seed,
-        act_by=act_by,
-        restart=restart,
-        step=step,
+        actors=list(actors), actor=actor, level=level, seed=live.seed, act_by=act_by, restart=restart, step=step
     )
 
 
@@ -134,7 +105,7 @@ def show_until(page: ViewPage, live: LiveEpisode, stopped: Callable[[], bool]) -
         if not page.paused:
             live.step()
         if live.over and not page.paused:
-            ended = time.monotonic() if ended is None else ended
+            ended = ended or time.monotonic()
             if time.monotonic() - ended > SECONDS_BETWEEN_EPISODES:
                 live.restart(seed=live.seed + 1)
                 page.show_model(live.environment.physics)

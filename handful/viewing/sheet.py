@@ -13,7 +13,7 @@ BACKGROUND = (24, 24, 27)
 INK = (244, 244, 245)
 """Text."""
 RUNNING_COLOR, SUCCESS_COLOR, FAILURE_COLOR = (113, 113, 122), (34, 197, 94), (239, 68, 68)
-"""How an episode stands."""
+"""The outcome of an episode so far."""
 LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Lines of a plot: Okabe and Ito's palette, whose colours stay apart for the colour-blind and in grey."""
 
@@ -39,15 +39,10 @@ def grid_shape(num_cells: int) -> tuple[int, int]:
 
 
 def grid(pictures: Sequence[np.ndarray | None], *, num_columns: int, num_rows: int | None = None) -> np.ndarray:
-    """Put pictures of one size side by side, with gaps between and around them.
+    """Put pictures of one size side by side, row by row from the top left, with gaps between and around them.
 
-    Args:
-        pictures: Row by row from the top left, uint8 [height, width, 3]; None leaves a cell empty.
-        num_columns: Cells from left to right.
-        num_rows: Cells from top to bottom; None takes as many as the pictures need.
-
-    Returns:
-        The sheet, uint8 [height, width, 3].
+    Pictures and sheet are uint8 [height, width, 3]; None leaves a cell empty. Without ``num_rows`` there are as many as the
+    pictures need.
     """
     height, width = next(picture.shape[:2] for picture in pictures if picture is not None)
     rows = -(-len(pictures) // num_columns) if num_rows is None else num_rows

@@ -19,18 +19,8 @@ from PIL import Image, ImageDraw
 
 from handful.errors import ConfigurationError, DataError, StorageError
 from handful.storage import check_file_name, reason, replaced_when_complete
-from handful.viewing.sheet import (
-    BACKGROUND,
-    FAILURE_COLOR,
-    INK,
-    LINE_HEIGHT,
-    RUNNING_COLOR,
-    SUCCESS_COLOR,
-    enlarged,
-    grid,
-    padded,
-    text_line,
-)
+from handful.viewing import sheet
+from handful.viewing.sheet import BACKGROUND, INK, LINE_HEIGHT
 
 BORDER = 3
 """Width of the frame around a cell that tells its outcome [px]."""
@@ -41,9 +31,9 @@ CONSTANT_RATE_FACTOR = 23
 class Outcome(enum.Enum):
     """The outcome of an episode so far; its value is the colour of the frame."""
 
-    RUNNING = RUNNING_COLOR
-    SUCCESS = SUCCESS_COLOR
-    FAILURE = FAILURE_COLOR
+    RUNNING = sheet.RUNNING_COLOR
+    SUCCESS = sheet.SUCCESS_COLOR
+    FAILURE = sheet.FAILURE_COLOR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,21 +62,14 @@ class EpisodeGridVideo:
     """
 
     def __init__(self, path: Path, *, num_rows: int, num_columns: int, frame_rate: float) -> None:
-        """Prepare a video.
-
-        Args:
-            path: File to write; its name ends in ``.mp4``.
-            num_rows: Cells from top to bottom.
-            num_columns: Cells from left to right.
-            frame_rate: Frames per second, the control rate for real time.
+        """Prepare a video; ``frame_rate`` is in frames per second, the control rate for real time.
 
         Raises:
-            ConfigurationError: another ending, or the name of a folder.
+            ConfigurationError: the path does not end in ``.mp4``, or is a folder.
         """
         check_file_name(path, "video", [".mp4"])
         self._path = path
-        self._num_rows = num_rows
-        self._num_columns = num_columns
+        self._num_rows, self._num_columns = num_rows, num_columns
         self._rate = fractions.Fraction(frame_rate).limit_denominator(1001)
         self._files = contextlib.ExitStack()
         self._cell_size: int | None = None
@@ -116,10 +99,7 @@ class EpisodeGridVideo:
             self._container.mux(self._stream.encode(None))
 
     def add_frame(self, cells: Sequence[Cell | None]) -> None:
-        """Append a frame.
-
-        Args:
-            cells: Row by row from the top left; None and missing cells at the end stay empty.
+        """Append a frame of cells, row by row from the top left; None and missing cells at the end stay empty.
 
         Raises:
             ConfigurationError: more cells than the grid has, or views of another size than before.
@@ -137,19 +117,18 @@ class EpisodeGridVideo:
     def _compose(self, cells: Sequence[Cell | None]) -> np.ndarray:
         """The picture of one frame, uint8 [height, width, 3] of even sizes."""
         if len(cells) > self._num_rows * self._num_columns:
-            raise ConfigurationError(
-                f"expected at most {self._num_rows} x {self._num_columns} cells in a frame, got {len(cells)}."
-            )
+            shape = f"{self._num_rows} x {self._num_columns}"
+            raise ConfigurationError(f"expected at most {shape} cells in a frame, got {len(cells)}.")
         sizes = {cell.view.shape for cell in cells if cell is not None}
         if self._cell_size is not None:
             sizes.add((self._cell_size, self._cell_size, 3))
         if len(sizes) != 1 or (shape := next(iter(sizes)))[0] != shape[1]:
             raise ConfigurationError(f"expected square views of one size in a video, got {sorted(sizes) or 'none'}.")
         pictures = [None if cell is None else draw_cell(cell) for cell in cells]
-        frame = grid(pictures, num_rows=self._num_rows, num_columns=self._num_columns)
+        frame = sheet.grid(pictures, num_rows=self._num_rows, num_columns=self._num_columns)
         # yuv420p halves both sides, so they must be even.
         height, width = frame.shape[:2]
-        return padded(frame, height + height % 2, width + width % 2)
+        return sheet.padded(frame, height + height % 2, width + width % 2)
 
     @contextlib.contextmanager
     def _storage_errors(self) -> Iterator[None]:
@@ -163,8 +142,7 @@ class EpisodeGridVideo:
 def draw_cell(cell: Cell) -> np.ndarray:
     """One cell: the view, the policy's own image in its corner, and a bar with episode, stage and outcome.
 
-    Returns:
-        Picture, uint8 [size + LINE_HEIGHT + 2 BORDER, size + 2 BORDER, 3].
+    The picture is uint8 [size + LINE_HEIGHT + 2 BORDER, size + 2 BORDER, 3].
     """
     size = cell.view.shape[0]
     picture = np.empty((size + LINE_HEIGHT + 2 * BORDER, size + 2 * BORDER, 3), np.uint8)
@@ -173,7 +151,7 @@ def draw_cell(cell: Cell) -> np.ndarray:
 
     # Whole multiples keep the policy's pixels square; at most two fifths of the view keeps the scene visible.
     scale = max(1, min(2, int(0.4 * size) // cell.pixels.shape[0]))
-    inset = enlarged(cell.pixels, scale)[: size - 2, : size - 2]
+    inset = sheet.enlarged(cell.pixels, scale)[: size - 2, : size - 2]
     inset = np.pad(inset, ((0, 1), (0, 1), (0, 0)), constant_values=INK[0])
     picture[BORDER : BORDER + inset.shape[0], BORDER : BORDER + inset.shape[1]] = inset
 
@@ -184,7 +162,7 @@ def draw_cell(cell: Cell) -> np.ndarray:
 @functools.lru_cache(maxsize=1024)
 def _caption(episode: int, stage: str, outcome: Outcome, width: int) -> np.ndarray:
     """The bar under a view, uint8 [LINE_HEIGHT, width, 3]."""
-    bar = Image.fromarray(text_line(f"{episode}  {stage}", width))
+    bar = Image.fromarray(sheet.text_line(f"{episode}  {stage}", width))
     draw = ImageDraw.Draw(bar)
     # The font has no marks, so they are drawn; they differ in shape as well as in colour.
     right, middle = width - 16, LINE_HEIGHT // 2

@@ -105,7 +105,7 @@ def test_a_run_killed_before_its_first_checkpoint_goes_on_from_the_start(
     """Killed while it records, and again between the configuration and the checkpoint."""
     run = tmp_path / "run"
     with monkeypatch.context() as killed:
-        killed.setattr("handful.runs.recording.record_demonstrations", _kill)
+        killed.setattr("handful.demonstrations.recorder.record_demonstrations", _kill)
         assert handful("train", TASK, *TINY, "--run", run)[0] == 130
     assert os.listdir(run) == ["config.json"]
     shutil.copy(demonstrations, run / "demonstrations.hdf5")

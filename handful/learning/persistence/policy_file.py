@@ -94,6 +94,11 @@ class PolicyManifest:
         return set(self.observations) <= set(POLICY_GROUPS)
 
     @property
+    def camera_hz(self) -> int:
+        """Rate of the camera that the policy was trained with [Hz]."""
+        return round(1.0 / (self.control_timestep * self.camera_period))
+
+    @property
     def sizes(self) -> PolicySizes:
         """Sizes of the network's inputs and outputs."""
         pixels = self.observations.get(PIXELS)

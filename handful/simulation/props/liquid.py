@@ -100,8 +100,7 @@ class Liquid(Prop):
         physics.field("geom_rgba")[(*rows, slice(0, 3))] = hsv_colors(parameters[f"{self.name}.color_hsv"])[:, None]
         physics.field("body_mass")[np.ix_(ids, bodies)] = mass
         physics.field("body_inertia")[np.ix_(ids, bodies)] = (0.4 * mass * radius**2)[..., None]
-        first = self._first_dof(model)
-        physics.field("dof_damping")[ids, first : first + 3 * NUM_BALLS] = mass / CALMING_TIME
+        physics.field("dof_damping")[ids, self._dofs(model)] = mass / CALMING_TIME
 
     def put(
         self, model: mujoco.MjModel, parameters: Parameters, qpos: np.ndarray, *, yaw: np.ndarray | None = None
@@ -117,18 +116,15 @@ class Liquid(Prop):
         places[..., :2] = np.einsum("wij,wbj->wbi", turn, places[..., :2])
         floor = parameters[f"{self._mug.name}.floor"] - self._mug.rest_height(parameters)
         places[..., 2] += floor[:, None]
-        first = self._first_qpos(model)
-        qpos[:, first : first + 3 * NUM_BALLS] = (places + position[:, None]).reshape(len(qpos), -1)
+        qpos[:, self._entries(model)] = (places + position[:, None]).reshape(len(qpos), -1)
 
     def positions(self, physics: Physics) -> np.ndarray:
         """Centres of the balls [m], world frame, [env, ball, 3]."""
-        first = self._first_qpos(physics.model)
-        return physics.qpos[:, first : first + 3 * NUM_BALLS].reshape(-1, NUM_BALLS, 3)
+        return physics.qpos[:, self._entries(physics.model)].reshape(-1, NUM_BALLS, 3)
 
     def velocities(self, physics: Physics) -> np.ndarray:
         """Velocities of the balls [m/s], world frame, [env, ball, 3]."""
-        first = self._first_dof(physics.model)
-        return physics.qvel[:, first : first + 3 * NUM_BALLS].reshape(-1, NUM_BALLS, 3)
+        return physics.qvel[:, self._dofs(physics.model)].reshape(-1, NUM_BALLS, 3)
 
     def ball_radius(self, parameters: Parameters) -> np.ndarray:
         """Radius of a ball [m], [env]."""
@@ -168,11 +164,15 @@ class Liquid(Prop):
     def _heap(self, parameters: Parameters) -> np.ndarray:
         return np.clip(parameters[f"{self.name}.heap"].astype(np.int64), 0, len(BALL_SHARES) - 1)
 
-    def _first_qpos(self, model: mujoco.MjModel) -> int:
-        return int(model.jnt_qposadr[model.body(f"{self.name}/0").jntadr[0]])
+    def _entries(self, model: mujoco.MjModel) -> slice:
+        """Where the balls are in ``qpos``."""
+        first = int(model.jnt_qposadr[model.body(f"{self.name}/0").jntadr[0]])
+        return slice(first, first + 3 * NUM_BALLS)
 
-    def _first_dof(self, model: mujoco.MjModel) -> int:
-        return int(model.body(f"{self.name}/0").dofadr[0])
+    def _dofs(self, model: mujoco.MjModel) -> slice:
+        """Where the balls are in ``qvel``."""
+        first = int(model.body(f"{self.name}/0").dofadr[0])
+        return slice(first, first + 3 * NUM_BALLS)
 
 
 @functools.cache
@@ -198,18 +198,18 @@ def settled_heap(share: float) -> np.ndarray:
     balls = [model.geom(f"liquid/{k}").id for k in range(NUM_BALLS)]
     model.geom_size[balls, 0] = model.geom_rbound[balls] = radius
     model.geom_aabb[balls, 3:] = radius
-    model.dof_damping[liquid._first_dof(model) :] = model.body("liquid/0").mass / CALMING_TIME
+    model.dof_damping[liquid._dofs(model)] = model.body("liquid/0").mass / CALMING_TIME
     data = mujoco.MjData(model)
     layer, beside = np.divmod(np.arange(NUM_BALLS), 3)
     angle = 2.0 * np.pi / 3.0 * beside + layer  # turned by a radian from layer to layer
     height = floor + (1.0 + 2.1 * layer) * radius
     drop = np.stack([1.3 * radius * np.cos(angle), 1.3 * radius * np.sin(angle), height], axis=1)
-    first = liquid._first_qpos(model)
-    data.qpos[first:] = drop.ravel()
+    entries = liquid._entries(model)
+    data.qpos[entries] = drop.ravel()
     for step in range(round(3.0 * _SETTLING_TIME / model.opt.timestep)):
         time = step * model.opt.timestep / _SETTLING_TIME  # dropped until 1, swirled until 2, at rest until 3
         lean = 9.81 * _SWIRL * (2.0 - time) * (1.0 < time < 2.0)
         model.opt.gravity[:2] = lean * np.cos(_TURNS * time), lean * np.sin(_TURNS * time)
         mujoco.mj_step(model, data)
-    balls_at_rest = data.qpos[first:].reshape(-1, 3) - data.body("mug").xpos
+    balls_at_rest = data.qpos[entries].reshape(-1, 3) - data.body("mug").xpos
     return (balls_at_rest + np.array([0.0, 0.0, half_height - floor])) / inner

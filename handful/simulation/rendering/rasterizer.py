@@ -93,7 +93,7 @@ class Rasterizer(HostCamera):
             (physics.geom_xpos, physics.geom_xmat, fields["geom_size"], fields["geom_rgba"], fields["mat_rgba"]),
             (physics.cam_xpos[:, self._camera], physics.cam_xmat[:, self._camera], fields["cam_fovy"][:, self._camera]),
             (physics.light_xpos, physics.light_xdir, fields["light_diffuse"], self._directional, self._headlight),
-            self._shapes.arrays(),
+            tuple(self._shapes),
             scratch,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import NamedTuple
 
 import mujoco
 import numpy as np
@@ -28,8 +28,7 @@ _USABLE_NORMAL = 0.8
 """Cosine between a corner's normal and its face below which MuJoCo's renderer takes the face's normal instead."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Shapes:
+class Shapes(NamedTuple):
     """All visible geoms. Each has a slot; the triangles of a mesh are consecutive."""
 
     geoms: np.ndarray
@@ -54,10 +53,6 @@ class Shapes:
     """Normals at the corners in the geom's frame, float32 [triangle, 3, 3]."""
     slots: np.ndarray
     """Slot of each triangle, int32 [triangle]."""
-
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """The arrays in the order of the fields."""
-        return tuple(getattr(self, field.name) for field in dataclasses.fields(self))
 
 
 def visible_shapes(model: mujoco.MjModel) -> Shapes:

@@ -8,28 +8,15 @@ import enum
 
 import numpy as np
 
-from handful.demonstrations.operators.scripted.grasping import (
-    LOST_DISTANCE,
-    heading,
-    holds_nothing,
-    pointing_down,
-    shape_fingers,
-    within,
-)
+from handful.demonstrations.operators.scripted.grasping import heading, pointing_down, shape_fingers
 from handful.demonstrations.operators.scripted.phases import PhasedOperator
 from handful.demonstrations.operators.scripted.script import Goal
 from handful.simulation import jaco
 from handful.simulation.scene import WORKSPACE_CENTER
 from handful.simulation.snapshot import Snapshot
 
-_ARRIVED = 0.012
-"""The hand is where it should be when it is this near [m], sideways and in height."""
-
 _FAR = 0.05
 """Over distances longer than this [m] the hand travels at its travelling height, above obstacles."""
-
-_PATIENCE = 40
-"""Control steps after which the hand closes or opens even if it is not quite where it should be."""
 
 _STUCK = 100
 """Control steps after which an approach is blocked: the hand moves away and tries again."""
@@ -43,21 +30,13 @@ _OPEN = 0.45
 _UNEVEN = 0.2
 """Fingers that differ by more [rad], as after an oblique grip, open wide first, because all get one command."""
 
-
 _PINCH_OFFSET = 0.0145
 """Distance from the tool point, along the hand's heading, to where the three finger tips meet [m] (measured on the model).
 The thumb is opposite the middle between the two fingers, which are at -1.3 and +4.2 cm."""
 
 
-class Phase(enum.IntEnum):
-    """What the hand does."""
-
-    APPROACH = 0
-    DESCEND = 1
-    CLOSE = 2
-    CARRY = 3
-    LOWER = 4
-    RELEASE = 5
+Phase = enum.IntEnum("Phase", ["APPROACH", "DESCEND", "CLOSE", "CARRY", "LOWER", "RELEASE"], start=0)
+"""What the hand does."""
 
 
 @dataclasses.dataclass
@@ -85,9 +64,11 @@ class Job:
 class CarryingOperator(PhasedOperator):
     """Does one `job` after another; repeats a failed one with more care."""
 
+    arrival_tolerance, patience = 0.012, 40
+    """Both a little larger than for blocks."""
+
     def __init__(self, num_envs: int) -> None:
         super().__init__(num_envs)
-        self._closed_at = np.zeros((num_envs, 3))
         self._gripped_at = np.zeros((num_envs, 3))
         self._opening = np.zeros(num_envs, bool)
 
@@ -107,17 +88,9 @@ class CarryingOperator(PhasedOperator):
         seeking, gripping_now = self.phase <= Phase.DESCEND, self.phase <= Phase.CLOSE
         aim = np.where(gripping_now, job.grip_heading, job.goal_heading)
         rotation = pointing_down(self._imprecise(aim), tilt)
-        phase = self.phase[:, None]
-        position = np.select(
-            [phase == Phase.APPROACH, phase == Phase.DESCEND, phase == Phase.CLOSE, phase == Phase.CARRY],
-            [
-                self._travel(snapshot, above, job.travel_height),
-                grip,
-                self._closed_at,
-                self._travel(snapshot, np.column_stack([job.goal[:, :2], job.travel_height]), job.travel_height),
-            ],
-            job.goal,
-        )
+        over = np.column_stack([job.goal[:, :2], job.travel_height])
+        coming, carrying = (self._travel(snapshot, place, job.travel_height) for place in (above, over))
+        position = self._of_phase([coming, grip, self._held_at, carrying, job.goal, job.goal])
         fingers = snapshot.finger_positions
         self._opening &= fingers.max(axis=1) > jaco.FINGER_OPEN + 0.1
         self._opening |= np.ptp(fingers, axis=1) > _UNEVEN
@@ -146,11 +119,8 @@ class CarryingOperator(PhasedOperator):
         tool, fingers = snapshot.tcp_position, snapshot.finger_positions
         self._count(snapshot)
         shaped = ~self._opening & (np.abs(fingers - job.preshape[:, None]).max(axis=1) < 0.25)
-        turned = np.abs(job.grip_heading - heading(snapshot.tcp_rotation)) < self.personality["heading_tolerance"]
-        arrived = within(_ARRIVED, grip, tool)
-        gripped = self._gripped()
-        lost = np.linalg.norm(job.grip - tool, axis=1) > LOST_DISTANCE
-        lost |= holds_nothing(snapshot, closed=0.97)
+        turned = self._turned(snapshot, job.grip_heading)
+        lost = self._lost(snapshot, job.grip, closed=0.97)
         over = np.linalg.norm(job.goal[:, :2] - tool[:, :2], axis=1) < 0.015
         over &= np.abs(job.goal_heading - heading(snapshot.tcp_rotation)) < 0.25
         opened = fingers.max(axis=1) < _OPEN
@@ -160,28 +130,13 @@ class CarryingOperator(PhasedOperator):
         self._enter((was == Phase.CARRY) & (self._steps > _STUCK) & job.release, Phase.RELEASE)
         ready = self._beside(above, tool) & turned & shaped & (self._steps <= _STUCK) & ~job.finished
         self._enter((was == Phase.APPROACH) & ready, Phase.DESCEND)
-        self._enter((was == Phase.DESCEND) & (arrived | (self._steps > _PATIENCE)), Phase.CLOSE)
-        self._enter((was == Phase.CLOSE) & gripped, Phase.CARRY)
+        self._enter((was == Phase.DESCEND) & self._reached(grip, tool), Phase.CLOSE)
+        self._enter((was == Phase.CLOSE) & self._gripped(), Phase.CARRY)
         self._enter((was == Phase.CARRY) & (self.phase == Phase.CARRY) & over & job.release, Phase.LOWER)
-        lowered = within(_ARRIVED, job.goal, tool) | (self._steps > _PATIENCE)
-        self._enter((was == Phase.LOWER) & lowered, Phase.RELEASE)
-        self._enter((was == Phase.RELEASE) & (opened | (self._steps > _PATIENCE)), Phase.APPROACH)
-        self._closed_at = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._closed_at)
+        self._enter((was == Phase.LOWER) & self._reached(job.goal, tool), Phase.RELEASE)
+        self._enter((was == Phase.RELEASE) & (opened | (self._steps > self.patience)), Phase.APPROACH)
+        self._held_at = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._held_at)
         self._try_again((was >= Phase.CLOSE) & (was <= Phase.LOWER) & lost)
-
-
-def axis_heading(rotation: np.ndarray, near: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Heading [rad] at which the hand closes across a body's long axis, the nearest to ``near`` [rad].
-
-    There are two, half a turn apart.
-
-    Args:
-        rotation: The body's rotation to the world, [env, 3, 3].
-        near: Heading to be near to [rad], [env].
-        axis: Which of the body's axes is long.
-    """
-    angle = np.arctan2(rotation[:, 1, axis], rotation[:, 0, axis])
-    return near + np.mod(angle - near + 0.5 * np.pi, np.pi) - 0.5 * np.pi
 
 
 def _tool_at(pinch: np.ndarray, heading: np.ndarray) -> np.ndarray:

@@ -6,18 +6,10 @@ import enum
 
 import numpy as np
 
-from handful.demonstrations.operators.scripted.grasping import box_heading, holds_nothing, pointing_down, within
-from handful.demonstrations.operators.scripted.script import Goal, shorten
-from handful.demonstrations.operators.scripted.stacking import (
-    ARRIVED,
-    PATIENCE,
-    QUARTERS,
-    Phase,
-    StackingOperator,
-    cheapest,
-    rotate,
-    wrap,
-)
+from handful.demonstrations.operators.scripted.grasping import box_heading, nearest_angle, pointing_down, within
+from handful.demonstrations.operators.scripted.script import Goal
+from handful.demonstrations.operators.scripted.stacking import QUARTERS, Phase, StackingOperator, cheapest, rotate
+from handful.demonstrations.position_controller import shorten
 from handful.geometry import matrix_from_rotation_vector, rotation_error
 from handful.simulation import jaco
 from handful.simulation.snapshot import Snapshot
@@ -77,14 +69,8 @@ _LOST_DISTANCE = 0.08
 """A block has slipped from the hand when it is this far from the tool [m]; the upper one of a stack is up to 6 cm away."""
 
 
-class ClearingPhase(enum.IntEnum):
-    """What the hand does once the blocks are stacked; the phases before are those of `Phase`."""
-
-    INCLINE = 8
-    ENCLOSE = 9
-    PINCH = 10
-    SQUEEZE = 11
-    LIFT = 12
+ClearingPhase = enum.IntEnum("ClearingPhase", ["INCLINE", "ENCLOSE", "PINCH", "SQUEEZE", "LIFT"], start=len(Phase))
+"""What the hand does once the blocks are stacked; the phases before are those of `Phase`."""
 
 
 class ClearingBlocksOperator(StackingOperator):
@@ -102,12 +88,20 @@ class ClearingBlocksOperator(StackingOperator):
         self._side = np.zeros(num_envs)
 
     def goal(self, snapshot: Snapshot) -> Goal:
-        """As the stacking operator's. The side from which to grip the stack is chosen before the red block is put down."""
+        """As the stacking operator's, but slow near a stack.
+
+        The side from which to grip the stack is chosen before the red block is put down.
+        """
         square = box_heading(snapshot.rotation(BLUE), self._heading) + QUARTERS
-        chosen = cheapest(square, np.abs(np.abs(wrap(square)) - _SIDEWAYS) + 0.1 * np.abs(square - self._heading))
+        chosen = cheapest(
+            square, np.abs(np.abs(nearest_angle(square, 0.0)) - _SIDEWAYS) + 0.1 * np.abs(square - self._heading)
+        )
         kept = box_heading(snapshot.rotation(BLUE), self._side)
         self._side = np.where(self.phase < Phase.LOWER, chosen, kept)
-        return super().goal(snapshot)
+        goal = super().goal(snapshot)
+        slow = snapshot.tcp_position + shorten(goal.position - snapshot.tcp_position, _SLOW)
+        goal.position = np.where((self.phase >= ClearingPhase.INCLINE)[:, None], slow, goal.position)
+        return goal
 
     def _aim(self, snapshot: Snapshot) -> np.ndarray:
         choosing = (self.phase == ClearingPhase.INCLINE) | (self.phase == ClearingPhase.ENCLOSE)
@@ -120,10 +114,6 @@ class ClearingBlocksOperator(StackingOperator):
         )
         toward_thumb = np.stack([np.sin(self._side), -np.cos(self._side)], axis=1)
         return (blue - red - _RECESS)[:, None] * toward_thumb
-
-    def _step_toward(self, snapshot: Snapshot, place: np.ndarray) -> np.ndarray:
-        slow = shorten(place - snapshot.tcp_position, _SLOW)
-        return np.where((self.phase >= ClearingPhase.INCLINE)[:, None], snapshot.tcp_position + slow, place)
 
     def _rotation(self) -> np.ndarray:
         inclined = pointing_down(self._imprecise(self._heading)) @ matrix_from_rotation_vector(
@@ -172,13 +162,12 @@ class ClearingBlocksOperator(StackingOperator):
     def _move_on(self, snapshot: Snapshot, places: list[np.ndarray]) -> None:
         tool, was = snapshot.tcp_position, self.phase.copy()
         stacked = rests_on(snapshot, RED, BLUE)
-        above = np.linalg.norm((places[ClearingPhase.INCLINE] - tool)[:, :2], axis=1) < ARRIVED
+        above = np.linalg.norm((places[ClearingPhase.INCLINE] - tool)[:, :2], axis=1) < self.arrival_tolerance
         inclined = np.linalg.norm(rotation_error(snapshot.tcp_rotation, self._rotation()), axis=1) < _TURNED
-        arrived = within(ARRIVED, places[ClearingPhase.ENCLOSE], tool)
-        patient = self._steps <= 2 * PATIENCE
+        arrived = within(self.arrival_tolerance, places[ClearingPhase.ENCLOSE], tool)
+        patient = self._steps <= 2 * self.patience
         gripped = self._gripped(_SQUEEZING_STEPS)
         opened = snapshot.finger_positions.max(axis=1) < 1.2 * jaco.FINGER_OPEN
-
         upright = np.linalg.norm(rotation_error(snapshot.tcp_rotation, super()._rotation()), axis=1) < _UPRIGHT
 
         super()._move_on(snapshot, places)
@@ -189,8 +178,7 @@ class ClearingBlocksOperator(StackingOperator):
         closed = gripped & (np.abs(snapshot.finger_velocities) < _STILL).all(axis=1)
         self._enter((was == ClearingPhase.SQUEEZE) & closed, ClearingPhase.LIFT)
 
-        distances = [np.linalg.norm(snapshot.position(block) - tool, axis=1) for block in (RED, BLUE)]
-        lost = (np.maximum(*distances) > _LOST_DISTANCE) | holds_nothing(snapshot)
+        lost = np.any([self._lost(snapshot, snapshot.position(block), _LOST_DISTANCE) for block in (RED, BLUE)], axis=0)
         fallen = (was >= ClearingPhase.INCLINE) & (was < ClearingPhase.PINCH) & ~stacked & ~patient
         failed = (was >= ClearingPhase.PINCH) & lost
         self._try_again(failed | fallen)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from handful.demonstrations.operators.operator import Seed
-from handful.demonstrations.operators.scripted.carrying import CarryingOperator, Job, Phase, axis_heading
-from handful.demonstrations.operators.scripted.grasping import heading
+from handful.demonstrations.operators.scripted.carrying import CarryingOperator, Job, Phase
+from handful.demonstrations.operators.scripted.grasping import axis_heading, heading
 from handful.simulation.props.open_box import OpenBox
 from handful.simulation.snapshot import Snapshot
 from handful.tasks.clearing_box import BOX, TOY, ClearingBox
@@ -38,11 +35,6 @@ class ClearingBoxOperator(CarryingOperator):
         self._lifts_box = np.zeros(num_envs, bool)
         self._wall = np.zeros(num_envs, np.int64)
 
-    def reset(self, ids: np.ndarray, seeds: Sequence[Seed]) -> None:
-        """Begin new episodes in the simulations ``ids``."""
-        super().reset(ids, seeds)
-        self._lifts_box[ids] = False
-
     def job(self, snapshot: Snapshot) -> Job:
         """The toy, until it is in the box; then the box."""
         undecided = self.phase == Phase.APPROACH
@@ -57,9 +49,7 @@ class ClearingBoxOperator(CarryingOperator):
     def _toy_job(self, snapshot: Snapshot) -> Job:
         toy, box = snapshot.position(TOY), snapshot.position(BOX)
         now = heading(snapshot.tcp_rotation)
-        rim = snapshot.parameters[
-            "box.height"
-        ]  # of the box at rest, so that the hand does not follow a box that it drags up
+        rim = snapshot.parameters["box.height"]  # at rest: the hand must not follow a box that it drags up
         return Job(
             grip=toy,
             grip_heading=axis_heading(snapshot.rotation(TOY), now),

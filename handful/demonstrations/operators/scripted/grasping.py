@@ -25,14 +25,10 @@ _DOWN = np.array([[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
 
 def pointing_down(heading: np.ndarray, tilt: np.ndarray | None = None) -> np.ndarray:
-    """Rotation of a tool that points down, turned about z from the home pose.
+    """Rotation of a tool that points down, tool to world, [env, 3, 3].
 
-    Args:
-        heading: Turn about world z [rad], [env].
-        tilt: Small lean about world x and y [rad], [env, 2]; None is upright.
-
-    Returns:
-        Tool to world, [env, 3, 3].
+    The tool is turned from the home pose by ``heading`` about world z [rad], [env], and leans by ``tilt`` about world x and
+    y [rad], [env, 2]; None is upright.
     """
     lean = np.zeros((len(heading), 2)) if tilt is None else tilt
     turn = np.concatenate([np.zeros_like(lean), heading[:, None]], axis=1)
@@ -52,9 +48,20 @@ def box_heading(rotation: np.ndarray, near: np.ndarray) -> np.ndarray:
     """
     flattest = np.abs(rotation[:, 2, :]).argmin(axis=1)
     axis = rotation[np.arange(len(rotation)), :, flattest]
-    angle = np.arctan2(axis[:, 1], axis[:, 0])
-    quarter = 0.5 * np.pi
-    return near + np.mod(angle - near + 0.5 * quarter, quarter) - 0.5 * quarter
+    return nearest_angle(np.arctan2(axis[:, 1], axis[:, 0]), near, 0.5 * np.pi)
+
+
+def axis_heading(rotation: np.ndarray, near: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Heading [rad] at which the hand closes across a body's long ``axis``, the nearest to ``near`` [rad], [env].
+
+    There are two, half a turn apart. The body has rotations to the world, [env, 3, 3].
+    """
+    return nearest_angle(np.arctan2(rotation[:, 1, axis], rotation[:, 0, axis]), near, np.pi)
+
+
+def nearest_angle(angle: np.ndarray, near: np.ndarray | float, period: float = 2.0 * np.pi) -> np.ndarray:
+    """Of the angles that differ from ``angle`` by whole periods, the nearest to ``near`` [rad]."""
+    return near + np.mod(angle - near + 0.5 * period, period) - 0.5 * period
 
 
 def gripping(snapshot: Snapshot, slower_than: float = 0.1) -> np.ndarray:

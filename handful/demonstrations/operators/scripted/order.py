@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from handful.demonstrations.operators.operator import Seed
-from handful.demonstrations.operators.scripted.carrying import CarryingOperator, Job, Phase, axis_heading
-from handful.demonstrations.operators.scripted.grasping import heading
+from handful.demonstrations.operators.scripted.carrying import CarryingOperator, Job, Phase
+from handful.demonstrations.operators.scripted.grasping import axis_heading, heading
 from handful.simulation.scene import WORKSPACE_CENTER
 from handful.simulation.snapshot import Snapshot
 from handful.tasks.order_fulfillment import BOX_OF, TOYS, OrderFulfillment, present
@@ -40,12 +37,6 @@ class OrderOperator(CarryingOperator):
         self._toy = np.zeros(num_envs, np.int64)
         self._berth = np.ones(num_envs)
         self._box = np.zeros((num_envs, 3))
-
-    def reset(self, ids: np.ndarray, seeds: Sequence[Seed]) -> None:
-        """Begin new episodes in the simulations ``ids``."""
-        super().reset(ids, seeds)
-        self._toy[ids] = 0
-        self._berth[ids] = 1.0
 
     def job(self, snapshot: Snapshot) -> Job:
         """The nearest toy. Once chosen it stays chosen until it is released or lost."""

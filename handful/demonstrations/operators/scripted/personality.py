@@ -48,19 +48,16 @@ PAUSE_STEPS = (2, 8)
 
 
 class Personality:
-    """The draws of the present episode in each simulation. Each depends on that episode's seed only.
-
-    Attributes:
-        tremor_noise: Independent standard normal numbers, [env, step, 6].
-        paused: Whether the hand pauses at that step, bool [env, step].
-    """
+    """The draws of the present episode in each simulation. Each depends on that episode's seed only."""
 
     def __init__(self, num_envs: int) -> None:
         """Zeros for ``num_envs`` episodes until `draw`."""
         self._values = {name: np.zeros(num_envs) for name in RANGES}
         self._values |= {name: np.zeros((num_envs, count)) for name, (count, _) in DEVIATIONS.items()}
         self.tremor_noise = np.zeros((num_envs, NUM_NOISE_STEPS, 6))
+        """Independent standard normal numbers, [env, step, 6]."""
         self.paused = np.zeros((num_envs, NUM_NOISE_STEPS), bool)
+        """Whether the hand pauses at that step, bool [env, step]."""
 
     def __getitem__(self, name: str) -> np.ndarray:
         """A quantity of `RANGES`, [env], or of `DEVIATIONS`, [env, count]."""
@@ -75,12 +72,6 @@ class Personality:
             for name, (count, deviation) in DEVIATIONS.items():
                 self._values[name][i] = deviation * np.clip(generator.standard_normal(count), -2.0, 2.0)
             self.tremor_noise[i] = generator.standard_normal((NUM_NOISE_STEPS, 6))
-            self.paused[i] = _draw_pauses(generator)
-
-
-def _draw_pauses(generator: np.random.Generator) -> np.ndarray:
-    """At which steps the hand pauses, bool [step]."""
-    paused = np.zeros(NUM_NOISE_STEPS, bool)
-    for step in np.flatnonzero(generator.random(NUM_NOISE_STEPS) < PAUSE_PROBABILITY):
-        paused[step : step + generator.integers(PAUSE_STEPS[0], PAUSE_STEPS[1] + 1)] = True
-    return paused
+            self.paused[i] = False
+            for step in np.flatnonzero(generator.random(NUM_NOISE_STEPS) < PAUSE_PROBABILITY):
+                self.paused[i, step : step + generator.integers(PAUSE_STEPS[0], PAUSE_STEPS[1] + 1)] = True

@@ -6,7 +6,7 @@ import enum
 
 import numpy as np
 
-from handful.demonstrations.operators.scripted.grasping import holds_nothing, pointing_down, shape_fingers
+from handful.demonstrations.operators.scripted.grasping import pointing_down, shape_fingers
 from handful.demonstrations.operators.scripted.phases import PhasedOperator
 from handful.demonstrations.operators.scripted.script import Goal
 from handful.geometry import matrix_from_rotation_vector, rotation_error
@@ -41,28 +41,15 @@ _LEAD = 0.03
 _POURING_TILT = 2.1
 """Tilt of the mug at the end [rad]: its wall then slopes down to the lip by 30 degrees."""
 
-_ARRIVED = 0.012
-"""The hand is where it should be when it is this near [m]."""
-
 _TURNED = 0.12
 """The hand has the wanted rotation when it is this near [rad]."""
-
-_PATIENCE = 40
-"""Control steps after which the hand closes even if it is not quite where it should be."""
 
 _LOST_DISTANCE = 0.07
 """The mug has slipped from the hand when its centre is this far from the tool [m]."""
 
 
-class Phase(enum.IntEnum):
-    """What the hand does."""
-
-    APPROACH = 0
-    DESCEND = 1
-    CLOSE = 2
-    LIFT = 3
-    CARRY = 4
-    POUR = 5
+Phase = enum.IntEnum("Phase", ["APPROACH", "DESCEND", "CLOSE", "LIFT", "CARRY", "POUR"], start=0)
+"""What the hand does."""
 
 
 class PouringOperator(PhasedOperator):
@@ -72,10 +59,12 @@ class PouringOperator(PhasedOperator):
     rolls towards the box's side.
     """
 
+    arrival_tolerance, patience = 0.012, 40
+    """Both a little larger than for blocks."""
+
     def __init__(self, num_envs: int) -> None:
         super().__init__(num_envs)
         self._side = np.ones(num_envs)
-        self._held_at = np.zeros((num_envs, 3))
 
     def goal(self, snapshot: Snapshot) -> Goal:
         """Where the tool should be next, after moving on to the next phase where the present one is done."""
@@ -86,7 +75,7 @@ class PouringOperator(PhasedOperator):
         pouring = self.phase == Phase.POUR
         opening = shape_fingers(jaco.FINGER_OPEN - 0.2, snapshot.finger_positions.mean(axis=1))
         return Goal(
-            position=places[self.phase, np.arange(self.num_envs)],
+            position=self._of_phase(places),
             rotation=self._rotation(np.where(pouring, _POURING_TILT, 0.0)),
             fingers=np.where(self.phase >= Phase.CLOSE, 1.0, opening),
             at_rest=pouring & (_tilt(snapshot) > 0.9 * _POURING_TILT),
@@ -109,8 +98,8 @@ class PouringOperator(PhasedOperator):
         axis = np.column_stack([self._forward(), np.zeros(self.num_envs)])
         return matrix_from_rotation_vector((self._side * roll)[:, None] * axis) @ level
 
-    def _places(self, snapshot: Snapshot) -> np.ndarray:
-        """Where the tool should be in each phase [m], [phase, env, 3]."""
+    def _places(self, snapshot: Snapshot) -> list[np.ndarray]:
+        """Where the tool should be in each phase [m], each [env, 3]."""
         who, parameters = self.personality, snapshot.parameters
         mug, box, tool = snapshot.position(MUG), snapshot.position(BOX), snapshot.tcp_position
         around = mug[:, :2] + _DEPTH * self._forward()
@@ -127,28 +116,24 @@ class PouringOperator(PhasedOperator):
         reach = 0.5 * parameters["mug.height"] * np.sin(tilt) + parameters["mug.inner_radius"] * np.cos(tilt)
         lip = mug[:, :2] + reach[:, None] * self._downhill()
         over = np.column_stack([tool[:, :2] + box[:, :2] - _LEAD * self._downhill() - lip, tool[:, 2] + rise])
-        return np.stack([above, grip, self._held_at, up, over, over])
+        return [above, grip, self._held_at, up, over, over]
 
-    def _move_on(self, snapshot: Snapshot, places: np.ndarray) -> None:
+    def _move_on(self, snapshot: Snapshot, places: list[np.ndarray]) -> None:
         """Change phase where the present one is done or has failed."""
-        who = self.personality
-        tool = snapshot.tcp_position
         self._count(snapshot)
-        miss = np.linalg.norm(places - tool, axis=2)
+        miss = np.linalg.norm(np.stack(places) - snapshot.tcp_position, axis=2)
         level = self._rotation(np.zeros(self.num_envs))
         turned = np.linalg.norm(rotation_error(snapshot.tcp_rotation, level), axis=1) < _TURNED
-        arrived = (miss[Phase.DESCEND] < _ARRIVED) | (self._steps > _PATIENCE)
-        gripped = self._gripped()
-        lost = np.linalg.norm(snapshot.position(MUG) - tool, axis=1) > _LOST_DISTANCE
-        lost |= holds_nothing(snapshot, closed=0.97)
+        arrived = (miss[Phase.DESCEND] < self.arrival_tolerance) | (self._steps > self.patience)
+        lost = self._lost(snapshot, snapshot.position(MUG), _LOST_DISTANCE, closed=0.97)
 
         was = self.phase.copy()
-        above = turned & (miss[Phase.APPROACH] < who["approach_tolerance"])
+        above = turned & (miss[Phase.APPROACH] < self.personality["approach_tolerance"])
         self._enter((was == Phase.APPROACH) & above, Phase.DESCEND)
         self._enter((was == Phase.DESCEND) & arrived, Phase.CLOSE)
-        self._enter((was == Phase.CLOSE) & gripped, Phase.LIFT)
-        self._enter((was == Phase.LIFT) & (miss[Phase.LIFT] < 2.0 * _ARRIVED), Phase.CARRY)
-        self._enter((was == Phase.CARRY) & (miss[Phase.CARRY] < _ARRIVED), Phase.POUR)
+        self._enter((was == Phase.CLOSE) & self._gripped(), Phase.LIFT)
+        self._enter((was == Phase.LIFT) & (miss[Phase.LIFT] < 2.0 * self.arrival_tolerance), Phase.CARRY)
+        self._enter((was == Phase.CARRY) & (miss[Phase.CARRY] < self.arrival_tolerance), Phase.POUR)
         self._try_again((was >= Phase.CLOSE) & lost)
 
 

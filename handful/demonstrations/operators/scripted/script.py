@@ -12,7 +12,7 @@ import numpy as np
 
 from handful.demonstrations.operators.operator import Seed, ToolCommand
 from handful.demonstrations.operators.scripted.personality import NUM_NOISE_STEPS, Personality
-from handful.demonstrations.position_controller import PositionController
+from handful.demonstrations.position_controller import PositionController, shorten
 from handful.environment import TimeStep
 from handful.errors import unknown_name
 from handful.geometry import rotation_error
@@ -89,12 +89,7 @@ class ScriptedActor:
     """A scripted operator with the interface of a policy."""
 
     def __init__(self, environment: TaskEnvironment, *, seed: int = 0) -> None:
-        """Act in that environment.
-
-        Args:
-            environment: The simulations; the script reads their physical state, which a policy never sees.
-            seed: Seed of the personalities.
-        """
+        """Act in that environment by its physical state, which a policy never sees; ``seed`` draws the personalities."""
         self._environment = environment
         self._operator = make_scripted_operator(environment.task.name, environment.num_envs)
         self._controller = PositionController(environment.physics, control_timestep=environment.spec.control_timestep)
@@ -149,9 +144,3 @@ def make_scripted_operator(task: str, num_envs: int) -> ScriptedOperator:
         raise unknown_name("scripted task", task, OPERATORS)
     module, _, class_name = OPERATORS[task].partition(":")
     return getattr(importlib.import_module(module), class_name)(num_envs)
-
-
-def shorten(vector: np.ndarray, longest: np.ndarray | float) -> np.ndarray:
-    """Vectors [env, 3] with lengths clipped to ``longest``, a number or [env]."""
-    length = np.linalg.norm(vector, axis=1)
-    return vector * np.minimum(1.0, longest / np.maximum(length, 1e-12))[:, None]

@@ -7,25 +7,16 @@ import enum
 import numpy as np
 
 from handful.demonstrations.operators.scripted.grasping import (
-    LOST_DISTANCE,
     TOO_CLOSED,
     box_heading,
     heading,
-    holds_nothing,
     pointing_down,
     shape_fingers,
-    within,
 )
 from handful.demonstrations.operators.scripted.phases import PhasedOperator
 from handful.demonstrations.operators.scripted.script import Goal
 from handful.simulation.snapshot import Snapshot
 from handful.tasks.stacking import BLUE, OPEN_FINGERS, RED, highest_point, lowest_point, rests_on
-
-ARRIVED = 0.010
-"""The hand is where it should grip when it is this near [m], sideways and in height."""
-
-PATIENCE = 30
-"""Control steps after which the hand closes, or lets go, even if it is not quite where it should be."""
 
 _CLEARANCE = 0.03
 """Height of the red block's lowest point over the blue block's highest while it is carried [m]."""
@@ -57,17 +48,8 @@ _SETTLING_STEPS = 10
 """Control steps that a stack may take to come to rest before the hand tries again."""
 
 
-class Phase(enum.IntEnum):
-    """What the hand does."""
-
-    APPROACH = 0
-    DESCEND = 1
-    CLOSE = 2
-    RAISE = 3
-    CARRY = 4
-    LOWER = 5
-    LET_GO = 6
-    RETREAT = 7
+Phase = enum.IntEnum("Phase", ["APPROACH", "DESCEND", "CLOSE", "RAISE", "CARRY", "LOWER", "LET_GO", "RETREAT"], start=0)
+"""What the hand does."""
 
 
 class StackingOperator(PhasedOperator):
@@ -81,8 +63,6 @@ class StackingOperator(PhasedOperator):
 
     def __init__(self, num_envs: int) -> None:
         super().__init__(num_envs)
-        self._held_at = np.zeros((num_envs, 3))
-        self._heading = np.zeros(num_envs)
         self._grasped = np.zeros(num_envs)
 
     def goal(self, snapshot: Snapshot) -> Goal:
@@ -92,8 +72,7 @@ class StackingOperator(PhasedOperator):
         self._grasped = np.where(self.phase < Phase.CLOSE, self._heading, self._grasped)
         places = self._places(snapshot)
         self._move_on(snapshot, places)
-        position = self._step_toward(snapshot, np.stack(places)[self.phase, np.arange(self.num_envs)])
-        return Goal(position, self._rotation(), self._fingers(snapshot), self._at_rest(snapshot))
+        return Goal(self._of_phase(places), self._rotation(), self._fingers(snapshot), self._at_rest(snapshot))
 
     def _aim(self, snapshot: Snapshot) -> np.ndarray:
         """Heading of the hand [rad]: square to the red block until it holds it, then square to the blue one.
@@ -116,10 +95,6 @@ class StackingOperator(PhasedOperator):
         placing = (self.phase >= Phase.CARRY) & (self.phase < Phase.LET_GO)
         return np.select([self.phase < Phase.CLOSE, placing], [grasp, place], self._heading)
 
-    def _step_toward(self, snapshot: Snapshot, place: np.ndarray) -> np.ndarray:
-        """The next goal on the way to a place [m], [env, 3]: the place itself, unless the hand must move slowly."""
-        return place
-
     def _rotation(self) -> np.ndarray:
         """The wanted rotation, tool to world, [env, 3, 3]: pointing down with a small lean.
 
@@ -132,12 +107,16 @@ class StackingOperator(PhasedOperator):
         """Where the tool should be in each phase [m], each [env, 3]."""
         who, tool = self.personality, snapshot.tcp_position
         red, blue = snapshot.position(RED), snapshot.position(BLUE)
-        errors = self._care[:, None]
-        above, grip = self._above(red, self._aside()), self._grip(red, self._aside())
+        aside = rotate(np.tile(_TOOL_ASIDE, (self.num_envs, 1)), self._heading)
+        above, grip = self._above(red, aside), self._grip(red, aside)
         self._held_at = np.where((self.phase == Phase.DESCEND)[:, None], grip, self._held_at)
 
         gap = lowest_point(snapshot, RED) - highest_point(snapshot, BLUE)
-        sideways = (blue - red)[:, :2] + self._offset(snapshot) + errors * self.place_share * who["approach_offset"]
+        sideways = (
+            (blue - red)[:, :2]
+            + self._offset(snapshot)
+            + self._care[:, None] * self.place_share * who["approach_offset"]
+        )
         raised = np.column_stack([self._held_at[:, :2], tool[:, 2] + _CLEARANCE - gap])
         over = np.column_stack([tool[:, :2] + sideways, tool[:, 2] + _CLEARANCE - gap])
         down = np.column_stack([tool[:, :2] + sideways, tool[:, 2] - gap])
@@ -148,10 +127,6 @@ class StackingOperator(PhasedOperator):
         """Where to put the red block on the blue one, from its centre [m], xy, [env, 2]."""
         return np.zeros((self.num_envs, 2))
 
-    def _aside(self) -> np.ndarray:
-        """From a block's centre to the tool point with the block between thumb and both fingers [m], xy, [env, 2]."""
-        return rotate(np.tile(_TOOL_ASIDE, (self.num_envs, 1)), self._heading)
-
     def _fingers(self, snapshot: Snapshot) -> np.ndarray:
         """Finger velocity [-1, 1]: to the preshape before a grasp, closed while holding, then open."""
         shaping = shape_fingers(self.personality["preshape"], snapshot.finger_positions.max(axis=1))
@@ -159,34 +134,30 @@ class StackingOperator(PhasedOperator):
 
     def _at_rest(self, snapshot: Snapshot) -> np.ndarray:
         """Whether the hand has risen from the finished stack."""
-        return (self.phase == Phase.RETREAT) & (self._steps > PATIENCE)
+        return (self.phase == Phase.RETREAT) & (self._steps > self.patience)
 
     def _move_on(self, snapshot: Snapshot, places: list[np.ndarray]) -> None:
         """Change phase where the present one is done or has failed."""
-        who, tool, was = self.personality, snapshot.tcp_position, self.phase.copy()
-        patient = self._steps <= PATIENCE
-        turned = np.abs(wrap(self._heading - heading(snapshot.tcp_rotation))) < who["heading_tolerance"]
+        tool, was = snapshot.tcp_position, self.phase.copy()
+        turned = self._turned(snapshot, self._heading)
         opened = snapshot.finger_positions.max(axis=1) < TOO_CLOSED
         beside = self._beside(places[Phase.APPROACH], tool)
-        arrived = within(ARRIVED, places[Phase.DESCEND], tool)
-        gripped = self._gripped()
         over = np.linalg.norm((places[Phase.CARRY] - tool)[:, :2], axis=1) < self.place_tolerance
         gap = lowest_point(snapshot, RED) - highest_point(snapshot, BLUE)
         free = snapshot.finger_positions.max(axis=1) < OPEN_FINGERS
 
         self._enter((was == Phase.APPROACH) & beside & turned & opened, Phase.DESCEND)
-        self._enter((was == Phase.DESCEND) & (arrived | ~patient), Phase.CLOSE)
-        self._enter((was == Phase.CLOSE) & gripped, Phase.RAISE)
+        self._enter((was == Phase.DESCEND) & self._reached(places[Phase.DESCEND], tool), Phase.CLOSE)
+        self._enter((was == Phase.CLOSE) & self._gripped(), Phase.RAISE)
         self._enter((was == Phase.RAISE) & (gap > 0.6 * _CLEARANCE), Phase.CARRY)
         self._enter((was == Phase.CARRY) & over & turned, Phase.LOWER)
-        set_down = (was == Phase.LOWER) & ((gap < _LET_GO_GAP) & over | ~patient)
+        set_down = (was == Phase.LOWER) & ((gap < _LET_GO_GAP) & over | (self._steps > self.patience))
         self._held_at = np.where(set_down[:, None], tool, self._held_at)
         self._enter(set_down, Phase.LET_GO)
         self._enter((was == Phase.LET_GO) & free, Phase.RETREAT)
 
-        distance = np.linalg.norm(snapshot.position(RED) - tool, axis=1)
         holding = (was >= Phase.CLOSE) & (was < Phase.LET_GO)
-        failed = holding & ((distance > LOST_DISTANCE) | holds_nothing(snapshot))
+        failed = holding & self._lost(snapshot, snapshot.position(RED))
         failed |= (was == Phase.RETREAT) & (self._steps > _SETTLING_STEPS) & ~rests_on(snapshot, RED, BLUE)
         self._try_again(failed)
 
@@ -206,8 +177,3 @@ def rotate(vector: np.ndarray, angle: np.ndarray) -> np.ndarray:
 def cheapest(options: np.ndarray, cost: np.ndarray) -> np.ndarray:
     """The cheapest of the options [option, env] in each simulation, [env]."""
     return options[cost.argmin(axis=0), np.arange(options.shape[1])]
-
-
-def wrap(angle: np.ndarray) -> np.ndarray:
-    """The same angle between -pi and pi [rad]."""
-    return np.mod(angle + np.pi, 2.0 * np.pi) - np.pi
