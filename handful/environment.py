@@ -149,7 +149,6 @@ class StartDistribution(Protocol):
 
     def report(self, episode: EpisodeSummary) -> None:
         """Take note of how an episode ended; the summary says which start it had."""
-        ...
 
     def metrics(self) -> dict[str, float]:
         """What there is to say of the curriculum's progress, by name."""
@@ -161,7 +160,6 @@ class StartDistribution(Protocol):
 
     def load_state_dict(self, state: Any) -> None:
         """Resume from what ``state_dict`` gave."""
-        ...
 
 
 @dataclasses.dataclass
@@ -215,18 +213,15 @@ class VectorEnvironment(Protocol):
     def reset(self, *, seeds: Sequence[int | Sequence[int]] | None = None) -> TimeStep:
         """Begin a new episode in every simulation.
 
-        Args:
-            seeds: One seed (an integer or a sequence of them) for each simulation's generator, shape [env]. The
-                episodes that follow depend on that seed alone, not on the number of simulations beside it. None
-                keeps the present generators.
+        ``seeds`` holds a seed for each simulation's generator. The episodes that follow depend on that seed alone, not on
+        the number of simulations beside it. None keeps the present generators.
         """
         ...
 
     def step(self, action: np.ndarray) -> TimeStep:
         """Advance every simulation by one control step; ended episodes begin anew at once.
 
-        Args:
-            action: Joint velocities as fractions of their limits, [env, action]; clipped to [-1, 1].
+        Actions are joint velocities as fractions of their limits, [env, action], and are clipped to [-1, 1].
 
         Raises:
             ConfigurationError: the action has a wrong shape or is not finite.
@@ -243,7 +238,6 @@ class VectorEnvironment(Protocol):
 
     def close(self) -> None:
         """Release threads and memory."""
-        ...
 
 
 def on_host(images: Images) -> np.ndarray:

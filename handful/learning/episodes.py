@@ -53,7 +53,7 @@ class EpisodeWindow:
         }
 
     def load_state_dict(self, state: Any) -> None:
-        """Go on where ``state_dict`` was taken."""
+        """Resume where ``state_dict`` was taken."""
         for window, rows in ((self._random, state["random"]), (self._demo, state["demo"])):
             window.clear()
             window.extend((float(a), float(b), float(c)) for a, b, c in rows)

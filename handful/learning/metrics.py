@@ -51,9 +51,7 @@ METRICS = (
     Metric("policy_loss", "1", "Loss of the policy, with KL penalty, entropy and auxiliary error."),
     Metric("policy_gradient_norm", "1", "Norm of the policy's gradient before it is bounded."),
     Metric(
-        "demonstration_loss",
-        "nat",
-        "Half the squared distance [deviations] of demonstrated actions from the mean.",
+        "demonstration_loss", "nat", "Half the squared distance [deviations] of demonstrated actions from the mean."
     ),
     Metric("value_loss", "1", "Squared error of the value function, in squared standard deviations of the returns."),
     Metric("value_gradient_norm", "1", "Norm of the value function's gradient before it is bounded."),

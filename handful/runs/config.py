@@ -75,11 +75,7 @@ class RunConfig(Config):
     """The learner."""
 
     def __post_init__(self) -> None:
-        """Check the fields; names of levels, renderers and rates are checked by `check_settings`.
-
-        Raises:
-            ConfigurationError: a number is out of its range, or there is no observation group of a name.
-        """
+        """Check the fields; names of levels, renderers and rates are checked by `check_settings`."""
         super().__post_init__()
         if self.trainer.ppo.num_minibatches > self.num_envs:
             raise ConfigurationError(
@@ -104,11 +100,7 @@ class RunConfig(Config):
 
 
 def check_settings(config: RunConfig) -> None:
-    """Refuse settings of the environment that do not exist, before anything is made of them.
-
-    Raises:
-        ConfigurationError: no such level of randomisation, camera rate, renderer or backend; the choices are named.
-    """
+    """Refuse settings of the environment that do not exist, naming the choices, before anything is made of them."""
     from handful.demonstrations.starts import CLUSTERS
     from handful.simulation.physics.factory import check_backend
     from handful.simulation.randomization import parse_level

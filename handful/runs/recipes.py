@@ -137,11 +137,7 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("quick", "PPO and GAIL with short episodes from demonstrations: 20 minutes on two cores", _quick),
-        Recipe(
-            "teacher",
-            "from the physical state, in simulation: cloned, then PPO and GAIL with frontiers",
-            _teacher,
-        ),
+        Recipe("teacher", "from the physical state, in simulation: cloned, then PPO and GAIL with frontiers", _teacher),
         Recipe(
             "zhu-2018", "the paper: PPO and GAIL, whole episodes, stages as clusters, the same for all tasks", _zhu_2018
         ),
@@ -153,11 +149,7 @@ DEFAULT_RECIPE = "quick"
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of that name.
-
-    Raises:
-        ConfigurationError: there is none; the message names those that there are.
-    """
+    """The recipe of that name; a `ConfigurationError` names those that there are."""
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
     return RECIPES[name]

@@ -45,16 +45,7 @@ class TrainingRun:
     """A run in its folder, new or resumed."""
 
     def __init__(self, folder: pathlib.Path, description: RunDescription, *, resume: bool) -> None:
-        """Build the environment and the trainer, and load the checkpoint if the run is resumed.
-
-        Args:
-            folder: The run's folder, which exists.
-            description: What the run is.
-            resume: Whether to resume from the folder's checkpoint.
-
-        Raises:
-            HandfulError: an option, a file or the disk is not as it should be.
-        """
+        """Build the environment and the trainer, and load the folder's checkpoint if the run is resumed."""
         check_settings(description.config)
         self.folder = folder
         self.task = description.task
@@ -105,16 +96,11 @@ class TrainingRun:
         on_iteration: Callable[[dict[str, float]], None] = lambda metrics: None,
         checkpoint_seconds: float = 30.0,
     ) -> bool:
-        """Train until the budget is spent; saves every half minute and at the end.
+        """Train until the budget is spent; returns False if the user interrupted before.
 
-        Args:
-            minutes: Budget of training time, counted from the start of the run [min]; None is no bound.
-            num_steps: Budget of control steps, counted from the start of the run; None is no bound.
-            on_iteration: Called with each iteration's metrics, and with those of each pass of cloning.
-            checkpoint_seconds: Time between two checkpoints [s].
-
-        Returns:
-            Whether the budget was spent; False if the user interrupted.
+        Budgets of training time [min] and of control steps are counted from the start of the run; None is no bound. It
+        saves every ``checkpoint_seconds`` and at the end. ``on_iteration`` is called with each iteration's metrics, and with
+        those of each pass of cloning.
 
         Raises:
             TrainingError: something is not a finite number; the last good checkpoint stays, and the failure is kept.
@@ -139,7 +125,7 @@ class TrainingRun:
                     raise self._failure(error) from error
                 with span("report"):
                     metrics_log.write(metrics)
-                    episode_log.write(trainer.ended_episodes, iteration=trainer.iteration, steps=trainer.steps)
+                    episode_log.write_episodes(trainer.ended_episodes, iteration=trainer.iteration, steps=trainer.steps)
                     on_iteration(metrics)
                 if time.monotonic() - saved_at > checkpoint_seconds:
                     with span("checkpoint"):
@@ -172,14 +158,7 @@ class TrainingRun:
         return True
 
     def reproduce_failure(self) -> TrainingError | None:
-        """Run from the checkpoint before the run's failure to the failure again.
-
-        Returns:
-            The error, or None if it did not come again.
-
-        Raises:
-            DataError: the run has not failed.
-        """
+        """Run from the checkpoint before the run's failure to the failure again; None if it does not come again."""
         return reproduce_failure(self.folder / FAILURE_FOLDER, self.trainer)
 
     def _failure(self, error: TrainingError) -> TrainingError:
@@ -221,7 +200,6 @@ def open_or_begin(
 
     Raises:
         ConfigurationError: the folder holds a run of another task or configuration.
-        HandfulError: an option, a file or the disk is not as it should be.
     """
     description = RunDescription(task=task, demonstrations=demonstrations, recipe=recipe, config=config)
     if not (folder / CHECKPOINT_FILE).exists():

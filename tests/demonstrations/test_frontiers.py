@@ -6,6 +6,7 @@ from test_starts import _demonstrations
 
 from handful.demonstrations.frontiers import FrontierStarts
 from handful.environment import EpisodeSummary
+from handful.learning.metrics import METRICS
 
 
 def starts(**options) -> FrontierStarts:
@@ -94,3 +95,8 @@ def test_the_state_is_saved_whole():
         one, two = subject.sample(left), other.sample(right)
         assert (one.demonstration, one.step, one.max_length) == (two.demonstration, two.step, two.max_length)
     assert subject.metrics() == other.metrics() and subject.metrics()["frontier"] < 0.6
+
+
+def test_the_metrics_of_the_starts_are_defined():
+    defined = {metric.name for metric in METRICS}
+    assert set(starts().metrics()) == {"frontier", "frontiers_at_beginning"} <= defined

@@ -69,11 +69,6 @@ class PPOConfig(Config):
     """Bound on the norm of each network's gradient (our choice)."""
 
     def __post_init__(self) -> None:
-        """Check the fields.
-
-        Raises:
-            ConfigurationError: a value is out of its range, or there is a single gradient step in an update.
-        """
         super().__post_init__()
         if self.epochs * self.num_minibatches < 2:
             raise ConfigurationError(

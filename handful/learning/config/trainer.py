@@ -44,11 +44,6 @@ class TrainerConfig(Config):
     """Behavioural cloning."""
 
     def __post_init__(self) -> None:
-        """Check the fields.
-
-        Raises:
-            ConfigurationError: a value is out of its range, or there is no such device.
-        """
         super().__post_init__()
         if self.device != "cpu" and self.device.partition(":")[0] != "cuda":
             raise ConfigurationError(f"unknown device '{self.device}'; the choices are: cpu, cuda.")

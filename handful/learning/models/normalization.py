@@ -27,12 +27,9 @@ class RunningNormalizer(nn.Module):
     ) -> None:
         """Begin with no samples.
 
-        Args:
-            size: Entries of a vector.
-            clip: Bound on the absolute value of what comes out [standard deviations].
-            minimum_std: Entries that hardly vary are divided by this [unit of the entry], so that a constant one plus
-                rounding does not become noise of the size of a signal.
-            memory: Samples at which the count stays, so that older ones are forgotten.
+        What comes out is clipped at ``clip`` [standard deviations]. Entries that hardly vary are divided by ``minimum_std``
+        [unit of the entry], so that a constant one plus rounding does not become noise of the size of a signal. The count
+        stays at ``memory`` samples, so that older ones are forgotten.
         """
         super().__init__()
         self.memory = memory

@@ -24,11 +24,7 @@ class ValueFunction(nn.Module):
     """
 
     def __init__(self, config: ValueFunctionConfig, spec: EnvironmentSpec, *, seed: int, num_streams: int = 1) -> None:
-        """Draw the weights from ``seed``; the global generator is left as it was.
-
-        Raises:
-            ConfigurationError: the environment has no group of a name, or its images are too small.
-        """
+        """Draw the weights from ``seed``; the global generator is left as it was."""
         super().__init__()
         self.config = config
         image, size = image_shape(spec, config.groups), vector_size(spec, config.groups)
@@ -48,11 +44,12 @@ class ValueFunction(nn.Module):
 
     def forward(self, sequences: Sequences) -> Float[Tensor, "time sequence stream"]:
         """V before each action, in units of reward."""
-        return self._value(sequences, sequences.vectors, sequences.frame_index)
+        return self.return_normalizer.inverse(self.normalized(sequences))
 
     def after(self, sequences: Sequences) -> Float[Tensor, "time sequence stream"]:
         """V after each action, of the final observation where an episode ended, in units of reward."""
-        return self._value(sequences, sequences.outcomes, sequences.outcome_frame_index)
+        value = self._normalized(sequences, sequences.outcomes, sequences.outcome_frame_index)
+        return self.return_normalizer.inverse(value)
 
     def normalized(self, sequences: Sequences) -> Float[Tensor, "time sequence stream"]:
         """V before each action in standard deviations of the returns, about their mean."""
@@ -61,9 +58,6 @@ class ValueFunction(nn.Module):
     def observe(self, sequences: Sequences) -> None:
         """Take the vectors before each action into the statistics of the inputs."""
         self.state_normalizer.update(join_groups(sequences.vectors, self.config.groups)[sequences.mask])
-
-    def _value(self, sequences: Sequences, vectors: Mapping[str, Tensor], index: Tensor | None) -> Tensor:
-        return self.return_normalizer.inverse(self._normalized(sequences, vectors, index))
 
     def _normalized(self, sequences: Sequences, vectors: Mapping[str, Tensor], index: Tensor | None) -> Tensor:
         inputs = self.state_normalizer(join_groups(vectors, self.config.groups))
