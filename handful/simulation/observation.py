@@ -44,15 +44,21 @@ def seen_from_tool(observables: Sequence[Observable]) -> tuple[Observable, ...]:
     for each in observables:
         name = each.names[0]
         if name.endswith("_x") and "_to_" in name:
-            seen.append(Observable.vector(f"{name[:-2]}_in_tool", _turned(each)))
+            names = tuple(f"{name[:-2]}_in_tool{name[-2:]}" for name in each.names)
+            seen.append(Observable(names, _turned(each)))
         elif name.endswith("_rotation_00"):
             prop = name.removesuffix("_rotation_00")
             seen += _orientation(prop, each, sizes.get(prop))
     return tuple(seen)
 
 
-def _turned(direction: Observable) -> Callable[[Snapshot], np.ndarray]:
-    return lambda snapshot: np.einsum("eji,ej->ei", snapshot.tcp_rotation, direction(snapshot))
+def _turned(directions: Observable) -> Callable[[Snapshot], np.ndarray]:
+    def turned(snapshot: Snapshot) -> np.ndarray:
+        values = directions(snapshot)
+        vectors = values.reshape(len(values), -1, 3)
+        return np.einsum("eji,ekj->eki", snapshot.tcp_rotation, vectors).reshape(values.shape)
+
+    return turned
 
 
 def _orientation(prop: str, rotation: Observable, half_size: Observable | None) -> list[Observable]:
