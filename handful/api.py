@@ -1,6 +1,7 @@
 """The public API: what a script or a notebook needs, in a few functions; the README shows them together.
 
-Everything is imported when it is called, so ``import handful`` is quick.
+What cannot be done is refused by a `handful.errors.HandfulError` that says what was expected. Everything is imported when
+it is called, so ``import handful`` is quick.
 """
 
 from __future__ import annotations
@@ -25,15 +26,9 @@ EVALUATION_SEED = 1_000_000
 
 
 def make(task: str, *, num_envs: int = 1, **settings: Any) -> TaskEnvironment:
-    """Many simulations of a task that step together, see `handful.environment.VectorEnvironment`.
+    """Simulations of a task, such as ``block-lifting``, that step together: a `handful.environment.VectorEnvironment`.
 
-    Args:
-        task: Name of the task, for example ``block-lifting``.
-        num_envs: Number of simulations.
-        settings: As `handful.tasks.environment.TaskEnvironment` takes them, for example ``randomization="full"``.
-
-    Raises:
-        ConfigurationError: a name, rate or count that cannot be.
+    ``settings`` are as `handful.tasks.environment.TaskEnvironment` takes them, for example ``randomization="full"``.
     """
     from handful.tasks.environment import TaskEnvironment
 
@@ -41,18 +36,10 @@ def make(task: str, *, num_envs: int = 1, **settings: Any) -> TaskEnvironment:
 
 
 def load_policy(policy: str | pathlib.Path) -> PolicyActor:
-    """A trained policy that acts by its mean action.
+    """A trained policy that acts by its mean action, of a policy file, a run's folder, or a task for which one ships.
 
-    Args:
-        policy: A policy file, the folder of a run, or the name of a task, for the policy that ships for it.
-
-    Returns:
-        ``act(time_step)`` gives actions for a time step of an environment, ``reset(done)`` begins new episodes where
-        ``done`` is true, everywhere by default; ``manifest`` says what the policy is.
-
-    Raises:
-        ConfigurationError: there is no such policy.
-        DataError: the file is no policy.
+    Its ``act(time_step)`` gives actions for a time step of an environment, ``reset(done)`` begins new episodes where
+    ``done`` is true, everywhere by default; ``manifest`` says what the policy is.
     """
     from handful.learning.actors import PolicyActor
     from handful.runs.policies import read_policy
@@ -68,19 +55,10 @@ def load_policy(policy: str | pathlib.Path) -> PolicyActor:
 def evaluate(
     actor: Actor, task: str, *, num_episodes: int = 200, seed: int = 0, camera_hz: int | None = None, **settings: Any
 ) -> EvaluationResult:
-    """Run an actor from random starts; the same seed gives the same episodes.
+    """Run an actor, of `load_policy` or with the same ``reset`` and ``act``, from random starts.
 
-    Args:
-        actor: A policy of `load_policy`, or whatever has its ``reset`` and ``act``.
-        task: Name of the task.
-        num_episodes: Episodes.
-        seed: Seed of the episodes, apart from training's.
-        camera_hz: Rate of the camera [Hz]; None takes the policy's own, or 5.
-        settings: As `make` takes them, for example ``randomization="full"``.
-
-    Raises:
-        ConfigurationError: an option that cannot be.
-        DataError: the policy's observations or actions are not those of the task.
+    The same seed gives the same episodes, none of which training draws. The camera's rate [Hz] is by default the policy's
+    own, or 5. ``settings`` are as `make` takes them.
     """
     from handful.learning.evaluation import evaluate_policy
     from handful.learning.persistence.policy_file import check_policy_fits
@@ -121,10 +99,7 @@ def record(
         seed: Seed of the episodes and of the operator.
         overwrite: Whether to replace a file that is there.
         on_progress: Called at the beginning and after every episode.
-        settings: As `make` takes them, for example ``randomization="full"``.
-
-    Raises:
-        HandfulError: an option, the file or the disk is not as it should be.
+        settings: As `make` takes them.
     """
     from handful.demonstrations.operators.scripted.script import make_scripted_operator
     from handful.demonstrations.recorder import RecordingProgress, record_demonstrations, recording_horizon
@@ -149,11 +124,7 @@ def record(
 
 
 def recipe(task: str, name: str = "quick") -> RunConfig:
-    """The configuration of a recipe for a task; `dataclasses.replace` changes it.
-
-    Raises:
-        ConfigurationError: there is no such recipe; the message names those that there are.
-    """
+    """The configuration of a recipe for a task; `dataclasses.replace` changes it."""
     from handful.runs.recipes import find_recipe
 
     return find_recipe(name).config(task)
@@ -169,19 +140,10 @@ def train(
     num_steps: int | None = None,
     on_iteration: Callable[[dict[str, float]], None] = lambda metrics: None,
 ) -> TrainingRun:
-    """Begin a run, or resume the one that is in the folder, and train until a budget is spent or Ctrl-C.
+    """Begin a run, or resume the one in the folder ``run``, and train until a budget is spent or Ctrl-C.
 
-    Args:
-        task: Name of the task.
-        config: What the run depends on, see `recipe`.
-        demonstrations: File of demonstrations.
-        run: Folder of the run; `load_policy` takes it.
-        minutes: Training time since the run began [min].
-        num_steps: Control steps since the run began.
-        on_iteration: Called with each iteration's metrics.
-
-    Raises:
-        HandfulError: an option, a file or the disk is not as it should be.
+    `recipe` makes a configuration; `load_policy` takes the folder. Budgets are counted since the run began, in training
+    time [min] or control steps. ``on_iteration`` is called with each iteration's metrics.
     """
     from handful.runs.training_run import open_or_begin
 

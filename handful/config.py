@@ -34,11 +34,7 @@ class Config:
     """Base of all configurations, which are frozen dataclasses."""
 
     def __post_init__(self) -> None:
-        """Check every field.
-
-        Raises:
-            ConfigurationError: a field has another type or lies outside of its bounds.
-        """
+        """Check every field: a `ConfigurationError` names one that has another type or lies outside of its bounds."""
         for name, hint in _hints(type(self)).items():
             value = getattr(self, name)
             problem = _problem(hint, value)
@@ -72,10 +68,7 @@ def to_json(config: Config) -> dict[str, Any]:
 def options_of(config: Config, *, inline: tuple[str, ...] = (), prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Names, as the command line spells them without ``--``, and values of all fields, nested ones too.
 
-    Args:
-        config: The configuration.
-        inline: Fields whose own fields are named without them.
-        prefix: What stands before every name.
+    The fields of a field in ``inline`` are named without it; ``prefix`` stands before every name.
     """
     for field in dataclasses.fields(typing.cast(Any, config)):
         value, name = getattr(config, field.name), field.name.replace("_", "-")

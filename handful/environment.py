@@ -31,6 +31,9 @@ OBJECT_POSITIONS = "object_positions"
 POLICY_GROUPS = (PIXELS, PROPRIOCEPTION)
 """The groups that exist on a real robot; the policy sees these and no other."""
 
+TOOL_STATE = "tool_state"
+"""What the physical state says of the objects as seen from the tool; delivered where it is asked for."""
+
 GROUPS = (*POLICY_GROUPS, PHYSICAL_STATE, TIME_LEFT, OBJECT_FEATURES, OBJECT_POSITIONS)
 """Every observation group, in the order in which an environment reports them."""
 
@@ -120,8 +123,8 @@ class EpisodeSummary:
 class Start:
     """A full physical state, from which an episode can begin, and the parameters of its episode."""
 
-    state: np.ndarray
-    """Physical state as the simulation saves it, float64, shape [state_size]."""
+    state: np.ndarray | None
+    """Physical state as the simulation saves it, float64, shape [state_size]; None: a random start of the task."""
     parameters: Mapping[str, np.ndarray]
     """The episode's drawn parameters: object sizes, masses, colours, looks, dynamics."""
     cluster: int
@@ -146,7 +149,6 @@ class StartDistribution(Protocol):
 
     def report(self, episode: EpisodeSummary) -> None:
         """Take note of how an episode ended; the summary says which start it had."""
-        ...
 
     def metrics(self) -> dict[str, float]:
         """What there is to say of the curriculum's progress, by name."""
@@ -158,7 +160,6 @@ class StartDistribution(Protocol):
 
     def load_state_dict(self, state: Any) -> None:
         """Resume from what ``state_dict`` gave."""
-        ...
 
 
 @dataclasses.dataclass
@@ -212,18 +213,15 @@ class VectorEnvironment(Protocol):
     def reset(self, *, seeds: Sequence[int | Sequence[int]] | None = None) -> TimeStep:
         """Begin a new episode in every simulation.
 
-        Args:
-            seeds: One seed (an integer or a sequence of them) for each simulation's generator, shape [env]. The
-                episodes that follow depend on that seed alone, not on the number of simulations beside it. None
-                keeps the present generators.
+        ``seeds`` holds a seed for each simulation's generator. The episodes that follow depend on that seed alone, not on
+        the number of simulations beside it. None keeps the present generators.
         """
         ...
 
     def step(self, action: np.ndarray) -> TimeStep:
         """Advance every simulation by one control step; ended episodes begin anew at once.
 
-        Args:
-            action: Joint velocities as fractions of their limits, [env, action]; clipped to [-1, 1].
+        Actions are joint velocities as fractions of their limits, [env, action], and are clipped to [-1, 1].
 
         Raises:
             ConfigurationError: the action has a wrong shape or is not finite.
@@ -240,7 +238,6 @@ class VectorEnvironment(Protocol):
 
     def close(self) -> None:
         """Release threads and memory."""
-        ...
 
 
 def on_host(images: Images) -> np.ndarray:

@@ -29,15 +29,11 @@ class StorageError(HandfulError):
 
 
 class TrainingError(HandfulError):
-    """Training cannot go on: a loss, a parameter or an observation is not a finite number."""
+    """Training cannot continue: a loss, a parameter or an observation is not a finite number."""
 
 
 def check_count(name: str, value: Any, *, at_least: int = 1) -> None:
-    """Refuse what is not an integer of at least ``at_least``; ``name`` says of what.
-
-    Raises:
-        ConfigurationError: it is not.
-    """
+    """Refuse what is not an integer of at least ``at_least``, by a `ConfigurationError`; ``name`` says of what."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < at_least:
         raise ConfigurationError(f"expected {name}, an integer of at least {at_least}, got {value!r}.")
 

@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import threading
 import time
-from types import TracebackType
 from typing import Self
 
 _active: Profile | None = None
@@ -53,9 +52,7 @@ class Profile:
         self._start = time.perf_counter()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop measuring."""
         global _active
         self.seconds += time.perf_counter() - self._start
@@ -93,9 +90,7 @@ class _Span:
         profile.spans.setdefault(profile._path, SpanTime())
         self._start = time.perf_counter()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         profile = self._profile
         measured = profile.spans[profile._path]
         measured.seconds += time.perf_counter() - self._start

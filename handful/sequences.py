@@ -59,10 +59,8 @@ class Sequences:
     def select(self, sequences: Int[Tensor, " selected"], *, with_frames: bool = True) -> Sequences:
         """Some of the sequences, no longer than the longest of them, with the frames that they see alone, or with none."""
         if not with_frames:
-            own = dataclasses.replace(
-                self, frames=None, frame_positions=None, frame_index=None, outcome_frame_index=None
-            )
-            return own.select(sequences)
+            images = ("frames", "frame_positions", "frame_index", "outcome_frame_index")
+            return dataclasses.replace(self, **dict.fromkeys(images)).select(sequences)
         state = self.initial_state
         length = int(self.mask[:, sequences].any(dim=1).sum()) or 1
         return self._with_own_frames(

@@ -107,20 +107,15 @@ def _runs(process: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        pass
     return True
 
 
 def check_file_name(path: Path, kind: str, suffixes: Sequence[str]) -> None:
-    """Refuse a name under which a file of this kind cannot be written.
-
-    Args:
-        path: The file to write.
-        kind: What it holds, such as ``picture``.
-        suffixes: Endings that it may have.
+    """Refuse a name under which a file of this kind, such as a ``picture``, cannot be written.
 
     Raises:
-        ConfigurationError: another ending, or the name of a folder.
+        ConfigurationError: it has another ending than ``suffixes``, or is a folder.
     """
     if path.suffix not in suffixes:
         raise ConfigurationError(f"expected the name of a {kind} to end in {', '.join(suffixes)}, got {path}.")

@@ -42,8 +42,11 @@ class Trajectory:
             raise DataError(f"actions: expected shape [T, action] with T of at least 1, got {self.actions.shape}.")
         if self.states.ndim != 2:
             raise DataError(f"states: expected shape [T+1, state_size], got {self.states.shape}.")
-        rows = {"states": (self.states, length + 1), "rewards": (self.rewards, length)}
-        rows["stages"] = (self.stages, length + 1)
+        rows = {
+            "states": (self.states, length + 1),
+            "rewards": (self.rewards, length),
+            "stages": (self.stages, length + 1),
+        }
         rows |= {f"observations/{group}": (values, length + 1) for group, values in self.observations.items()}
         for field, (values, expected) in rows.items():
             if len(values) != expected:
@@ -81,7 +84,6 @@ class Demonstrations:
     """The demonstrations of one task."""
 
     task: str
-    """The task's name."""
     trajectories: Sequence[Trajectory]
     """The episodes, in the order in which they were recorded."""
     top_stage: int
@@ -98,15 +100,9 @@ class Demonstrations:
         return len(self.trajectories)
 
     def cut_after_success(self, seconds: float) -> Demonstrations:
-        """Every episode up to a time after it succeeded.
+        """Every episode up to a time [s] after the first state of the success that lasts; infinite keeps everything.
 
         What follows for seconds after success teaches the discriminator to reward standing still.
-
-        Args:
-            seconds: Time to keep after the first state of the success that lasts [s]; infinite keeps everything.
-
-        Raises:
-            ConfigurationError: the time is negative.
         """
         if not seconds >= 0.0:
             raise ConfigurationError(f"expected a time after success of at least 0 s, got {seconds}.")
@@ -122,12 +118,9 @@ class Demonstrations:
         A longer episode counts its first ``horizon`` steps. One that ended earlier, a while after success, is taken to hold
         on to the end: the reward of its last step is paid for the steps that are missing.
         """
-        return np.asarray(
-            [
-                each.rewards[:horizon].sum(dtype=np.float64) + max(0, horizon - len(each)) * float(each.rewards[-1])
-                for each in self.trajectories
-            ]
-        )
+        paid = [each.rewards[:horizon].sum(dtype=np.float64) for each in self.trajectories]
+        missing = [max(0, horizon - len(each)) * float(each.rewards[-1]) for each in self.trajectories]
+        return np.asarray(paid) + np.asarray(missing)
 
 
 def _first_bad_row(values: np.ndarray) -> str:

@@ -18,12 +18,7 @@ class Workers:
     """
 
     def __init__(self, num_threads: int, *, initializer: Callable[[], object] | None = None) -> None:
-        """Start the threads.
-
-        Args:
-            num_threads: Number of threads; 1 is the calling thread alone.
-            initializer: Runs once in each thread but the calling one, before its first operation.
-        """
+        """Start the threads, of which the calling one is the first; ``initializer`` runs once in each of the others."""
         self._others: concurrent.futures.ThreadPoolExecutor | None = None
         if num_threads > 1:
             self._others = concurrent.futures.ThreadPoolExecutor(num_threads - 1, initializer=initializer)

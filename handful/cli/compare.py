@@ -42,11 +42,7 @@ class Options:
 
 
 def defaults(options: Options) -> Options:
-    """The options with the recipe's values where they are left out.
-
-    Raises:
-        ConfigurationError: there is no such recipe.
-    """
+    """The options with the recipe's values where they are left out."""
     return dataclasses.replace(options, config=find_recipe(options.recipe).config(options.task))
 
 
@@ -76,13 +72,10 @@ def run(options: Options) -> None:
     if options.num_seeds < 1:
         raise ConfigurationError(f"expected at least 1 seed, got {options.num_seeds}.")
     folder = options.output or pathlib.Path("runs") / f"compare-{options.task}"
-    demonstrations = options.demonstrations or folder / DEMONSTRATIONS_FILE
+    demonstrations, config = options.demonstrations or folder / DEMONSTRATIONS_FILE, options.config
     if options.demonstrations is None:
         record_with_progress(
-            options.task,
-            demonstrations,
-            randomization=options.config.randomization,
-            camera_hz=options.config.camera_hz,
+            options.task, demonstrations, randomization=config.randomization, camera_hz=config.camera_hz
         )
     for seed in range(options.num_seeds):
         for method in options.methods:

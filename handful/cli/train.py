@@ -55,12 +55,7 @@ class Options:
 
 
 def defaults(options: Options) -> Options:
-    """The options with the values that are left out: those of the recipe, or of the run that another option names.
-
-    Raises:
-        ConfigurationError: there is no such recipe, or a recipe is given for a run that has one.
-        DataError: there is no such run.
-    """
+    """The options with the values that are left out: those of the recipe, or of the run that another option names."""
     folder = options.resume or options.reproduce_failure
     if folder is None:
         return dataclasses.replace(options, config=find_recipe(options.recipe or DEFAULT_RECIPE).config(options.task))
@@ -87,10 +82,8 @@ def run(options: Options) -> None:
     folder = training.folder
     resume = f"handful train {options.task} --resume {folder}"
     try:
-        with (
-            _profile(options.profile, training),
-            LiveTable(options.task, num_steps=options.num_steps, minutes=minutes) as table,
-        ):
+        table = LiveTable(options.task, num_steps=options.num_steps, minutes=minutes)
+        with _profile(options.profile, training), table:
             spent = training.train(
                 minutes=minutes,
                 num_steps=options.num_steps,
@@ -104,10 +97,9 @@ def run(options: Options) -> None:
     if not spent:
         print(f"Interrupted and saved. To resume: {resume}{_budget_words(options)}")
         raise KeyboardInterrupt
-    steps, files = training.trainer.steps, (folder / POLICY_FILE, folder / METRICS_FILE)
-    print(f"Trained {steps:,} steps. The policy is {files[0]}, the curves {files[1]}.")
-    num_overflows = training.environment.physics.num_overflows
-    if num_overflows:
+    steps = training.trainer.steps
+    print(f"Trained {steps:,} steps. The policy is {folder / POLICY_FILE}, the curves {folder / METRICS_FILE}.")
+    if num_overflows := training.environment.physics.num_overflows:
         print(f"In {num_overflows:,} of these steps contacts or constraints were lost, for which there was no room.")
     print(f"To train it longer: {resume} --minutes N (in all, {training.trainer.seconds / 60:.1f} so far)")
 
@@ -118,18 +110,15 @@ def _profile(wanted: bool, training: TrainingRun) -> Iterator[None]:
     if not wanted:
         yield
         return
-    steps, profile = training.trainer.steps, Profile()
-    with profile:
-        yield
-    steps = training.trainer.steps - steps
-    if steps:
-        _print_profile(profile, steps)
-
-
-def _print_profile(profile: Profile, num_steps: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    steps, profile = training.trainer.steps, Profile()
+    with profile:
+        yield
+    num_steps = training.trainer.steps - steps
+    if num_steps == 0:
+        return
     table = Table("where the time went")
     for column in ("calls", "seconds", "share", "us per control step"):
         table.add_column(column, justify="right")
@@ -152,12 +141,8 @@ def _new(options: Options) -> TrainingRun:
     make_task(options.task)
     folder = options.run or free_folder(options.task)
     check_new(folder)
-    description = RunDescription(
-        task=options.task,
-        demonstrations=options.demonstrations or folder / DEMONSTRATIONS_FILE,
-        recipe=options.recipe or DEFAULT_RECIPE,
-        config=options.config,
-    )
+    demonstrations, recipe = options.demonstrations or folder / DEMONSTRATIONS_FILE, options.recipe or DEFAULT_RECIPE
+    description = RunDescription(options.task, demonstrations, recipe, options.config)
     return _begun(folder, description, record=options.demonstrations is None)
 
 
@@ -217,12 +202,9 @@ def _reproduce_failure(options: Options, folder: pathlib.Path) -> None:
 
 
 def _check_unchanged(asked: RunConfig, saved: RunConfig, folder: pathlib.Path) -> None:
-    pairs = zip(options_of(saved, inline=("trainer",)), options_of(asked, inline=("trainer",)), strict=True)
-    changes = [
-        f"--{name} {old}, not {new}"
-        for (name, old), (_, new) in pairs
-        if old != new and name != "num-threads"  # which does not change a bit of the run
-    ]
+    olds, news = (dict(options_of(config, inline=("trainer",))) for config in (saved, asked))
+    news["num-threads"] = olds["num-threads"]  # which does not change a bit of the run
+    changes = [f"--{name} {old}, not {news[name]}" for name, old in olds.items() if old != news[name]]
     if changes:
         raise ConfigurationError(
             f"the run {folder} was begun with {', '.join(changes)}: a run is resumed under its own configuration."
@@ -242,20 +224,12 @@ def _check(options: Options) -> None:
 
 
 def check_budget(minutes: float | None, num_steps: int | None) -> None:
-    """Refuse a budget of nothing.
-
-    Raises:
-        ConfigurationError: a budget is given that is not above 0.
-    """
+    """Refuse a budget of nothing, by a `ConfigurationError`."""
     for name, value in (("--minutes", minutes), ("--num-steps", num_steps)):
         if value is not None and not value > 0:
             raise ConfigurationError(f"expected {name} above 0, got {value}.")
 
 
 def _budget_words(options: Options) -> str:
-    words = ""
-    if options.minutes is not None:
-        words += f" --minutes {options.minutes:g}"
-    if options.num_steps is not None:
-        words += f" --num-steps {options.num_steps}"
-    return words
+    minutes = "" if options.minutes is None else f" --minutes {options.minutes:g}"
+    return minutes if options.num_steps is None else f"{minutes} --num-steps {options.num_steps}"

@@ -5,25 +5,34 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from handful.environment import OBJECT_POSITIONS, PIXELS
+from handful.environment import OBJECT_POSITIONS, PIXELS, TIME_LEFT
 from handful.sequences import Sequences
 from handful.tasks.environment import TaskEnvironment
 from handful.trajectory import Demonstrations
 
 
 def demonstration_sequences(
-    demonstrations: Demonstrations, environment: TaskEnvironment | None, *, frames: bool = True
+    demonstrations: Demonstrations,
+    environment: TaskEnvironment | None,
+    *,
+    frames: bool = True,
+    groups: tuple[str, ...] = (),
 ) -> Sequences:
     """Whole demonstrations side by side.
 
     If ``frames`` are needed, the environment's camera renders them from the states at its own rate, whatever rate they were
     recorded at, and its simulations are left in states of the demonstrations. Without frames it can be None.
+    ``groups`` that were not recorded are observed anew.
     """
     trajectories = demonstrations.trajectories
     lengths = np.array([len(each) for each in trajectories])
     mask = np.arange(lengths.max())[:, None] < lengths
-    groups = [group for group in trajectories[0].observations if group != PIXELS]
-    observed = {g: _side_by_side([np.asarray(each.observations[g]) for each in trajectories]) for g in groups}
+    recorded = [group for group in trajectories[0].observations if group != PIXELS]
+    observed = {g: _side_by_side([np.asarray(each.observations[g]) for each in trajectories]) for g in recorded}
+    missing = [group for group in groups if group not in (*recorded, PIXELS, TIME_LEFT)]
+    if missing:
+        assert environment is not None, "only an environment can observe anew"
+        observed |= _observed_anew(demonstrations, environment, missing)
     start = np.zeros_like(mask)
     start[0] = True
     sequences = Sequences(
@@ -54,6 +63,22 @@ def _side_by_side(episodes: list[np.ndarray]) -> np.ndarray:
     for number, values in enumerate(episodes):
         rows[: len(values), number] = values
     return rows
+
+
+def _observed_anew(
+    demonstrations: Demonstrations, environment: TaskEnvironment, groups: list[str]
+) -> dict[str, np.ndarray]:
+    """Groups of every state of every demonstration, float32 [time, episode, entry]."""
+    rows: dict[str, list[np.ndarray]] = {group: [] for group in groups}
+    for each in demonstrations.trajectories:
+        observations = []
+        for begin in range(0, len(each.states), environment.num_envs):
+            states = each.states[begin : begin + environment.num_envs]
+            environment.restore(np.arange(len(states)), [each.parameters] * len(states), states)
+            observations.append({group: environment.observe()[group][: len(states)] for group in groups})
+        for group in groups:
+            rows[group].append(np.concatenate([observation[group] for observation in observations]))
+    return {group: _side_by_side(episodes) for group, episodes in rows.items()}
 
 
 def _images(demonstrations: Demonstrations, environment: TaskEnvironment, seen: list[tuple[int, int]]) -> np.ndarray:

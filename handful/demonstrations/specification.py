@@ -7,11 +7,11 @@ import dataclasses
 from collections.abc import Mapping
 
 from handful.demonstrations.model_signature import model_signature
-from handful.environment import PIXELS, TIME_LEFT, ArraySpec
+from handful.environment import PIXELS, TIME_LEFT, TOOL_STATE, ArraySpec
 from handful.simulation.randomization import ParameterSpec
 from handful.tasks.environment import TaskEnvironment
 
-UNRECORDED_GROUPS = (PIXELS, TIME_LEFT)
+UNRECORDED_GROUPS = (PIXELS, TIME_LEFT, TOOL_STATE)
 """Groups that need not be recorded: images are optional, and the time left is that of the training environment."""
 
 

@@ -21,12 +21,7 @@ class Actor(Protocol):
     """Whoever chooses actions: a policy, an operator, a random number generator."""
 
     def reset(self, done: np.ndarray | None) -> None:
-        """Forget the episodes that ended.
-
-        Args:
-            done: Where a new episode begins, bool [env]; None means everywhere.
-        """
-        ...
+        """Forget the past where a new episode begins, bool [env]; None means everywhere."""
 
     def act(self, time_step: TimeStep) -> np.ndarray:
         """Actions for the present observations, float32 [env, action]."""
@@ -90,8 +85,9 @@ class PolicyActor:
 
     def _act(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         features, vector, hidden, cell, episode_start = inputs
-        seen = features if self._policy.sees_pixels else None
-        action, state = self._policy.act(seen, vector, (hidden, cell), episode_start)
+        action, state = self._policy.act(
+            features if self._policy.sees_pixels else None, vector, (hidden, cell), episode_start
+        )
         return action, *state
 
     def _tensor(self, array: Images) -> torch.Tensor:
@@ -111,7 +107,6 @@ class ZeroActor:
     """Holds still."""
 
     def __init__(self, spec: EnvironmentSpec) -> None:
-        """Act in environments of this spec."""
         self._size = spec.action.shape[0]
 
     def reset(self, done: np.ndarray | None) -> None:
@@ -130,14 +125,13 @@ class RandomActor:
     """
 
     def __init__(self, spec: EnvironmentSpec, *, seed: int) -> None:
-        """Act in environments of this spec."""
         self._size = spec.action.shape[0]
         self._seed = seed
         self._generators: list[np.random.Generator] = []
         self._num_begun = 0
 
     def reset(self, done: np.ndarray | None) -> None:
-        """New generators for everybody; within a round, an episode that follows goes on with the one that is there."""
+        """New generators for everybody; within a round, an episode that follows continues with the one that is there."""
         if done is None:
             self._generators = []
 

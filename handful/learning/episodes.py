@@ -26,7 +26,7 @@ class EpisodeWindow:
         """Take in episodes that ended."""
         for episode in episodes:
             window = self._random if episode.random_start else self._demo
-            window.append((float(episode.success), float(episode.highest_stage), episode.task_return))
+            window.append((float(episode.held), float(episode.highest_stage), episode.task_return))
             self._num_episodes += 1
             self._num_diverged += episode.diverged
 
@@ -53,7 +53,7 @@ class EpisodeWindow:
         }
 
     def load_state_dict(self, state: Any) -> None:
-        """Go on where ``state_dict`` was taken."""
+        """Resume where ``state_dict`` was taken."""
         for window, rows in ((self._random, state["random"]), (self._demo, state["demo"])):
             window.clear()
             window.extend((float(a), float(b), float(c)) for a, b, c in rows)

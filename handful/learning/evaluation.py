@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from handful.environment import EpisodeSummary, TimeStep, VectorEnvironment
-from handful.errors import ConfigurationError
+from handful.errors import check_count
 from handful.learning.actors import Actor
 
 CONFIDENCE = 0.95
@@ -49,8 +49,8 @@ class EvaluationResult:
     @property
     def stage_intervals(self) -> dict[str, tuple[float, float]]:
         """95% Wilson intervals of the stage rates."""
-        rates = self.stage_rates.items()
-        return {name: wilson_interval(round(rate * self.num_episodes), self.num_episodes) for name, rate in rates}
+        count = self.num_episodes
+        return {name: wilson_interval(round(rate * count), count) for name, rate in self.stage_rates.items()}
 
     @property
     def mean_return(self) -> float:
@@ -89,12 +89,8 @@ def evaluate_policy(
 
     They run in rounds, one episode in each simulation; what the last round has too many is thrown away. So the episodes
     are the same whatever the number of simulations.
-
-    Raises:
-        ConfigurationError: no episodes are asked for.
     """
-    if num_episodes < 1:
-        raise ConfigurationError(f"the number of episodes must be at least 1, got {num_episodes}.")
+    check_count("the number of episodes", num_episodes)
     episodes: list[EpisodeSummary] = []
     while len(episodes) < num_episodes:
         episodes += _run_round(actor, environment, len(episodes), seed, on_step)

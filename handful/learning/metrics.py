@@ -31,7 +31,9 @@ METRICS = (
     Metric(
         "update_seconds", "s", "Time of this iteration's updates: discriminator, advantages, policy, value function."
     ),
-    Metric("success_rate_random_start", "1", f"Sustained success in the last {WINDOW} episodes from random starts."),
+    Metric(
+        "success_rate_random_start", "1", f"Success that holds at the end, last {WINDOW} episodes from random starts."
+    ),
     Metric("return_random_start", "reward", f"Mean task return of the last {WINDOW} episodes from random starts."),
     Metric("return_demo_start", "reward", f"Mean task return of the last {WINDOW} episodes from demonstration states."),
     Metric("stage_rate/{stage}", "1", f"Reached this stage or a later one, last {WINDOW} episodes from random starts."),
@@ -42,21 +44,24 @@ METRICS = (
     Metric("reward", "reward/step", "Mean hybrid reward of this rollout: what PPO maximises."),
     Metric("kl", "nat", "KL(old || new policy) over the last epoch, each minibatch before its own step."),
     Metric("kl_weight", "1", "Weight of the KL penalty that this update used."),
+    Metric("learning_rate", "1", "Learning rate of the policy in the last gradient step of this update."),
     Metric("epochs", "1", "Passes over the rollout; fewer than configured where the KL ran away."),
     Metric("clip_fraction", "1", "Samples whose probability ratio lies outside 1 -+ clip_range."),
     Metric("policy_std", "1", "Mean standard deviation of the actions."),
     Metric("policy_loss", "1", "Loss of the policy, with KL penalty, entropy and auxiliary error."),
     Metric("policy_gradient_norm", "1", "Norm of the policy's gradient before it is bounded."),
     Metric(
-        "demonstration_loss",
-        "nat",
-        "Half the squared distance [deviations] of demonstrated actions from the mean.",
+        "demonstration_loss", "nat", "Half the squared distance [deviations] of demonstrated actions from the mean."
     ),
     Metric("value_loss", "1", "Squared error of the value function, in squared standard deviations of the returns."),
     Metric("value_gradient_norm", "1", "Norm of the value function's gradient before it is bounded."),
     Metric("value_explained_variance", "1", "1 - var(target - V) / var(target) before the update: 1 is perfect."),
     Metric("auxiliary_loss", "1", "Squared error of the predicted object positions, in squared standard deviations."),
     Metric("auxiliary_error_cm", "cm", "Root mean squared error of a predicted coordinate, after the update."),
+    Metric(
+        "frontier", "1", "Mean frontier of the demonstrations, as a fraction of the way to success: 0 is the beginning."
+    ),
+    Metric("frontiers_at_beginning", "1", "Demonstrations whose frontier has arrived at the beginning."),
     Metric("discriminator_loss", "nat", "Binary cross entropy, expert's and policy's samples summed."),
     Metric("discriminator_gradient_penalty", "1", "Mean squared gradient of the logit at the expert's samples."),
     Metric("discriminator_accuracy_expert", "1", "Expert samples that the discriminator takes for the expert's."),

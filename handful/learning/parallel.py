@@ -33,13 +33,7 @@ class ParallelGradient(Generic[Network]):
     """
 
     def __init__(self, network: Network, *, num_splits: int, workers: Workers) -> None:
-        """Make the replicas.
-
-        Args:
-            network: The network; what writes to its parameters and buffers must do so in place.
-            num_splits: Parts at most.
-            workers: Who works on them.
-        """
+        """Make replicas for at most ``num_splits`` parts; what writes to parameters or buffers must do so in place."""
         self._network = network
         self._workers = workers
         self._replicas = [network, *(_replica(network) for _ in range(num_splits - 1))]
@@ -47,12 +41,8 @@ class ParallelGradient(Generic[Network]):
     def accumulate(self, function: Callable[[Network, Part], Result], parts: Sequence[Part]) -> list[Result]:
         """Call ``function`` with a replica and a part, for every part, and add the gradients up in the network.
 
-        Args:
-            function: Leaves gradients in the replica's parameters, by a backward pass.
-            parts: As many as there are replicas, at most.
-
-        Returns:
-            What the function returned for each part.
+        The function leaves gradients in the replica's parameters, by a backward pass; what it returns for each part is
+        returned.
         """
         assert len(parts) <= len(self._replicas)
         replicas = self._replicas[: len(parts)]

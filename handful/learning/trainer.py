@@ -12,11 +12,11 @@ from torch import Tensor
 
 from handful.environment import EpisodeSummary, StateTree, VectorEnvironment
 from handful.errors import ConfigurationError, DataError, TrainingError
-from handful.learning.algorithms.cloning import DemonstrationLoss, DemonstrationSegments, clone
+from handful.learning.algorithms.cloning import DemonstrationLoss, clone
 from handful.learning.algorithms.gail import Discriminator
 from handful.learning.algorithms.ppo import PPO
 from handful.learning.config.trainer import TrainerConfig
-from handful.learning.data.advantage import generalized_advantage
+from handful.learning.data.advantage import explained_variance, generalized_advantage
 from handful.learning.data.collector import RolloutCollector
 from handful.learning.data.demonstrations import check_demonstrations
 from handful.learning.data.reward import hybrid_reward
@@ -42,10 +42,6 @@ class Trainer:
 
     On the CPU, with the same number of threads, the run depends on the configuration, the environment and the
     demonstrations alone, to the bit; so does a run that is saved, loaded into a new trainer and continued.
-
-    Attributes:
-        cloned: Whether the policy began by cloning demonstrations.
-        ended_episodes: The episodes that ended in the last iteration.
     """
 
     def __init__(
@@ -58,15 +54,11 @@ class Trainer:
     ) -> None:
         """Draw the networks and begin an episode in every simulation.
 
-        Args:
-            config: The run.
-            environment: Simulations to train in; the trainer resets it and then has it alone.
-            demonstrations: Whole episodes, with images if the policy is to clone them; None where lambda is 0.
-            num_threads: Threads for what is computed in parts. No bit depends on it.
+        The trainer resets the environment and then has it alone. Demonstrations are whole episodes, with images if the
+        policy is to clone them; None where lambda is 0. No bit depends on ``num_threads``.
 
         Raises:
-            ConfigurationError: the demonstrations are missing or do not fit the environment, or there is no such device or
-                observation group.
+            ConfigurationError: demonstrations are missing or do not fit, or there is no such device or observation group.
         """
         self.config = config
         self.environment = environment
@@ -78,7 +70,11 @@ class Trainer:
         workers = self._workers = TorchWorkers(num_threads)
         self.generator = torch.Generator().manual_seed(seeds[2])
         self.policy = Policy(config.policy, PolicySizes.of(spec, config.policy), seed=seeds[0]).to(config.device)
-        self.value_function = ValueFunction(config.value_function, spec, seed=seeds[1]).to(config.device)
+        separate = config.value_function.separate_rewards and config.imitation_weight > 0
+        weights = [1.0 - config.imitation_weight, config.imitation_weight] if separate else [1.0]
+        self._stream_weights = torch.tensor(weights, device=config.device)
+        self.value_function = ValueFunction(config.value_function, spec, seed=seeds[1], num_streams=len(weights))
+        self.value_function.to(config.device)
         self.average = PolicyAverage(self.policy, time=config.average_time)
         self.ppo = PPO(config.ppo, self.policy, self.value_function, generator=self.generator, workers=workers)
         self.discriminator: Discriminator | None = None
@@ -98,34 +94,28 @@ class Trainer:
             outcome_frames=self.value_function.sees_pixels,
             workers=workers,
         )
+        self._task_reward_scale = 1.0 / (max(spec.stage_rewards) or 1.0) if config.scale_task_reward else 1.0
         self.cloned = False
-        self.iteration = 0
-        self.steps = 0
-        self.seconds = 0.0
+        """Whether the policy began by cloning demonstrations."""
+        self.iteration, self.steps, self.seconds = 0, 0, 0.0
         self.ended_episodes: list[EpisodeSummary] = []
+        """Those that ended in the last iteration."""
         self._episodes = EpisodeWindow(spec.stages)
 
     def clone(self, num_epochs: int | None = None) -> Iterator[dict[str, float]]:
         """Clone the demonstrations before the first iteration; it is done once the iterator has come to its end.
 
-        Args:
-            num_epochs: Passes over them; None takes the configuration's.
-
-        Yields:
-            After each pass what `cloning.clone` yields, and ``seconds``.
-
-        Raises:
-            ConfigurationError: there are no demonstrations, or they lack what the policy reads.
+        It makes ``num_epochs`` passes, by default the configuration's, and yields after each what `cloning.clone` yields,
+        and ``seconds``.
         """
-        config = self.config.cloning
         groups = self.config.policy.groups
         demonstrations = check_demonstrations(self.demonstrations, self.environment.spec, groups=groups, actions=True)
         start = time.perf_counter()
         for metrics in clone(
             self.policy,
             demonstrations,
-            config=config,
-            num_epochs=config.epochs if num_epochs is None else num_epochs,
+            config=self.config.cloning,
+            num_epochs=self.config.cloning.epochs if num_epochs is None else num_epochs,
             generator=self.generator,
             workers=self._workers,
             num_splits=self.ppo.num_splits,
@@ -136,14 +126,10 @@ class Trainer:
         self.seconds += time.perf_counter() - start
 
     def iterate(self) -> dict[str, float]:
-        """One rollout and the updates on it.
+        """One rollout and the updates on it; returns metrics, as `handful.learning.metrics.METRICS` defines them.
 
-        Returns:
-            Metrics, as `handful.learning.metrics.METRICS` defines them.
-
-        Raises:
-            TrainingError: a reward, a value, a loss or a parameter is not finite. The trainer is then of no more use;
-                `handful.runs.failure.write_failure` keeps what leads to the error again.
+        A `TrainingError` says that a reward, a value, a loss or a parameter is not finite. The trainer is then of no more
+        use; `handful.runs.failure.write_failure` keeps what leads to the error again.
         """
         start = time.perf_counter()
         with span("rollout"):
@@ -152,20 +138,25 @@ class Trainer:
 
         with span("discriminator"):
             metrics, imitation_reward = self._update_discriminator(rollout)
+        task_reward = rollout.task_reward * self._task_reward_scale
         reward = hybrid_reward(
-            task_reward=rollout.task_reward,
-            imitation_reward=imitation_reward,
-            imitation_weight=self.config.imitation_weight,
+            task_reward=task_reward, imitation_reward=imitation_reward, imitation_weight=self.config.imitation_weight
         )
+        separate = imitation_reward is not None and self.config.value_function.separate_rewards
+        streams = [task_reward, imitation_reward] if separate else [reward]
         with span("advantage"):
-            advantage, value = self._advantage(rollout, reward)
+            advantage, value = self._advantage(rollout, torch.stack(streams, dim=-1))
         with span("ppo"):
             metrics |= self.ppo.update(
-                rollout, advantage=advantage, value_target=advantage + value, steps=self.steps, **self._after_cloning()
+                rollout,
+                advantage=advantage @ self._stream_weights,
+                value_target=advantage + value,
+                steps=self.steps,
+                **self._after_cloning(),
             )
         with span("statistics"):
             if self.policy.sees_pixels:
-                metrics["auxiliary_error_cm"] = self._auxiliary_error_cm(rollout)
+                metrics["auxiliary_error_cm"] = 100.0 * self.policy.position_error(rollout.sequences, num_frames=64)
             # Last, because the actions of this rollout were chosen with the old statistics.
             self.policy.vector_normalizer.update(self.policy.join(rollout.sequences.vectors))
             self._check_parameters()
@@ -190,7 +181,7 @@ class Trainer:
             "task_reward": float(rollout.task_reward.mean()),
             "reward": float(reward.mean()),
             "policy_std": float(self.policy.log_std.detach().exp().mean()),
-            "value_explained_variance": _explained_variance(value, advantage + value),
+            "value_explained_variance": explained_variance(value, advantage + value),
             **metrics,
             **self._episodes.metrics(),
         }
@@ -200,14 +191,12 @@ class Trainer:
         config = self.config.cloning
         if not self.cloned:
             return {}
-        half_lives = self.steps / config.half_life if config.half_life is not None else 0.0
-        weight = config.weight * 0.5**half_lives
+        weight = config.weight * 0.5 ** (self.steps / config.half_life if config.half_life is not None else 0.0)
         freeze = self.steps < config.warmup_steps
         terms = []
-        if weight > 0 and not freeze:
-            assert self.demonstrations is not None
-            segments = DemonstrationSegments(self.demonstrations, self.policy, length=self.config.rollout_steps)
-            terms.append(DemonstrationLoss(segments, num_segments=config.num_segments, weight=weight))
+        if weight > 0 and not freeze and self.demonstrations is not None:
+            options = {"length": self.config.rollout_steps, "num_segments": config.num_segments, "weight": weight}
+            terms.append(DemonstrationLoss(self.demonstrations, self.policy, **options))
         return {"terms": terms, "freeze_policy": freeze, "learning_rate_scale": config.learning_rate_scale}
 
     def _update_discriminator(self, rollout: Rollout) -> tuple[dict[str, float], Tensor | None]:
@@ -216,50 +205,36 @@ class Trainer:
             return {}, None
         inputs = self.discriminator.inputs(rollout.sequences)
         metrics = self.discriminator.update(policy=inputs.flatten(0, 1), expert=self._expert)
-        return metrics, self.discriminator.reward(inputs)
+        solved = rollout.stage_after == len(self.environment.spec.stages) - 1
+        return metrics, self.discriminator.reward(inputs, solved=solved)
 
     @torch.no_grad()
     def _advantage(self, rollout: Rollout, reward: Tensor) -> tuple[Tensor, Tensor]:
-        """Advantages and V before each action."""
+        """Advantages and V before each action, each [time, env, stream]."""
         self.value_function.observe(rollout.sequences)
         value, value_after = self.value_function(rollout.sequences), self.value_function.after(rollout.sequences)
         advantage = generalized_advantage(
             reward=reward,
             value=torch.cat([value, value_after[-1:]]),
             final_value=value_after,
-            terminated=rollout.terminated,
-            truncated=rollout.truncated,
+            terminated=rollout.terminated[..., None],
+            truncated=rollout.truncated[..., None],
             discount=self.config.ppo.discount,
             gae_lambda=self.config.ppo.gae_lambda,
         )
         for name, tensor in (("reward", reward), ("value", value), ("advantage", advantage)):
-            if not torch.isfinite(tensor).all():
-                raise TrainingError(f"iteration {self.iteration + 1}: the {name} of a step is not a finite number.")
+            self._check_finite(tensor, f"{name} of a step")
         return advantage, value
 
-    @torch.no_grad()
-    def _auxiliary_error_cm(self, rollout: Rollout) -> float:
-        """On a sample of 64 frames, which costs nothing beside the update."""
-        frames, positions = rollout.sequences.frames, rollout.sequences.frame_positions
-        assert frames is not None and positions is not None
-        stride = max(1, len(frames) // 64)
-        predicted = self.policy.auxiliary_head(self.policy.encode(frames[::stride]))
-        error = self.policy.position_normalizer.inverse(predicted) - positions[::stride]
-        return 100.0 * float(error.square().mean().sqrt())
-
     def _check_parameters(self) -> None:
-        for network, module in self._modules():
-            for name, tensor in module.state_dict().items():
-                if not torch.isfinite(tensor).all():
-                    raise TrainingError(
-                        f"iteration {self.iteration + 1}: the parameter '{name}' of the {network} is not finite."
-                    )
+        modules = {"policy": self.policy, "value function": self.value_function, "discriminator": self.discriminator}
+        for network, module in modules.items():
+            for name, tensor in (module.state_dict() if module else {}).items():
+                self._check_finite(tensor, f"parameter '{name}' of the {network}")
 
-    def _modules(self) -> Iterator[tuple[str, torch.nn.Module]]:
-        yield "policy", self.policy
-        yield "value function", self.value_function
-        if self.discriminator is not None:
-            yield "discriminator", self.discriminator
+    def _check_finite(self, tensor: Tensor, name: str) -> None:
+        if not torch.isfinite(tensor).all():
+            raise TrainingError(f"iteration {self.iteration + 1}: the {name} is not a finite number.")
 
     def state_dict(self) -> StateTree:
         """All that a new trainer in a new environment needs to resume to the bit."""
@@ -280,10 +255,7 @@ class Trainer:
     def load_networks(self, state: Any) -> None:
         """Begin with the networks, normalisers and optimisers of another run's ``state_dict``, and nothing else of it.
 
-        A discriminator is taken over where both runs have one.
-
-        Raises:
-            DataError: this is no trainer's state, or its networks have other sizes.
+        A discriminator is taken over where both runs have one. See `load_state_dict` for what is refused.
         """
         _check_state(state, ("ppo", "discriminator"))
         self.ppo.load_state_dict(state["ppo"])
@@ -300,11 +272,10 @@ class Trainer:
                 differs.
         """
         _check_state(state, _STATE)
-        num_saved = len(state["collector"]["episode_start"])
-        if num_saved != self.environment.num_envs:
+        num_saved, num_envs = len(state["collector"]["episode_start"]), self.environment.num_envs
+        if num_saved != num_envs:
             raise ConfigurationError(
-                f"the saved run has {num_saved} simulations and this one {self.environment.num_envs}: resume it with "
-                f"{num_saved}."
+                f"the saved run has {num_saved} simulations and this one {num_envs}: resume it with {num_saved}."
             )
         if (state["discriminator"] is None) != (self.discriminator is None):
             raise ConfigurationError(
@@ -326,8 +297,3 @@ def _check_state(state: Any, names: tuple[str, ...]) -> None:
     missing = set(names) - state.keys()
     if missing:
         raise DataError(f"the checkpoint is not one of a training run: it has no '{min(missing)}'.")
-
-
-def _explained_variance(value: Tensor, target: Tensor) -> float:
-    variance = float(target.var())
-    return 1.0 - float((target - value).var()) / variance if variance > 0 else 0.0

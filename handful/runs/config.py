@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Annotated
 
 import tyro
 from msgspec import Meta
 
 from handful.config import MAY_BE_INFINITE, Bound, Config, Count, Fraction
-from handful.environment import GROUPS, PIXELS
+from handful.environment import GROUPS, PIXELS, TOOL_STATE
 from handful.errors import ConfigurationError, unknown_name
 from handful.learning.config.trainer import TrainerConfig
 
@@ -22,6 +23,15 @@ class CurriculumConfig(Config):
     """Fraction of the control steps that belong to episodes from random starts, the others to episodes from states of
     demonstrations; where all episodes are equally long, the probability of a random start (eps, not stated in the paper;
     our choice). 1 switches the curriculum off."""
+    frontiers: bool = False
+    """Whether each demonstration has a frontier that moves back as starts at it succeed, from which on episodes begin. Then
+    clusters, max_seconds and include_solved play no part (our choice)."""
+    final_random_start_probability: Fraction = 0.9
+    """Fraction of the control steps in episodes from random starts once every frontier is at the beginning."""
+    end_when_lost: bool = False
+    """Whether episodes end when an object has fallen off the table (our choice)."""
+    max_held_seconds: Bound = math.inf
+    """Time that success holds after which an episode is cut off [s] (our choice; infinite: never, as in the paper)."""
     clusters: str = "states"
     """How a demonstration's state is drawn: ``stages`` draws a stage uniformly, then one of its states (paper); ``states``
     draws all alike (our choice: three of pouring's five stages last a quarter of a second each, with nothing left to
@@ -65,22 +75,23 @@ class RunConfig(Config):
     """The learner."""
 
     def __post_init__(self) -> None:
-        """Check the fields; names of levels, renderers and rates are checked by `check_settings`.
-
-        Raises:
-            ConfigurationError: a number is out of its range, or there is no observation group of a name.
-        """
+        """Check the fields; names of levels, renderers and rates are checked by `check_settings`."""
         super().__post_init__()
         if self.trainer.ppo.num_minibatches > self.num_envs:
             raise ConfigurationError(
                 f"expected at most as many --ppo.num-minibatches as simulations, {self.num_envs}, got "
                 f"{self.trainer.ppo.num_minibatches}: each holds whole sequences."
             )
+        for group in self.groups:
+            if group not in (*GROUPS, TOOL_STATE):
+                raise unknown_name("observation group", group, (*GROUPS, TOOL_STATE))
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Every group that a network reads."""
         trainer = self.trainer
-        for groups in (trainer.policy.groups, trainer.value_function.groups, trainer.discriminator.groups):
-            for group in groups:
-                if group not in GROUPS:
-                    raise unknown_name("observation group", group, GROUPS)
+        groups = (*trainer.policy.groups, *trainer.value_function.groups, *trainer.discriminator.groups)
+        return tuple(dict.fromkeys(groups))
 
     @property
     def needs_pixels(self) -> bool:
@@ -89,11 +100,7 @@ class RunConfig(Config):
 
 
 def check_settings(config: RunConfig) -> None:
-    """Refuse settings of the environment that do not exist, before anything is made of them.
-
-    Raises:
-        ConfigurationError: no such level of randomisation, camera rate, renderer or backend; the choices are named.
-    """
+    """Refuse settings of the environment that do not exist, naming the choices, before anything is made of them."""
     from handful.demonstrations.starts import CLUSTERS
     from handful.simulation.physics.factory import check_backend
     from handful.simulation.randomization import parse_level

@@ -38,13 +38,10 @@ class RunDescription:
     """What ``config.json`` says."""
 
     task: str
-    """Name of the task."""
     demonstrations: pathlib.Path
-    """File of demonstrations."""
     recipe: str
     """Name of the recipe that the configuration began as."""
     config: RunConfig
-    """The configuration."""
 
 
 def write_description(folder: pathlib.Path, description: RunDescription) -> None:
@@ -52,9 +49,6 @@ def write_description(folder: pathlib.Path, description: RunDescription) -> None
 
     Demonstrations inside the folder are named relative to it, so that it can be moved; others by their absolute path, so
     that the run can be resumed from anywhere.
-
-    Raises:
-        StorageError: the disk refused.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,11 +70,7 @@ def write_description(folder: pathlib.Path, description: RunDescription) -> None
 
 
 def read_description(folder: pathlib.Path) -> RunDescription:
-    """What the run in a folder is.
-
-    Raises:
-        DataError: the folder holds no run that can be resumed, or one of another version.
-    """
+    """What the run in a folder is; a `DataError` says that it holds none that can be resumed, or one of another version."""
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise DataError(f"{folder} holds no run to resume: {CONFIG_FILE} is missing.")
@@ -88,12 +78,11 @@ def read_description(folder: pathlib.Path) -> RunDescription:
         values: dict[str, Any] = json.loads(path.read_text())
         if values.get("format", 1) != RUN_FORMAT:
             raise DataError(f"it is of version {values.get('format', 1)}, and this program reads version {RUN_FORMAT}")
-        config = from_json(RunConfig, values["config"])
         return RunDescription(
             task=str(values["task"]),
             demonstrations=folder / str(values["demonstrations"]),
             recipe=str(values["recipe"]),
-            config=config,
+            config=from_json(RunConfig, values["config"]),
         )
     except KeyError as error:
         raise DataError(f"{path} lacks the entry {error}.") from error
@@ -102,11 +91,7 @@ def read_description(folder: pathlib.Path) -> RunDescription:
 
 
 def check_new(folder: pathlib.Path) -> None:
-    """Refuse a folder that holds a run already.
-
-    Raises:
-        ConfigurationError: it does.
-    """
+    """Refuse a folder that holds a run already, by a `ConfigurationError`."""
     if (folder / CHECKPOINT_FILE).exists():
         raise ConfigurationError(
             f"{folder} holds a run already: resume it by --resume {folder}, or name another folder by --run."

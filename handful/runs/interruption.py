@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish, to be granted at the next good moment."""
+"""Ctrl-C as a request, granted at the next good moment."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from typing import Any
 
 
 class Interruption:
-    """While it is entered, Ctrl-C asks for an end where whoever runs can end well; a second one ends at once.
-
-    Attributes:
-        requested: Whether an end was asked for.
-    """
+    """While it is entered, Ctrl-C asks for an end where whoever runs can end well; a second one ends at once."""
 
     def __init__(self) -> None:
-        """Nobody has asked yet."""
         self.requested = False
+        """Whether an end was asked for."""
         self._previous: Any = None
 
     def __enter__(self) -> Interruption:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -37,12 +38,7 @@ class CsvLog:
     """Rows appended to a CSV file, each on disk at once; its first column is ``iteration``."""
 
     def __init__(self, path: pathlib.Path, columns: tuple[str, ...], *, resume_after: int | None) -> None:
-        """Open the file.
-
-        Args:
-            path: The file.
-            columns: Its columns.
-            resume_after: Iteration of the checkpoint that the run is resumed from; later rows are dropped. None: anew.
+        """Open the file, anew or without the rows after ``resume_after``, the iteration from which the run is resumed.
 
         Raises:
             StorageError: the disk refused.
@@ -89,30 +85,20 @@ class MetricsWriter:
         resume_after: int | None = None,
         tensorboard: bool = True,
     ) -> None:
-        """Open the files.
-
-        Args:
-            folder: The run's folder, which exists.
-            names: Columns, from `handful.learning.metrics.metric_names`.
-            resume_after: As `CsvLog` takes it.
-            tensorboard: Whether to write TensorBoard files as well.
-
-        Raises:
-            StorageError: the disk refused.
-            DataError: the CSV to continue has other columns.
-        """
+        """Open the files; the columns are those of `handful.learning.metrics.metric_names`. See `CsvLog`."""
         self._names = names
         self._log = CsvLog(pathlib.Path(folder) / METRICS_FILE, names, resume_after=resume_after)
         rows = self._log.rows
-        purge_step = None if resume_after is None else int(float(rows[-1]["steps"])) + 1 if rows else 0
-        self._tensorboard = _summary_writer(folder, purge_step) if tensorboard else None
+        self._tensorboard: SummaryWriter | None = None
+        if tensorboard:
+            # Imported here: it takes a second, and evaluation and deployment do without.
+            from torch.utils.tensorboard import SummaryWriter
+
+            purge_step = None if resume_after is None else int(float(rows[-1]["steps"])) + 1 if rows else 0
+            self._tensorboard = SummaryWriter(str(folder), purge_step=purge_step)
 
     def write(self, metrics: Mapping[str, float]) -> None:
-        """Append one iteration's metrics; absent ones stay empty.
-
-        Raises:
-            StorageError: the disk refused.
-        """
+        """Append one iteration's metrics; absent ones stay empty."""
         self._log.write([metrics])
         try:
             if self._tensorboard is not None:
@@ -130,32 +116,18 @@ class MetricsWriter:
                 self._tensorboard.close()
 
 
-class EpisodeWriter:
+class EpisodeWriter(CsvLog):
     """Appends episodes to ``episodes.csv``: where each began and how it ended, from which the curriculum can be drawn."""
 
     def __init__(self, folder: pathlib.Path, *, resume_after: int | None) -> None:
-        """Open the file, see `CsvLog`."""
-        self._log = CsvLog(folder / EPISODES_FILE, EPISODE_COLUMNS, resume_after=resume_after)
+        super().__init__(folder / EPISODES_FILE, EPISODE_COLUMNS, resume_after=resume_after)
 
-    def write(self, episodes: Iterable[EpisodeSummary], *, iteration: int, steps: int) -> None:
-        """Append the episodes that ended in an iteration.
-
-        Raises:
-            StorageError: the disk refused.
-        """
-        fields = EPISODE_COLUMNS[2:]
-        self._log.write(
-            {"iteration": iteration, "steps": steps, **{name: _plain(getattr(each, name)) for name in fields}}
-            for each in episodes
-        )
-
-    def close(self) -> None:
-        """Close the file."""
-        self._log.close()
-
-
-def _plain(value: float | bool) -> float:
-    return int(value) if isinstance(value, bool) else value
+    def write_episodes(self, episodes: Iterable[EpisodeSummary], *, iteration: int, steps: int) -> None:
+        """Append the episodes that ended in an iteration."""
+        rows = [dataclasses.asdict(episode) for episode in episodes]
+        flags = [{name: int(value) for name, value in row.items() if isinstance(value, bool)} for row in rows]
+        moment = {"iteration": iteration, "steps": steps}
+        self.write({**row, **flag, **moment} for row, flag in zip(rows, flags, strict=True))
 
 
 def _rows_until(path: pathlib.Path, columns: tuple[str, ...], iteration: int) -> list[dict[str, str]]:
@@ -168,10 +140,3 @@ def _rows_until(path: pathlib.Path, columns: tuple[str, ...], iteration: int) ->
             raise DataError(f"{path} has other columns than this version of the program writes.")
         rows = [row for row in reader if None not in row.values()]
     return [row for row in rows if float(row["iteration"]) <= iteration]
-
-
-def _summary_writer(folder: pathlib.Path | str, purge_step: int | None) -> SummaryWriter:
-    # Imported here: it takes a second, and evaluation and deployment do without.
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder), purge_step=purge_step)

@@ -22,13 +22,13 @@ STAND_INS = ("zero", "random", "scripted")
 def find_policy(task: str, name: str | None) -> pathlib.Path | str:
     """What a user means by a policy: one of `STAND_INS`, or the file that a name or a folder leads to.
 
-    None is the policy that ships for the task.
+    None is the policy that ships for the task, in the repository's ``policies`` beside the package.
 
     Raises:
         ConfigurationError: there is nothing of that name.
     """
     if name is None:
-        shipped = _shipped_folder() / task / POLICY_FILE
+        shipped = pathlib.Path(__file__).parents[2] / "policies" / task / POLICY_FILE
         if not shipped.is_file():
             raise ConfigurationError(
                 f"no policy ships for {task}: name one by --policy, a file, a run's folder or {', '.join(STAND_INS)}."
@@ -48,10 +48,9 @@ def find_policy(task: str, name: str | None) -> pathlib.Path | str:
 
 @dataclasses.dataclass(frozen=True)
 class FoundPolicy:
-    """What a user meant by a policy, read where it is a file."""
+    """What `find_policy` found, read where it is a file."""
 
     source: pathlib.Path | str
-    """What `find_policy` found."""
     network: Policy | None
     """The policy; None for a stand-in."""
     manifest: PolicyManifest | None
@@ -69,12 +68,7 @@ class FoundPolicy:
 
 
 def read_policy(task: str, name: str | None) -> FoundPolicy:
-    """Find a policy, as `find_policy` does, and read it.
-
-    Raises:
-        ConfigurationError: there is nothing of that name.
-        DataError: the file is no policy.
-    """
+    """Find a policy, as `find_policy` does, and read it, as `load_policy` does."""
     from handful.learning.persistence.policy_file import load_policy
 
     source = find_policy(task, name)
@@ -83,11 +77,7 @@ def read_policy(task: str, name: str | None) -> FoundPolicy:
 
 
 def load_actor(policy: FoundPolicy, environment: TaskEnvironment, *, seed: int) -> Actor:
-    """The actor for an environment; ``seed`` is that of a stand-in's draws.
-
-    Raises:
-        DataError: the policy's observations or actions are not those of the task.
-    """
+    """The actor for an environment; ``seed`` is that of a stand-in's draws."""
     from handful.demonstrations.operators.scripted.script import ScriptedActor
     from handful.learning.actors import PolicyActor, RandomActor, ZeroActor
     from handful.learning.persistence.policy_file import check_policy_fits
@@ -100,11 +90,6 @@ def load_actor(policy: FoundPolicy, environment: TaskEnvironment, *, seed: int) 
     if policy.source == "random":
         return RandomActor(environment.spec, seed=seed)
     return ScriptedActor(environment, seed=seed)
-
-
-def _shipped_folder() -> pathlib.Path:
-    """The repository's ``policies``, beside the package."""
-    return pathlib.Path(__file__).parents[2] / "policies"
 
 
 def _policies_in(folder: pathlib.Path) -> list[str]:

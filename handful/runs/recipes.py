@@ -10,9 +10,11 @@ import dataclasses
 import math
 from collections.abc import Callable
 
+from handful.environment import PHYSICAL_STATE, TOOL_STATE
 from handful.errors import unknown_name
 from handful.learning.config.cloning import CloningConfig
 from handful.learning.config.gail import DiscriminatorConfig
+from handful.learning.config.models import PolicyConfig, ValueFunctionConfig
 from handful.learning.config.ppo import PPOConfig
 from handful.learning.config.trainer import TrainerConfig
 from handful.runs.config import CurriculumConfig, RunConfig
@@ -70,10 +72,72 @@ def _quick(task: str) -> RunConfig:
     return RunConfig(trainer=TrainerConfig(cloning=CloningConfig(epochs=epochs)))
 
 
+def _teacher(task: str) -> RunConfig:
+    """PPO and GAIL from the physical state, cloned first, with a frontier for each demonstration that moves back."""
+    long = task in ("clearing-blocks", "clearing-box", "order-fulfillment", "pouring")
+    return RunConfig(
+        num_envs=256,
+        curriculum=CurriculumConfig(
+            frontiers=True, random_start_probability=0.3, end_when_lost=True, max_held_seconds=1.5
+        ),
+        trainer=TrainerConfig(
+            rollout_steps=32,
+            scale_task_reward=True,
+            average_time=100_000.0,
+            policy=PolicyConfig(
+                groups=(PHYSICAL_STATE, TOOL_STATE),
+                vector_sizes=(256, 256),
+                hidden_size=128,
+                recurrent=False,
+                activation="elu",
+                initial_log_std=-1.4,  # a deviation of 0.25
+            ),
+            value_function=ValueFunctionConfig(
+                groups=(PHYSICAL_STATE, TOOL_STATE),
+                hidden_sizes=(256, 256, 128),
+                activation="elu",
+                separate_rewards=True,
+                return_memory=300_000.0,
+            ),
+            ppo=PPOConfig(
+                objective="clip",
+                discount=0.99 if long else 0.985,
+                learning_rate_control="kl",
+                learning_rate=3e-4,
+                kl_target=0.02,
+                kl_stop_factor=None,
+                half_life=None,
+                minimum_stage_scale=0.1,
+                mean_bound_weight=0.1,
+                minimum_log_std=-2.3,
+                max_grad_norm=1.0,
+                num_splits=1,
+            ),
+            discriminator=DiscriminatorConfig(
+                gradient_penalty=1.0,
+                penalty_at="between",
+                solved_reward=1.0,
+                updates_per_iteration=8,
+                replay_size=200_000,
+            ),
+            cloning=CloningConfig(
+                epochs=1000,
+                minimum_log_std=-1.4,
+                learning_rate_scale=1.0,
+                weight=0.05,
+                half_life=700_000.0,
+                num_segments=16,
+                warmup_steps=0,
+            ),
+        ),
+    )
+
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("quick", "PPO and GAIL with short episodes from demonstrations: 20 minutes on two cores", _quick),
+        Recipe("teacher", "from the physical state, in simulation: cloned, then PPO and GAIL with frontiers", _teacher),
         Recipe(
             "zhu-2018", "the paper: PPO and GAIL, whole episodes, stages as clusters, the same for all tasks", _zhu_2018
         ),
@@ -85,11 +149,7 @@ DEFAULT_RECIPE = "quick"
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of that name.
-
-    Raises:
-        ConfigurationError: there is none; the message names those that there are.
-    """
+    """The recipe of that name; a `ConfigurationError` names those that there are."""
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
     return RECIPES[name]

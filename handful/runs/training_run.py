@@ -13,10 +13,11 @@ import torch
 
 from handful.config import to_json
 from handful.demonstrations.dataset import load_demonstrations
+from handful.demonstrations.frontiers import FrontierStarts
 from handful.demonstrations.sequences import demonstration_sequences
 from handful.demonstrations.specification import DemonstrationSpec
 from handful.demonstrations.starts import DemonstrationStarts, start_probability
-from handful.environment import PIXELS
+from handful.environment import PIXELS, TOOL_STATE, StartDistribution
 from handful.errors import ConfigurationError, DataError, TrainingError
 from handful.learning.evaluation import mean_interval
 from handful.learning.metrics import metric_names
@@ -36,7 +37,7 @@ from handful.runs.folder import (
 )
 from handful.runs.interruption import Interruption
 from handful.runs.logs import EpisodeWriter, MetricsWriter
-from handful.tasks.environment import TaskEnvironment
+from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
 from handful.trajectory import Demonstrations
 
 
@@ -44,16 +45,7 @@ class TrainingRun:
     """A run in its folder, new or resumed."""
 
     def __init__(self, folder: pathlib.Path, description: RunDescription, *, resume: bool) -> None:
-        """Build the environment and the trainer, and load the checkpoint if the run is resumed.
-
-        Args:
-            folder: The run's folder, which exists.
-            description: What the run is.
-            resume: Whether to resume from the folder's checkpoint.
-
-        Raises:
-            HandfulError: an option, a file or the disk is not as it should be.
-        """
+        """Build the environment and the trainer, and load the folder's checkpoint if the run is resumed."""
         check_settings(description.config)
         self.folder = folder
         self.task = description.task
@@ -69,6 +61,9 @@ class TrainingRun:
             backend=config.backend,
             pixels=config.needs_pixels,
             staggered=True,
+            tool_state=TOOL_STATE in config.groups,
+            end_when_lost=config.curriculum.end_when_lost,
+            held_steps=_steps(config.curriculum.max_held_seconds),
         )
         spec = DemonstrationSpec.of(self.environment)
         self.demonstrations = load_demonstrations(description.demonstrations, spec, pixels=False)
@@ -76,7 +71,7 @@ class TrainingRun:
         cut = self.demonstrations.cut_after_success(config.curriculum.cut_after_success)
         self.environment.starts = _starts(config.curriculum, cut, horizon=self.environment.horizon)
         frames = bool(self.cloning_epochs) and PIXELS in config.trainer.policy.groups
-        sequences = demonstration_sequences(cut, self.environment, frames=frames)
+        sequences = demonstration_sequences(cut, self.environment, frames=frames, groups=config.groups)
         num_threads = self.environment.physics.num_threads
         self.trainer = Trainer(config.trainer, self.environment, sequences, num_threads=num_threads)
         if resume:
@@ -101,16 +96,11 @@ class TrainingRun:
         on_iteration: Callable[[dict[str, float]], None] = lambda metrics: None,
         checkpoint_seconds: float = 30.0,
     ) -> bool:
-        """Train until the budget is spent; saves every half minute and at the end.
+        """Train until the budget is spent; returns False if the user interrupted before.
 
-        Args:
-            minutes: Budget of training time, counted from the start of the run [min]; None is no bound.
-            num_steps: Budget of control steps, counted from the start of the run; None is no bound.
-            on_iteration: Called with each iteration's metrics, and with those of each pass of cloning.
-            checkpoint_seconds: Time between two checkpoints [s].
-
-        Returns:
-            Whether the budget was spent; False if the user interrupted.
+        Budgets of training time [min] and of control steps are counted from the start of the run; None is no bound. It
+        saves every ``checkpoint_seconds`` and at the end. ``on_iteration`` is called with each iteration's metrics, and with
+        those of each pass of cloning.
 
         Raises:
             TrainingError: something is not a finite number; the last good checkpoint stays, and the failure is kept.
@@ -129,11 +119,13 @@ class TrainingRun:
             while (trainer.iteration == 0 or not self.spent(minutes, num_steps)) and not interruption.requested:
                 try:
                     metrics = trainer.iterate()
+                    if self.environment.starts is not None:
+                        metrics |= self.environment.starts.metrics()
                 except TrainingError as error:
                     raise self._failure(error) from error
                 with span("report"):
                     metrics_log.write(metrics)
-                    episode_log.write(trainer.ended_episodes, iteration=trainer.iteration, steps=trainer.steps)
+                    episode_log.write_episodes(trainer.ended_episodes, iteration=trainer.iteration, steps=trainer.steps)
                     on_iteration(metrics)
                 if time.monotonic() - saved_at > checkpoint_seconds:
                     with span("checkpoint"):
@@ -166,14 +158,7 @@ class TrainingRun:
         return True
 
     def reproduce_failure(self) -> TrainingError | None:
-        """Run from the checkpoint before the run's failure to the failure again.
-
-        Returns:
-            The error, or None if it did not come again.
-
-        Raises:
-            DataError: the run has not failed.
-        """
+        """Run from the checkpoint before the run's failure to the failure again; None if it does not come again."""
         return reproduce_failure(self.folder / FAILURE_FOLDER, self.trainer)
 
     def _failure(self, error: TrainingError) -> TrainingError:
@@ -215,7 +200,6 @@ def open_or_begin(
 
     Raises:
         ConfigurationError: the folder holds a run of another task or configuration.
-        HandfulError: an option, a file or the disk is not as it should be.
     """
     description = RunDescription(task=task, demonstrations=demonstrations, recipe=recipe, config=config)
     if not (folder / CHECKPOINT_FILE).exists():
@@ -228,13 +212,18 @@ def open_or_begin(
     return TrainingRun(folder, description, resume=True)
 
 
-def _starts(config: CurriculumConfig, demonstrations: Demonstrations, *, horizon: int) -> DemonstrationStarts | None:
+def _starts(config: CurriculumConfig, demonstrations: Demonstrations, *, horizon: int) -> StartDistribution | None:
     """Where episodes begin; None: always in random starts."""
     if config.random_start_probability >= 1.0:
         return None
-    max_length = None
-    if not math.isinf(config.max_seconds):
-        max_length = max(1, round(config.max_seconds / demonstrations.control_timestep))
+    if config.frontiers:
+        return FrontierStarts(
+            demonstrations,
+            horizon=horizon,
+            random_fraction=config.random_start_probability,
+            final_random_fraction=config.final_random_start_probability,
+        )
+    max_length = _steps(config.max_seconds)
     probability = start_probability(config.random_start_probability, horizon=horizon, max_length=max_length)
     return DemonstrationStarts(
         demonstrations,
@@ -243,6 +232,11 @@ def _starts(config: CurriculumConfig, demonstrations: Demonstrations, *, horizon
         max_length=max_length,
         include_solved=config.include_solved,
     )
+
+
+def _steps(seconds: float) -> int | None:
+    """A time in control steps; None where it is infinite."""
+    return None if math.isinf(seconds) else max(1, round(seconds * CONTROL_HZ))
 
 
 def _digest(path: pathlib.Path) -> str:

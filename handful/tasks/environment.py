@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from handful.environment import ArraySpec, EnvironmentSpec, StartDistribution, StateTree, TimeStep, on_host
+from handful.environment import ArraySpec, EnvironmentSpec, Observation, StartDistribution, StateTree, TimeStep, on_host
 from handful.errors import ConfigurationError, DataError, check_count
 from handful.profiling import span
 from handful.simulation import jaco, scene
@@ -63,6 +63,9 @@ class TaskEnvironment:
         starts: StartDistribution | None = None,
         horizon: int | None = None,
         staggered: bool = False,
+        tool_state: bool = False,
+        end_when_lost: bool = False,
+        held_steps: int | None = None,
         num_threads: int | None = None,
         backend: str = "cpu",
         device: str | None = None,
@@ -83,6 +86,10 @@ class TaskEnvironment:
             staggered: Whether the first episodes after a reset end early, spread over the horizon, so that from then on
                 some simulations are at every moment of an episode. Otherwise all run in step, and a learner's rollouts
                 hold beginnings alone, then ends alone. The shortened episodes have no summary.
+            tool_state: Whether to deliver the group ``tool_state``.
+            end_when_lost: Whether an episode terminates when an object has fallen off the table: as rewards are never
+                negative, a value of zero beyond is sound.
+            held_steps: Control steps of success in a row after which an episode is truncated; None: never.
             num_threads: Threads for physics and camera; None takes every core.
             backend: Where the physics runs; see `make_physics`.
             device: See `make_physics`.
@@ -115,9 +122,18 @@ class TaskEnvironment:
         if pixels:
             size, threads = image_size, num_threads
             camera = make_camera(renderer, self.physics, width=size, height=size, num_threads=threads)
-        self._episodes = EpisodeCounters(num_envs, horizon=self.horizon, top_stage=len(self.task.stages) - 1)
+        top = len(self.task.stages) - 1
+        self._episodes = EpisodeCounters(num_envs, horizon=self.horizon, top_stage=top, held_steps=held_steps)
+        self._end_when_lost = end_when_lost
         period = CONTROL_HZ // camera_hz
-        self._observer = Observer(self.task, self._episodes, camera, image_size=image_size, camera_period=period)
+        self._observer = Observer(
+            self.task,
+            self._episodes,
+            camera,
+            image_size=image_size,
+            camera_period=period,
+            tool_state=tool_state,
+        )
         self.spec = EnvironmentSpec(
             task=self.task.name,
             observations=self._observer.specs(),
@@ -169,8 +185,9 @@ class TaskEnvironment:
             reward = np.where(diverged, np.float32(0.0), self.task.reward(self.snapshot, stage))
         self._episodes.count(stage, reward)
         self.num_diverged += int(diverged.sum())
-        truncated = self._episodes.over & ~diverged
-        done = np.flatnonzero(diverged | truncated)
+        terminated = diverged | self.task.lost(self.snapshot) if self._end_when_lost else diverged
+        truncated = self._episodes.over & ~terminated
+        done = np.flatnonzero(terminated | truncated)
         final_observation, episodes = None, []
         if len(done):
             with span("observe"):
@@ -188,7 +205,7 @@ class TaskEnvironment:
         return TimeStep(
             observation=observation,
             reward=reward.astype(np.float32),
-            terminated=diverged,
+            terminated=terminated,
             truncated=truncated,
             stage=stage,
             observed_stage=observed_stage,
@@ -248,6 +265,10 @@ class TaskEnvironment:
             self.starts.load_state_dict(tree["starts"])
         return self._first_time_step(np.ones(self.num_envs, bool))
 
+    def observe(self) -> Observation:
+        """What is observed of the simulations as they stand, without the image that is due."""
+        return self._observer.observe(self.snapshot)
+
     def render(self, camera: Camera | None = None) -> np.ndarray:
         """An image of every simulation as it stands now, uint8 [env, height, width, 3], by another camera if given.
 
@@ -265,16 +286,16 @@ class TaskEnvironment:
         """Begin new episodes in the simulations ``ids``."""
         begins = [self.starts.sample(self._generators[i]) if self.starts else None for i in ids]
         parameters: list[Parameters] = [
-            self.task.draw(self._generators[i], self.level) if start is None else start.parameters
+            start.parameters if start and start.state is not None else self.task.draw(self._generators[i], self.level)
             for i, start in zip(ids, begins, strict=True)
         ]
         self._apply_parameters(ids, parameters)
-        drawn = np.array([start is None for start in begins])
+        drawn = np.array([start is None or start.state is None for start in begins])
         if drawn.any():
             stacked = {name: values[ids[drawn]] for name, values in self.parameters.items()}
             self.physics.place(ids[drawn], start_positions(self.task, self.physics.model, stacked))
         if not drawn.all():
-            states = np.stack([start.state for start in begins if start is not None])
+            states = np.stack([start.state for start in begins if start and start.state is not None])
             self.physics.set_state(ids[~drawn], states)
         self._episodes.begin(ids, begins)
 

@@ -19,8 +19,13 @@ NUM_STAGGERED_GROUPS = 5
 class EpisodeCounters:
     """Length, return and stages of the present episode of every simulation."""
 
-    def __init__(self, num_envs: int, *, horizon: int, top_stage: int) -> None:
-        """Begin with nothing counted; the last of ``horizon`` control steps ends an episode, ``top_stage`` is success."""
+    def __init__(self, num_envs: int, *, horizon: int, top_stage: int, held_steps: int | None = None) -> None:
+        """Begin with nothing counted.
+
+        The last of ``horizon`` control steps ends an episode, and so do ``held_steps`` in a row in ``top_stage``, which is
+        success; None: they do not.
+        """
+        self._held_steps = held_steps
         self._horizon = horizon
         self._top_stage = top_stage
         self.length = np.zeros(num_envs, np.int64)
@@ -38,7 +43,8 @@ class EpisodeCounters:
     @property
     def over(self) -> np.ndarray:
         """Whether the horizon is reached or the episode is to be cut off, bool [env]."""
-        return self.length >= self._max_length
+        over = self.length >= self._max_length
+        return over if self._held_steps is None else over | (self._steps_held >= self._held_steps)
 
     @property
     def time_left(self) -> np.ndarray:
@@ -54,7 +60,7 @@ class EpisodeCounters:
         self._start_step[ids] = [start.step if start else -1 for start in starts]
         limits = [(start.max_length if start else None) or self._horizon for start in starts]
         self._max_length[ids] = np.minimum(limits, self._horizon)
-        self._random_start[ids] = [start is None for start in starts]
+        self._random_start[ids] = [start is None or start.state is None for start in starts]
 
     def stagger(self, camera_period: int) -> None:
         """Shorten the episodes that have just begun: count a part of each as past, in step with the camera.

@@ -13,6 +13,7 @@ from handful.environment import (
     PIXELS,
     PROPRIOCEPTION,
     TIME_LEFT,
+    TOOL_STATE,
     ArraySpec,
     Images,
     Observation,
@@ -21,7 +22,7 @@ from handful.environment import (
 from handful.errors import ConfigurationError
 from handful.profiling import span
 from handful.simulation.observable import Observable, entry_names, observe
-from handful.simulation.observation import ARM_SENSORS, ARM_STATE
+from handful.simulation.observation import ARM_SENSORS, ARM_STATE, seen_from_tool
 from handful.simulation.rendering.camera import Camera, empty_images, images_of
 from handful.simulation.snapshot import Snapshot
 from handful.tasks.episodes import EpisodeCounters
@@ -40,7 +41,14 @@ class Observer:
     latest: Observation | None = None
 
     def __init__(
-        self, task: Task, episodes: EpisodeCounters, camera: Camera | None, *, image_size: int, camera_period: int
+        self,
+        task: Task,
+        episodes: EpisodeCounters,
+        camera: Camera | None,
+        *,
+        image_size: int,
+        camera_period: int,
+        tool_state: bool = False,
     ) -> None:
         self.camera = camera
         self._episodes = episodes
@@ -52,6 +60,8 @@ class Observer:
             OBJECT_FEATURES: task.object_features,
             OBJECT_POSITIONS: task.object_positions,
         }
+        if tool_state:
+            self._observables[TOOL_STATE] = seen_from_tool(task.object_state)
         self.load_pixels(np.zeros((len(episodes.length), image_size, image_size, 3), np.uint8))
 
     def specs(self) -> dict[str, ArraySpec]:

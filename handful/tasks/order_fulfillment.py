@@ -18,7 +18,7 @@ from handful.simulation.props.sides import OppositeSides
 from handful.simulation.props.toy import Toy
 from handful.simulation.randomization import Level, Parameters, ParameterSpec, draw_parameters
 from handful.simulation.snapshot import Snapshot
-from handful.tasks.task import Task
+from handful.tasks.task import LOST_HEIGHT, Task
 
 GREEN, RED = "green_box", "red_box"
 
@@ -162,6 +162,12 @@ class OrderFulfillment(Task):
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         count = self.delivered(snapshot).sum(axis=1)
         return np.where(count == present(snapshot.parameters).sum(axis=1), len(self.stages) - 1, count)
+
+    def lost(self, snapshot: Snapshot) -> np.ndarray:
+        heights = np.stack([snapshot.position(prop.name)[:, 2] for prop in (*self.toys, *self.boxes.values())], axis=1)
+        there = present(snapshot.parameters)
+        there = np.concatenate([there, np.ones((len(there), len(self.boxes)), bool)], axis=1)
+        return np.asarray(((heights < LOST_HEIGHT) & there).any(axis=1))
 
     def reward(self, snapshot: Snapshot, stage: np.ndarray) -> np.ndarray:
         """The number of toys in their right boxes."""

@@ -15,7 +15,7 @@ import numpy as np
 from handful.simulation import jaco, scene
 from handful.simulation.observable import Observable
 from handful.simulation.physics.protocol import Physics
-from handful.simulation.props.prop import Prop
+from handful.simulation.props.prop import Prop, RigidProp
 from handful.simulation.randomization import (
     Level,
     Parameters,
@@ -28,6 +28,9 @@ from handful.simulation.snapshot import Snapshot
 
 REACH_DISTANCE = 0.05
 """The tool has reached an object when it is this near its centre [m]: about where a grasp can close."""
+
+LOST_HEIGHT = -0.05
+"""Centre of an object that has fallen off the table [m]: on the table it is above 0."""
 
 
 class Task(abc.ABC):
@@ -91,6 +94,11 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         """Stage of each simulation, int64 [env]."""
+
+    def lost(self, snapshot: Snapshot) -> np.ndarray:
+        """Whether an object has fallen off the table, so that success is out of reach, bool [env]."""
+        heights = [snapshot.position(prop.name)[:, 2] for prop in self.props if isinstance(prop, RigidProp)]
+        return np.min(heights, axis=0) < LOST_HEIGHT
 
     def reward(self, snapshot: Snapshot, stage: np.ndarray) -> np.ndarray:
         """Task reward of each simulation in its stage, float32 [env]."""

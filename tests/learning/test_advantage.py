@@ -115,3 +115,35 @@ def test_a_small_group_of_advantages_leans_on_the_batch():
     torch.testing.assert_close(result[:16], (advantage[:16] - mean) / variance**0.5)
     single = torch.tensor([[3.0], [1.0], [1.0]])
     assert torch.isfinite(standardized(single, torch.tensor([[1], [0], [0]]))).all()
+
+
+def test_the_deviation_of_a_quiet_group_has_a_floor():
+    generator = torch.Generator().manual_seed(0)
+    group = torch.arange(2).repeat(200, 1)
+    advantage = torch.randn(200, 2, generator=generator) * torch.tensor([1e-3, 1.0])
+    floor = 0.25 * float(advantage.std(correction=0))
+    result = standardized(advantage, group, floor=0.25)
+    torch.testing.assert_close(result[:, 0], (advantage[:, 0] - advantage[:, 0].mean()) / floor)
+    assert torch.equal(result[:, 1], standardized(advantage, group)[:, 1])  # the loud one lies above it
+
+
+def test_streams_of_reward_have_advantages_of_their_own():
+    generator = torch.Generator().manual_seed(0)
+    reward, final = torch.randn(2, 9, 4, 2, generator=generator)
+    value = torch.randn(10, 4, 2, generator=generator)
+    terminated, truncated = torch.rand(2, 9, 4, generator=generator) < 0.2
+
+    def gae(index, end) -> torch.Tensor:
+        return generalized_advantage(
+            reward=reward[index],
+            value=value[index],
+            final_value=final[index],
+            terminated=terminated[end],
+            truncated=truncated[end],
+            discount=0.9,
+            gae_lambda=0.8,
+        )
+
+    both = gae(..., (..., None))
+    for stream in range(2):
+        assert torch.equal(both[..., stream], gae((..., stream), ...))

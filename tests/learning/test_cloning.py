@@ -10,7 +10,7 @@ from toy import SIZE, ToyEnvironment, sequences
 
 from handful.errors import TrainingError
 from handful.learning.actors import PolicyActor
-from handful.learning.algorithms.cloning import DemonstrationSegments, clone, scaled_action_error, shifted
+from handful.learning.algorithms.cloning import DemonstrationLoss, clone, scaled_action_error, shifted
 from handful.learning.config.cloning import CloningConfig
 from handful.learning.config.models import PolicyConfig
 from handful.learning.models.policy import Policy, PolicySizes
@@ -122,8 +122,8 @@ def test_images_are_shifted_with_their_edges_repeated():
 def test_segments_are_those_of_the_demonstrations_with_what_the_policy_remembers_of_what_was_before():
     data, policy = sequences((20, 7, 13)), new_policy()
     whole = policy.evaluate_sequence(data).mean
-    segments = DemonstrationSegments(data, policy, length=6)
-    drawn = segments.draw(200, generator=torch.Generator().manual_seed(0))
+    segments = DemonstrationLoss(data, policy, length=6, num_segments=200, weight=1.0)
+    drawn = segments.draw(torch.Generator().manual_seed(0))
     mean = policy.evaluate_sequence(drawn).mean
     begun = set()
     for number in range(200):

@@ -98,3 +98,26 @@ def test_the_hybrid_reward_mixes_and_its_ends_are_pure():
         assert reward.item() == expected
     with pytest.raises(ConfigurationError, match="must lie in"):
         TrainerConfig(imitation_weight=1.5)
+
+
+def test_the_gradient_is_penalised_between_expert_and_policy_where_that_is_asked_for():
+    """With expert and policy far apart, the logit is flat at either and steep between them."""
+    policy, expert = gaussians(512)
+    penalties = {}
+    for where in ("expert", "between"):
+        subject = discriminator(penalty_at=where, gradient_penalty=0.0, learning_rate=1e-2)
+        for _ in range(20):
+            metrics = subject.update(policy=policy - 4.0, expert=expert + 4.0)
+        penalties[where] = metrics["discriminator_gradient_penalty"]
+    assert penalties["between"] > 1.2 * penalties["expert"]
+
+
+def test_only_solved_states_have_a_least_reward():
+    subject = discriminator(solved_reward=1.0)
+    with torch.no_grad():
+        subject.network[-1].bias.fill_(-5.0)
+    features, solved = torch.zeros(2, 2), torch.tensor([True, False])
+    assert subject.reward(features, solved=solved).tolist() == [1.0, float(subject.reward(features)[1])]
+    with torch.no_grad():
+        subject.network[-1].bias.fill_(5.0)
+    assert torch.equal(subject.reward(features, solved=solved), subject.reward(features))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from handful.learning.models.normalization import RunningNormalizer
@@ -40,3 +41,15 @@ def test_inverse_undoes_the_normalization():
     samples = 4 * torch.randn(50, 3, generator=generator) - 2
     normalizer.update(samples)
     torch.testing.assert_close(normalizer.inverse(normalizer(samples)), samples)
+
+
+def test_with_a_memory_old_samples_are_forgotten():
+    forgetful, faithful = RunningNormalizer(1, memory=100.0), RunningNormalizer(1)
+    for level, batches in ((0.0, 50), (1.0, 10)):
+        for _ in range(batches):
+            for each in (forgetful, faithful):
+                each.update(torch.full((50, 1), level))
+    assert forgetful.count == 100.0
+    # Each batch of 50 leaves 100 / 150 of what was.
+    assert float(forgetful.mean) == pytest.approx(1.0 - (100 / 150) ** 10)
+    assert float(faithful.mean) == pytest.approx(10 / 60)

@@ -8,7 +8,8 @@ import torch
 from toy import ToyEnvironment
 
 from handful.errors import ConfigurationError, TrainingError
-from handful.learning.algorithms.ppo import PPO, adapted_kl_weight, decay_after, policy_loss
+from handful.learning.algorithms.policy_loss import policy_loss
+from handful.learning.algorithms.ppo import PPO, adapted_kl_weight, decay_after, steered_learning_rate
 from handful.learning.config.models import PolicyConfig, ValueFunctionConfig
 from handful.learning.config.ppo import PPOConfig
 from handful.learning.data.collector import RolloutCollector
@@ -141,7 +142,7 @@ def test_an_update_ends_early_when_the_kl_runs_away():
     value_function = ValueFunction(ValueFunctionConfig(), environment.spec, seed=0)
     config = PPOConfig(learning_rate=0.05, kl_stop_factor=2.0, epochs=10)
     ppo = PPO(config, policy, value_function, generator=torch.Generator().manual_seed(0))
-    metrics = ppo.update(rollout, advantage=advantage_of(rollout), value_target=advantage_of(rollout))
+    metrics = ppo.update(rollout, advantage=advantage_of(rollout), value_target=advantage_of(rollout)[..., None])
     assert metrics["epochs"] < 10 and ppo.kl_weight == 2.0
 
 
@@ -152,7 +153,7 @@ def test_a_loss_that_is_not_finite_stops_the_update():
     advantage = advantage_of(rollout)
     advantage[3, 2] = float("nan")
     with pytest.raises(TrainingError, match="finite"):
-        ppo.update(rollout, advantage=advantage, value_target=advantage)
+        ppo.update(rollout, advantage=advantage, value_target=advantage[..., None])
 
 
 @pytest.mark.parametrize("options", [{"discount": 1.5}, {"objective": "trpo"}, {"epochs": 1, "num_minibatches": 1}])
@@ -190,10 +191,52 @@ def test_an_extra_term_moves_the_policy_by_its_weight_and_is_reported_unweighted
         ppo = PPO(PPOConfig(kl_stop_factor=None), policy, value_function, generator=torch.Generator().manual_seed(0))
         zeros = torch.zeros(rollout.terminated.shape)
         for _ in range(5):
-            metrics = ppo.update(rollout, advantage=zeros, value_target=zeros, terms=[PullToZero(rollout, weight)])
+            metrics = ppo.update(
+                rollout, advantage=zeros, value_target=zeros[..., None], terms=[PullToZero(rollout, weight)]
+            )
         return float(policy.evaluate_sequence(rollout.sequences).mean.detach().square().mean()), metrics
 
     without, reported = mean_after(0.0)
     pulled, metrics = mean_after(100.0)
     assert pulled < 0.5 * without
     assert reported["pull"] == pytest.approx(without, rel=0.3) and metrics["pull"] < reported["pull"]
+
+
+def test_a_steered_learning_rate_rises_below_half_the_target_and_falls_above_twice():
+    config = PPOConfig(learning_rate_control="kl", kl_target=0.02, learning_rate_range=(1e-4, 1e-3))
+    rates = [steered_learning_rate(6e-4, kl=kl, config=config) for kl in (0.009, 0.011, 0.039, 0.041)]
+    assert rates == pytest.approx([9e-4, 6e-4, 6e-4, 4e-4])
+    assert steered_learning_rate(9e-4, kl=0.0, config=config) == 1e-3
+    assert steered_learning_rate(1.2e-4, kl=1.0, config=config) == 1e-4
+
+
+def test_a_steered_learning_rate_is_used_and_survives_saving_whatever_the_half_life():
+    policy, rollout, environment = collect()
+    value_function = ValueFunction(ValueFunctionConfig(), environment.spec, seed=0)
+    config = PPOConfig(learning_rate_control="kl", kl_target=100.0, half_life=1.0, num_minibatches=2, epochs=1)
+    ppo = PPO(config, policy, value_function, generator=torch.Generator().manual_seed(0))
+    zeros = torch.zeros(rollout.terminated.shape)
+    metrics = ppo.update(rollout, advantage=zeros, value_target=zeros[..., None], steps=10**6, learning_rate_scale=0.1)
+    assert metrics["learning_rate"] == ppo.learning_rate == pytest.approx(min(2e-3, 1.5**2 * config.learning_rate))
+    again = PPO(config, policy, value_function, generator=torch.Generator().manual_seed(0))
+    again.load_state_dict(ppo.state_dict())
+    assert again.learning_rate == ppo.learning_rate
+
+
+def test_means_are_pulled_back_only_beyond_the_limit_of_the_actions():
+    policy, rollout, _ = collect()
+
+    def gradient(bias: float, weight: float) -> torch.Tensor:
+        with torch.no_grad():
+            policy.mean_layer.weight.zero_()
+            policy.mean_layer.bias.fill_(bias)
+        config = PPOConfig(entropy_weight=0.0, auxiliary_weight=0.0, mean_bound_weight=weight)
+        advantage = torch.zeros(rollout.terminated.shape)
+        loss = policy_loss(policy, rollout, advantage, config=config, kl_weight=0.0)
+        return torch.autograd.grad(loss.total, policy.mean_layer.bias)[0]
+
+    assert (gradient(0.99, 0.5) == 0).all()
+    for bias in (1.5, -1.5):
+        # d/db of 0.5 (|b| - 1)^2 in each entry.
+        torch.testing.assert_close(gradient(bias, 0.5), torch.full((3,), 0.5 if bias > 0 else -0.5))
+        assert (gradient(bias, 0.0) == 0).all()

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from handful.demonstrations.operators.scripted.script import ScriptedActor
-from handful.environment import GROUPS, PIXELS, PROPRIOCEPTION, TIME_LEFT, Start
+from handful.environment import GROUPS, PIXELS, PROPRIOCEPTION, TIME_LEFT, TOOL_STATE, Start
 from handful.errors import ConfigurationError, DataError
+from handful.geometry import matrix_from_rotation_vector, multiply_quaternions, yaw_quaternion
 from handful.simulation.observable import observe
 from handful.simulation.randomization import Level
 from handful.tasks.environment import TaskEnvironment
@@ -349,3 +350,83 @@ def test_what_falls_off_the_table_stays_on_the_floor_and_is_told_at_the_edge_of_
     assert positions[there] == pytest.approx(np.broadcast_to([1.0, 0.0, -0.1], positions[there].shape), abs=0.71)
     assert (positions[there][:, [0, 2]] == np.float32([1.0, -0.1])).all()
     assert np.abs(step.observation["physical_state"][1]).max() < 10.0
+
+
+def _turned_about_the_base(physics, angle: float) -> np.ndarray:
+    """Positions with the arm's first joint and every free body turned by an angle about that joint's axis, which is z."""
+    model, qpos = physics.model, physics.qpos.copy()
+    data = mujoco.MjData(model)
+    data.qpos[:] = qpos[0]
+    mujoco.mj_kinematics(model, data)
+    joint = model.joint(0)
+    anchor, axis = data.xanchor[joint.id], data.xaxis[joint.id]
+    assert abs(axis[2]) == pytest.approx(1.0)
+    qpos[:, joint.qposadr[0]] += angle * axis[2]
+    turn = yaw_quaternion(np.array(angle))
+    matrix = matrix_from_rotation_vector(np.array([0.0, 0.0, angle]))
+    for free in np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_FREE):
+        at = model.jnt_qposadr[free]
+        qpos[:, at : at + 3] = (qpos[:, at : at + 3] - anchor) @ matrix.T + anchor
+        qpos[:, at + 3 : at + 7] = multiply_quaternions(turn, qpos[:, at + 3 : at + 7])
+    return qpos
+
+
+def test_the_tool_state_of_a_scene_turned_with_its_arm_is_the_same(task):
+    environment = _environment(task, num_envs=2, pixels=False, tool_state=True)
+    before = environment.reset().observation[TOOL_STATE]
+    names = environment.spec.observations[TOOL_STATE].names
+    assert before.shape == (2, len(names)) and len(set(names)) == len(names) and np.isfinite(before).all()
+    environment.physics.place(np.arange(2), _turned_about_the_base(environment.physics, 0.5))
+    after = environment.observe()[TOOL_STATE]
+    fixed = [
+        name for name, same in zip(names, np.isclose(before, after, atol=2e-4).all(axis=0), strict=True) if not same
+    ]
+    assert not fixed
+
+
+def test_an_episode_ends_when_an_object_is_lost_only_where_that_is_asked_for(task):
+    for ends in (False, True):
+        environment = _environment(task, num_envs=2, pixels=False, end_when_lost=ends)
+        environment.reset()
+        environment.task.lost = lambda snapshot: np.array([False, True])  # type: ignore[method-assign]
+        step = environment.step(np.zeros((2, 9)))
+        assert step.terminated.tolist() == [False, ends] and not step.truncated.any()
+        assert [(each.env, each.diverged, each.held) for each in step.episodes] == [(1, False, False)] * ends
+
+
+def test_an_object_below_the_table_is_lost_and_none_is_at_the_start(task):
+    environment = _environment(task, num_envs=2, pixels=False)
+    environment.reset()
+    assert not environment.task.lost(environment.snapshot).any()
+    qpos = environment.physics.qpos.copy()
+    free = np.flatnonzero(environment.physics.model.jnt_type == mujoco.mjtJoint.mjJNT_FREE)
+    qpos[0, environment.physics.model.jnt_qposadr[free] + 2] -= 0.5
+    environment.physics.place(np.array([0]), qpos[:1])
+    assert environment.task.lost(environment.snapshot).tolist() == [True, False]
+
+
+def test_success_held_for_so_many_steps_cuts_an_episode_off_and_counts_as_held(task):
+    for held_steps, held in ((SUSTAINED_STEPS, True), (SUSTAINED_STEPS - 1, False)):
+        environment = _environment(task, num_envs=1, pixels=False, held_steps=held_steps)
+        top, calls = len(environment.task.stages) - 1, iter([0, 0])
+        environment.task.stage = lambda snapshot, calls=calls, top=top: np.array([next(calls, top)])  # type: ignore
+        environment.reset()
+        steps = [environment.step(np.zeros((1, 9))) for _ in range(1 + held_steps)]
+        assert [bool(step.truncated[0]) for step in steps] == [False] * held_steps + [True]
+        (summary,) = steps[-1].episodes
+        assert (summary.held, summary.success, summary.length) == (held, False, 1 + held_steps)
+
+
+def test_a_start_without_a_state_is_a_random_start_of_a_length_of_its_own(task):
+    class Short:
+        def report(self, episode) -> None:
+            pass
+
+        def sample(self, generator: np.random.Generator) -> Start:
+            return Start(state=None, parameters={}, cluster=0, max_length=4)
+
+    environment, other = _environment(task, pixels=False, starts=Short()), _environment(task, pixels=False)
+    _assert_same(environment.reset(seeds=range(3)), other.reset(seeds=range(3)))
+    steps = [environment.step(np.zeros((3, 9))) for _ in range(4)]
+    assert not steps[2].done.any() and steps[3].truncated.all()
+    assert [(each.random_start, each.demonstration, each.length) for each in steps[3].episodes] == [(True, -1, 4)] * 3

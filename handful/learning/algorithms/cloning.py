@@ -22,22 +22,22 @@ from handful.sequences import Sequences
 from handful.workers import Workers
 
 
-class DemonstrationSegments:
-    """Demonstrations cut into segments of one length, with the policy's memory where each begins.
+class DemonstrationLoss:
+    """A term of the policy's loss: the scaled error of demonstrated actions (Rajeswaran et al. 2018, "DAPG").
 
-    A policy in the middle of an episode remembers its beginning, and must do well with that.
+    Demonstrations are cut into segments of one length, with the policy's memory where each begins: a policy in the middle
+    of an episode remembers its beginning, and must do well with that.
     """
 
-    @torch.no_grad()
-    def __init__(self, demonstrations: Sequences, policy: Policy, *, length: int) -> None:
-        """Go over all demonstrations once.
+    name = "demonstration_loss"
 
-        Args:
-            demonstrations: Whole episodes.
-            policy: Whose memory it is.
-            length: Control steps of a segment.
-        """
-        self._demonstrations, self._length = demonstrations, length
+    @torch.no_grad()
+    def __init__(
+        self, demonstrations: Sequences, policy: Policy, *, length: int, num_segments: int, weight: float
+    ) -> None:
+        """Go over whole episodes once; each gradient draws ``num_segments`` segments of ``length`` control steps."""
+        self.weight = weight
+        self._demonstrations, self._length, self._num_segments = demonstrations, length, num_segments
         everyone = torch.arange(demonstrations.num_sequences, device=demonstrations.device)
         state = policy.initial_state(len(everyone))
         states = []
@@ -49,29 +49,13 @@ class DemonstrationSegments:
         self._states = torch.stack([h for h, _ in states]), torch.stack([c for _, c in states])
         self._existing = demonstrations.mask[::length].cpu().nonzero()  # rows of segment, episode
 
-    def draw(self, count: int, *, generator: torch.Generator) -> Sequences:
+    def draw(self, generator: torch.Generator) -> Sequences:
         """Segments drawn uniformly; the generator is on the CPU."""
-        drawn = torch.randint(len(self._existing), (count,), generator=generator)
+        drawn = torch.randint(len(self._existing), (self._num_segments,), generator=generator)
         segment, episode = self._existing[drawn].to(self._demonstrations.device).T
         state = self._states[0][segment, episode], self._states[1][segment, episode]
         segments = self._demonstrations.segments(segment * self._length, episode, self._length)
         return dataclasses.replace(segments, initial_state=state)
-
-
-class DemonstrationLoss:
-    """A term of the policy's loss: the scaled error of demonstrated actions (Rajeswaran et al. 2018, "DAPG")."""
-
-    name = "demonstration_loss"
-
-    def __init__(self, segments: DemonstrationSegments, *, num_segments: int, weight: float) -> None:
-        """A term of that weight on so many segments for each gradient."""
-        self.weight = weight
-        self._segments = segments
-        self._num_segments = num_segments
-
-    def draw(self, generator: torch.Generator) -> Sequences:
-        """Draw segments."""
-        return self._segments.draw(self._num_segments, generator=generator)
 
     def loss(self, policy: Policy, data: Sequences) -> Float[Tensor, ""]:
         """See `scaled_action_error`."""
@@ -79,12 +63,7 @@ class DemonstrationLoss:
 
 
 def scaled_action_error(policy: Policy, demonstrations: Sequences) -> Float[Tensor, ""]:
-    """Mean of |mean - a|^2 / (2 std^2), summed over the actions, with no gradient into the deviations.
-
-    Args:
-        policy: Whose mean and deviations.
-        demonstrations: Whose actions a.
-    """
+    """Mean of |mean - a|^2 / (2 std^2), summed over the entries of the demonstrated action a; no gradient into std."""
     assert demonstrations.actions is not None
     mean = policy.evaluate_sequence(demonstrations).mean
     variance = torch.exp(2.0 * policy.log_std.detach())
@@ -109,20 +88,12 @@ def clone(
     deviations become the root mean square of what is left between it and the demonstrations, in each action, but not less
     than ``config.minimum_log_std`` and not more than they were.
 
-    Args:
-        policy: Changed in place, statistics of its inputs too.
-        demonstrations: Whole episodes, with actions.
-        config: The options.
-        num_epochs: Passes over the demonstrations.
-        generator: On the CPU; draws minibatches and shifts.
-        workers: Who computes the splits of a minibatch. No bit depends on it.
-        num_splits: Parts of a minibatch whose gradients are computed side by side.
+    Demonstrations are whole episodes with actions. The policy is changed in place, statistics of its inputs too. The
+    generator, on the CPU, draws minibatches and shifts. ``workers`` compute the ``num_splits`` parts of a minibatch side by
+    side; no bit depends on them.
 
     Yields:
         ``cloning_epoch`` and ``cloning_error``, the root mean square of mean - a, after each pass.
-
-    Raises:
-        TrainingError: a loss is not finite.
     """
     assert demonstrations.actions is not None
     mask = demonstrations.mask

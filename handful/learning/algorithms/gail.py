@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from handful.environment import PIXELS, EnvironmentSpec, StateTree
@@ -43,11 +43,7 @@ class Discriminator(nn.Module):
     """
 
     def __init__(self, config: DiscriminatorConfig, spec: EnvironmentSpec, *, seed: int, device: str = "cpu") -> None:
-        """Draw the weights from ``seed``; every later draw comes from a generator of its own, seeded alike.
-
-        Raises:
-            ConfigurationError: the environment has no group of a name, or pixels are among the groups.
-        """
+        """Draw the weights from ``seed``; every later draw comes from a generator of its own, seeded alike."""
         super().__init__()
         self.config = config
         if PIXELS in config.groups:
@@ -70,16 +66,15 @@ class Discriminator(nn.Module):
         return self.network(self.normalizer(inputs))[..., 0]
 
     @torch.no_grad()
-    def reward(self, inputs: Float[Tensor, "*batch input"]) -> Float[Tensor, "*batch"]:
-        """Imitation reward -log(1 - D), clipped at ``reward_clip``."""
-        return F.softplus(self.logit(inputs)).clamp(max=self.config.reward_clip)
+    def reward(
+        self, inputs: Float[Tensor, "*batch input"], *, solved: Bool[Tensor, "*batch"] | None = None
+    ) -> Float[Tensor, "*batch"]:
+        """Imitation reward -log(1 - D), clipped at ``reward_clip``, and at least ``solved_reward`` where it is solved."""
+        reward = F.softplus(self.logit(inputs)).clamp(max=self.config.reward_clip)
+        return reward if solved is None else torch.where(solved, reward.clamp(min=self.config.solved_reward), reward)
 
     def inputs(self, sequences: Sequences) -> Float[Tensor, "time sequence input"]:
-        """What the network sees of every step; actions as the environment clips them.
-
-        Raises:
-            ConfigurationError: it is to see actions and there are none.
-        """
+        """What the network sees of every step; actions as the environment clips them."""
         outcomes = join_groups(sequences.outcomes, self.config.groups)
         if not self.config.use_actions:
             return outcomes
@@ -96,26 +91,15 @@ class Discriminator(nn.Module):
             L = E_expert[-log D] + E_policy[-log(1 - D)] + w E_expert[|d logit / d x|^2]
 
         The last term keeps the discriminator smooth around the expert (Mescheder et al. 2018, R1, eq. 9; Peng et al.
-        2021, "AMP", eq. 8), x being the normalised input.
-
-        Args:
-            policy: Inputs (see ``inputs``) of this iteration's rollout.
-            expert: Inputs of all demonstrations.
-
-        Returns:
-            Metrics, averaged over the steps.
+        2021, "AMP", eq. 8), x being the normalised input. ``policy`` and ``expert`` are ``inputs`` of this iteration's
+        rollout and of all demonstrations. Returns metrics, averaged over the steps.
         """
-        num_updates = self.config.updates_per_iteration
-        steps = [
-            self._step(self._policy_batch(policy), self._draw(expert, self.config.batch_size))
-            for _ in range(num_updates)
-        ]
+        num_updates, size = self.config.updates_per_iteration, self.config.batch_size
+        steps = [self._step(self._policy_batch(policy), self._draw(expert, size)) for _ in range(num_updates)]
         self._remember(policy)
         columns = torch.stack(steps).T.tolist()  # in one go: each number asked of a GPU waits for it
-        return {
-            name: sum(value / num_updates for value in column)
-            for name, column in zip(_METRIC_NAMES, columns, strict=True)
-        }
+        means = [sum(value / num_updates for value in column) for column in columns]
+        return dict(zip(_METRIC_NAMES, means, strict=True))
 
     def _step(self, policy: Tensor, expert: Tensor) -> Tensor:
         """One step of gradient descent; returns the values of `_METRIC_NAMES`."""
@@ -124,7 +108,12 @@ class Discriminator(nn.Module):
         expert_logit = self.network(normalized)[..., 0]
         policy_logit = self.logit(policy)
         loss = F.softplus(-expert_logit).mean() + F.softplus(policy_logit).mean()
-        (gradient,) = torch.autograd.grad(expert_logit.sum(), normalized, create_graph=True)
+        if self.config.penalty_at == "expert":
+            (gradient,) = torch.autograd.grad(expert_logit.sum(), normalized, create_graph=True)
+        else:
+            fraction = torch.rand(len(expert), 1, generator=self.generator).to(expert.device)
+            between = torch.lerp(normalized.detach(), self.normalizer(policy), fraction).requires_grad_()
+            (gradient,) = torch.autograd.grad(self.network(between).sum(), between, create_graph=True)
         penalty = gradient.square().sum(dim=-1).mean()
         self.optimizer.zero_grad(set_to_none=True)
         (loss + self.config.gradient_penalty * penalty).backward()

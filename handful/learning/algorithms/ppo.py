@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +14,10 @@ from torch import Tensor
 
 from handful.environment import StateTree
 from handful.errors import TrainingError
+from handful.learning.algorithms.policy_loss import LossTerm, policy_loss
 from handful.learning.config.ppo import PPOConfig
 from handful.learning.data.advantage import standardized
 from handful.learning.data.rollout import Rollout
-from handful.learning.models import gaussian
 from handful.learning.models.policy import Policy
 from handful.learning.models.value_function import ValueFunction
 from handful.learning.parallel import ParallelGradient
@@ -29,70 +29,6 @@ KL_WEIGHT_RANGE = (1e-4, 1e4)
 """Bounds of the penalty's weight (our choice): without them it would underflow where the policy does not change."""
 
 
-class LossTerm(Protocol):
-    """An extra term of the policy's loss, on data of its own."""
-
-    name: str
-    """The metric under which its value is reported, before it is weighted."""
-    weight: float
-    """Its weight in the loss."""
-
-    def draw(self, generator: torch.Generator) -> Any:
-        """Draw the data of one gradient; the generator is on the CPU."""
-        ...
-
-    def loss(self, policy: Policy, data: Any) -> Float[Tensor, ""]:
-        """The term on data that `draw` gave."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True)
-class PolicyLoss:
-    """The loss on one minibatch, and its parts."""
-
-    total: Float[Tensor, ""]
-    """What is descended."""
-    kl: Float[Tensor, ""]
-    """Mean KL(old || new) [nat]."""
-    ratio: Float[Tensor, "time env"]
-    """pi_new(a) / pi_old(a)."""
-    auxiliary: Float[Tensor, ""]
-    """Mean squared error of the predicted positions [square standard deviations]; 0 without pixels."""
-
-
-def policy_loss(
-    policy: Policy, batch: Rollout, advantage: Float[Tensor, "time env"], *, config: PPOConfig, kl_weight: float
-) -> PolicyLoss:
-    """The surrogate objective, negated.
-
-        L_kl   = -E[ratio A] + beta E[KL(old || new)]
-        L_clip = -E[min(ratio A, clip(ratio, 1 - eps, 1 + eps) A)]
-
-    less the entropy bonus, plus the auxiliary error of the predicted object positions (paper, section III-B).
-    """
-    output = policy.evaluate_sequence(batch.sequences)
-    new = gaussian.log_prob(batch.action, mean=output.mean, log_std=output.log_std)
-    old = gaussian.log_prob(batch.action, mean=batch.mean, log_std=batch.log_std)
-    ratio = torch.exp(new - old)
-    kl = gaussian.kl_divergence(
-        old_mean=batch.mean, old_log_std=batch.log_std, mean=output.mean, log_std=output.log_std
-    ).mean()
-    if config.objective == "kl":
-        objective = (ratio * advantage).mean() - kl_weight * kl
-    else:
-        clipped = ratio.clamp(1 - config.clip_range, 1 + config.clip_range)
-        objective = torch.minimum(ratio * advantage, clipped * advantage).mean()
-    total = -objective - config.entropy_weight * gaussian.entropy(output.log_std)
-    auxiliary = torch.zeros_like(kl)
-    if output.object_positions is not None:
-        assert batch.sequences.frame_positions is not None
-        targets = policy.position_normalizer(batch.sequences.frame_positions)
-        auxiliary = (output.object_positions - targets).square().mean()
-        if config.auxiliary_weight > 0:
-            total = total + config.auxiliary_weight * auxiliary
-    return PolicyLoss(total=total, kl=kl, ratio=ratio, auxiliary=auxiliary)
-
-
 def adapted_kl_weight(kl_weight: float, *, kl: float, kl_target: float) -> float:
     """Twice the weight if KL > 1.5 target, half if KL < target / 1.5 (Schulman et al. 2017, section 4)."""
     if kl > 1.5 * kl_target:
@@ -100,6 +36,14 @@ def adapted_kl_weight(kl_weight: float, *, kl: float, kl_target: float) -> float
     elif kl < kl_target / 1.5:
         kl_weight /= 2
     return min(max(kl_weight, KL_WEIGHT_RANGE[0]), KL_WEIGHT_RANGE[1])
+
+
+def steered_learning_rate(rate: float, *, kl: float, config: PPOConfig) -> float:
+    """A learning rate that follows the KL of a minibatch before its own step, see `PPOConfig.learning_rate_control`."""
+    low, high = config.learning_rate_range
+    if kl > 2.0 * config.kl_target:
+        return max(low, rate / 1.5)
+    return min(high, rate * 1.5) if kl < 0.5 * config.kl_target else rate
 
 
 def decay_after(steps: int, *, config: PPOConfig) -> float:
@@ -121,18 +65,15 @@ class PPO:
     ) -> None:
         """Begin with fresh optimisers.
 
-        Args:
-            config: The options.
-            policy: The policy.
-            value_function: The value function.
-            generator: Draws the minibatches.
-            workers: Who computes the splits of a minibatch; None leaves them to the calling thread. No bit depends on it.
+        The generator draws the minibatches. ``workers`` compute the splits of a minibatch; None leaves them to the calling
+        thread. No bit depends on it.
         """
         self.config = config
         self.policy = policy
         self.value_function = value_function
         self.generator = generator
         self.kl_weight = config.initial_kl_weight
+        self.learning_rate = config.learning_rate
         # A GPU takes a minibatch whole; splits are for the cores of a CPU.
         self.num_splits = config.num_splits if policy.log_std.device.type == "cpu" else 1
         self._gradient = ParallelGradient(policy, num_splits=self.num_splits, workers=workers or Workers(1))
@@ -144,7 +85,7 @@ class PPO:
         rollout: Rollout,
         *,
         advantage: Float[Tensor, "time env"],
-        value_target: Float[Tensor, "time env"],
+        value_target: Float[Tensor, "time env stream"],
         steps: int = 0,
         terms: Sequence[LossTerm] = (),
         freeze_policy: bool = False,
@@ -159,47 +100,49 @@ class PPO:
             steps: Control steps of the run so far, by which learning rate and KL target fall.
             terms: Extra terms of the policy's loss.
             freeze_policy: Whether only the value function learns.
-            learning_rate_scale: Factor on the policy's learning rate.
+            learning_rate_scale: Factor on a learning rate that the KL does not steer.
 
-        Returns:
-            Metrics. ``kl`` is the mean over the last epoch, each minibatch just before its own step; the weight of the
-            penalty adapts to it.
+        Returns metrics. ``kl`` is the mean over the last epoch, each minibatch just before its own step; the weight of the
+        penalty adapts to it.
 
         Raises:
             TrainingError: a loss or a gradient is not finite; the parameters may already have changed.
         """
         config = self.config
-        decay = decay_after(steps, config=config)
+        steered = config.learning_rate_control == "kl"
+        decay = 1.0 if steered else decay_after(steps, config=config)
         kl_target = config.kl_target * decay
-        for group in self.policy_optimizer.param_groups:
-            group["lr"] = config.learning_rate * decay * learning_rate_scale
+        self._set_learning_rate(self.learning_rate if steered else config.learning_rate * decay * learning_rate_scale)
         stages = rollout.stage if config.advantage_scale == "stage" else torch.zeros_like(rollout.stage)
-        advantage = standardized(advantage, stages)
+        advantage = standardized(advantage, stages, floor=config.minimum_stage_scale)
         if rollout.sequences.frame_positions is not None:
             self.policy.position_normalizer.update(rollout.sequences.frame_positions)
-        self.value_function.return_normalizer.update(value_target[..., None])
+        self.value_function.return_normalizer.update(value_target)
 
-        means, kl, num_epochs = _Mean(), _Mean(), 0
+        minibatches, num_epochs, kl = [], 0, 0.0
         for _ in range(config.epochs):
-            kl, num_epochs = _Mean(), num_epochs + 1
-            permutation = torch.randperm(rollout.num_envs, generator=self.generator)
+            epoch, num_epochs = [], num_epochs + 1
+            permutation = torch.randperm(rollout.num_envs, generator=self.generator).to(advantage.device)
             for envs in permutation.chunk(config.num_minibatches):
-                envs = envs.to(advantage.device)
+                metrics = {}
                 if not freeze_policy:
                     with span("policy"):
                         metrics = self._step_policy(rollout, envs, advantage, terms)
-                        kl.add(kl=metrics.pop("kl"))
-                        means.add(**metrics)
                 with span("value"):
-                    means.add(**self._step_value(rollout, envs, value_target[:, envs]))
-            if config.kl_stop_factor is not None and not freeze_policy and kl["kl"] > config.kl_stop_factor * kl_target:
+                    metrics |= self._step_value(rollout, envs, value_target[:, envs])
+                epoch.append(metrics)
+            minibatches += epoch
+            kl = 0.0 if freeze_policy else _mean(epoch)["kl"]
+            if config.kl_stop_factor is not None and kl > config.kl_stop_factor * kl_target:
                 break
 
+        metrics = _mean(minibatches)
         if freeze_policy:
-            return means.all()
-        metrics = {**means.all(), "kl": kl["kl"], "kl_weight": self.kl_weight, "epochs": float(num_epochs)}
+            return metrics
+        learning_rate = self.policy_optimizer.param_groups[0]["lr"]
+        metrics |= {"kl": kl, "kl_weight": self.kl_weight, "epochs": float(num_epochs), "learning_rate": learning_rate}
         if config.objective == "kl":
-            self.kl_weight = adapted_kl_weight(self.kl_weight, kl=kl["kl"], kl_target=kl_target)
+            self.kl_weight = adapted_kl_weight(self.kl_weight, kl=kl, kl_target=kl_target)
         return metrics
 
     def _step_policy(
@@ -212,7 +155,13 @@ class PPO:
         ]
         parts = self._gradient.accumulate(self._policy_gradient, splits)
         sums = {name: sum(part[name] for part in parts) for name in parts[0]}
+        if self.config.learning_rate_control == "kl":
+            self.learning_rate = steered_learning_rate(self.learning_rate, kl=sums["kl"], config=self.config)
+            self._set_learning_rate(self.learning_rate)
         norm = self._descend(self.policy_optimizer, sums["policy_loss"], "policy")
+        if self.config.minimum_log_std is not None:
+            with torch.no_grad():
+                self.policy.log_std.clamp_(min=self.config.minimum_log_std)
         return {**sums, "policy_gradient_norm": norm}
 
     def _policy_gradient(self, policy: Policy, split: _Split) -> dict[str, float]:
@@ -243,7 +192,7 @@ class PPO:
         """One gradient step of the value function; returns metrics."""
         batch = rollout.sequences.select(envs, with_frames=self.value_function.sees_pixels)
         with span("forward"):
-            scaled = self.value_function.return_normalizer(target[..., None])[..., 0]
+            scaled = self.value_function.return_normalizer(target)
             loss = (self.value_function.normalized(batch) - scaled).square().mean()
         self.value_optimizer.zero_grad(set_to_none=True)
         with span("backward"):
@@ -251,6 +200,10 @@ class PPO:
         value_loss = float(loss.detach())
         norm = self._descend(self.value_optimizer, value_loss, "value function")
         return {"value_loss": value_loss, "value_gradient_norm": norm}
+
+    def _set_learning_rate(self, rate: float) -> None:
+        for group in self.policy_optimizer.param_groups:
+            group["lr"] = rate
 
     def _descend(self, optimizer: torch.optim.Optimizer, loss: float, name: str) -> float:
         """Take a step along the gradients that lie in the parameters; returns their norm."""
@@ -272,6 +225,7 @@ class PPO:
             "policy_optimizer": optimizer_state(self.policy_optimizer),
             "value_optimizer": optimizer_state(self.value_optimizer),
             "kl_weight": self.kl_weight,
+            "learning_rate": self.learning_rate,
         }
 
     def load_state_dict(self, state: Any) -> None:
@@ -281,6 +235,7 @@ class PPO:
         load_optimizer(self.policy_optimizer, state["policy_optimizer"])
         load_optimizer(self.value_optimizer, state["value_optimizer"])
         self.kl_weight = state["kl_weight"]
+        self.learning_rate = state["learning_rate"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,18 +251,6 @@ class _Split:
     """Extra terms with the data drawn for them."""
 
 
-class _Mean:
-    """Means of named numbers."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, list[float]] = {}
-
-    def add(self, **numbers: float) -> None:
-        for name, number in numbers.items():
-            self._numbers.setdefault(name, []).append(number)
-
-    def __getitem__(self, name: str) -> float:
-        return float(np.mean(self._numbers[name]))
-
-    def all(self) -> dict[str, float]:
-        return {name: self[name] for name in self._numbers}
+def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Means of numbers by name."""
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -26,6 +26,12 @@ class DiscriminatorConfig(Config):
     """Adam's learning rate (our choice; the paper's is believed to be 1e-4 for batches of 256 whole episodes)."""
     gradient_penalty: NonNegative = 0.1
     """Weight of the penalty on the gradient at expert samples (our choice); 0 switches it off."""
+    penalty_at: Literal["expert", "between"] = "expert"
+    """Where the gradient is penalised: at expert samples (Mescheder et al. 2018), or on lines between expert and policy
+    samples, towards zero (Gulrajani et al. 2017, with a target of 0)."""
+    solved_reward: NonNegative = 0.0
+    """Least imitation reward of a solved state. Demonstrations end soon after success while policies run on to the horizon,
+    so a good discriminator calls solved states the policy's and would pay for not finishing (our choice)."""
     updates_per_iteration: Count = 5
     """Gradient steps in each iteration (believed to be the paper's)."""
     batch_size: Annotated[int, Meta(ge=2)] = 512

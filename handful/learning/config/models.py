@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from handful.config import Config, Count
+from handful.config import Config, Count, Positive
 from handful.environment import PHYSICAL_STATE, POLICY_GROUPS, TIME_LEFT
 
 Activation = Literal["relu", "elu"]
@@ -47,3 +47,8 @@ class ValueFunctionConfig(Config):
     """Outputs of the image encoder, where it reads pixels."""
     activation: Activation = "relu"
     """Between the layers."""
+    separate_rewards: bool = False
+    """Whether task and imitation reward have a value head each, with statistics of their own, and are mixed as advantages;
+    otherwise there is one head for their mixture (paper)."""
+    return_memory: Positive | None = None
+    """Samples after which the statistics of the returns forget; None: never (our choice)."""

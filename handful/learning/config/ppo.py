@@ -26,6 +26,12 @@ class PPOConfig(Config):
     num_splits: Count = 2
     """Parts of a minibatch whose gradients are computed side by side on several cores, and summed. The bits of a run
     depend on it; a GPU always takes 1."""
+    learning_rate_control: Literal["half-life", "kl"] = "half-life"
+    """How the policy's learning rate changes: halved with every ``half_life``, or steered so that the KL of each gradient
+    step stays near ``kl_target`` (divided by 1.5 above twice the target, multiplied by 1.5 below half of it, within
+    ``learning_rate_range``), which goes on learning however long the run is (our choice)."""
+    learning_rate_range: tuple[Positive, ...] = (1e-5, 2e-3)
+    """Least and greatest learning rate where the KL steers it (our choice)."""
     learning_rate: Positive = 4e-4
     """Adam's learning rate for the policy (our choice; the paper's is believed to be 1e-4 with 50 updates)."""
     half_life: Positive | None = 700_000.0
@@ -47,6 +53,14 @@ class PPOConfig(Config):
     auxiliary_weight: NonNegative = 1.0
     """Weight of the squared error of the predicted object positions, in their standard deviations; 0 switches it off (our
     choice: block lifting's error fell from 1.8 to 1.4 cm within 0.3 M steps when the weight went from 0.1 to 1)."""
+    minimum_stage_scale: Fraction = 0.0
+    """Least deviation by which a stage's advantages are divided, as a fraction of the whole batch's: without a floor, the
+    noise of a stage where nothing happens weighs as much as the signal of another (our choice)."""
+    mean_bound_weight: NonNegative = 0.0
+    """Weight of the squared excess of the mean's absolute value over 1: the environment clips actions, so that a mean
+    beyond the limit has no gradient back (our choice)."""
+    minimum_log_std: float | None = None
+    """Least log standard deviation of an action; None: no bound."""
     advantage_scale: Literal["stage", "batch"] = "stage"
     """Over which steps advantages are scaled to mean 0 and deviation 1: those in the same stage of the task, or the whole
     batch. Late stages pay a hundred times what early ones do, and the errors of their values drown what is to be learned
@@ -55,11 +69,6 @@ class PPOConfig(Config):
     """Bound on the norm of each network's gradient (our choice)."""
 
     def __post_init__(self) -> None:
-        """Check the fields.
-
-        Raises:
-            ConfigurationError: a value is out of its range, or there is a single gradient step in an update.
-        """
         super().__post_init__()
         if self.epochs * self.num_minibatches < 2:
             raise ConfigurationError(

@@ -12,14 +12,14 @@ FULL_GROUP = 64
 
 def generalized_advantage(
     *,
-    reward: Float[Tensor, "time env"],
-    value: Float[Tensor, "next_time env"],
-    final_value: Float[Tensor, "time env"],
-    terminated: Bool[Tensor, "time env"],
-    truncated: Bool[Tensor, "time env"],
+    reward: Float[Tensor, "time env *stream"],
+    value: Float[Tensor, "next_time env *stream"],
+    final_value: Float[Tensor, "time env *stream"],
+    terminated: Bool[Tensor, "time env *#stream"],
+    truncated: Bool[Tensor, "time env *#stream"],
     discount: float,
     gae_lambda: float,
-) -> Float[Tensor, "time env"]:
+) -> Float[Tensor, "time env *stream"]:
     """GAE(lambda) (Schulman et al. 2016, eq. 16), never across the end of an episode.
 
         V'_t  = 0 where terminated, final_value_t where truncated, V(s_{t+1}) elsewhere
@@ -42,8 +42,7 @@ def generalized_advantage(
         discount: gamma.
         gae_lambda: lambda in [0, 1].
 
-    Returns:
-        A_t; A_t + V(s_t) is the target of the value function.
+    Returns A_t; A_t + V(s_t) is the target of the value function.
     """
     next_value = torch.where(truncated, final_value, value[1:])
     next_value = torch.where(terminated, torch.zeros_like(next_value), next_value)
@@ -57,16 +56,15 @@ def generalized_advantage(
     return advantage
 
 
-def standardized(advantage: Float[Tensor, "time env"], group: Int[Tensor, "time env"]) -> Float[Tensor, "time env"]:
+def standardized(
+    advantage: Float[Tensor, "time env"], group: Int[Tensor, "time env"], *, floor: float = 0.0
+) -> Float[Tensor, "time env"]:
     """Advantages less the mean, by the standard deviation, of their group.
 
         (A - m) / s,  m = (n m_g + (N - n) m_all) / N,  s^2 = (n s_g^2 + (N - n) s_all^2) / N
 
-    with n the group's size and N the larger of n and `FULL_GROUP`.
-
-    Args:
-        advantage: A of each step.
-        group: Number of its group, at least 0: all alike for one mean and deviation over the batch.
+    with n the group's size and N the larger of n and `FULL_GROUP`. Groups are numbered from 0; one for all steps takes
+    mean and deviation over the batch. ``floor`` is the least deviation s, as a fraction of the whole batch's.
     """
     groups = group.flatten()
     count = torch.bincount(groups).to(advantage.dtype)
@@ -79,4 +77,11 @@ def standardized(advantage: Float[Tensor, "time env"], group: Int[Tensor, "time 
 
     mean = mean_of(advantage)
     centred = advantage - mean[group]
-    return centred / (mean_of(centred.square()).sqrt()[group] + 1e-8)
+    deviation = mean_of(centred.square()).sqrt().clamp(min=floor * float(advantage.std(correction=0)))
+    return centred / (deviation[group] + 1e-8)
+
+
+def explained_variance(value: Tensor, target: Tensor) -> float:
+    """1 - var(target - value) / var(target), over everything; 0 where the target does not vary."""
+    variance = float(target.var())
+    return 1.0 - float((target - value).var()) / variance if variance > 0 else 0.0

@@ -35,14 +35,9 @@ class RolloutCollector:
     ) -> None:
         """Begin at a time step at which every simulation starts an episode.
 
-        Args:
-            environment: The simulations.
-            time_step: What they report.
-            policy: Whose actions are taken.
-            num_steps: Length of a rollout [control steps].
-            groups: Observation groups to keep besides those that the policy reads.
-            outcome_frames: Whether to keep the images seen after each action, those of final observations too.
-            workers: Who encodes images; None leaves them to the calling thread. No bit depends on it.
+        A rollout has ``num_steps`` control steps and keeps the observation ``groups`` besides those that the policy reads;
+        with ``outcome_frames``, also the images seen after each action, those of final observations too. ``workers`` encode
+        images; None leaves them to the calling thread. No bit depends on it.
         """
         self._workers = workers or Workers(1)
         self._environment = environment
@@ -54,20 +49,13 @@ class RolloutCollector:
         self._episode_start = np.ones(num_envs, dtype=bool)
         self._held_positions = time_step.observation[OBJECT_POSITIONS].copy()
         self._state = policy.initial_state(num_envs)
-        self._state = (self._state[0].detach(), self._state[1].detach())
         groups = tuple(dict.fromkeys((*policy.config.groups, *groups, OBJECT_POSITIONS)))
         self._log = RolloutLog(environment, num_steps, groups, self._device, outcome_frames=outcome_frames)
 
     def collect(self, *, generator: torch.Generator) -> Rollout:
-        """Take ``num_steps`` steps in every simulation.
+        """Take ``num_steps`` steps in every simulation; the generator, on the CPU, draws the noise of the actions.
 
         Images held from before are encoded anew, as the policy's weights may have changed.
-
-        Args:
-            generator: On the CPU; draws the noise of the actions.
-
-        Raises:
-            TrainingError: the policy's action is not finite.
         """
         log, policy = self._log, self._policy
         log.begin(self._step, self._held_positions)
@@ -141,13 +129,10 @@ class RolloutCollector:
 
     def load_state_dict(self, state: Any, time_step: TimeStep) -> None:
         """Resume where ``state_dict`` was taken, at the time step that was current then."""
-        hidden, cell, start, positions = (
-            np.array(state[name]) for name in ("hidden", "cell", "episode_start", "held_positions")
-        )
         self._step = time_step
-        self._state = (self._to_device(hidden), self._to_device(cell))
-        self._episode_start = start
-        self._held_positions = positions
+        self._state = (self._to_device(np.array(state["hidden"])), self._to_device(np.array(state["cell"])))
+        self._episode_start = np.array(state["episode_start"])
+        self._held_positions = np.array(state["held_positions"])
 
 
 def _finite(action: np.ndarray) -> np.ndarray:

@@ -12,13 +12,7 @@ from handful.sequences import Sequences
 def check_demonstrations(
     demonstrations: Sequences | None, spec: EnvironmentSpec, *, groups: tuple[str, ...], actions: bool = False
 ) -> Sequences:
-    """The demonstrations, if a network that reads some groups can learn from them.
-
-    Args:
-        demonstrations: Whole episodes, or None.
-        spec: What the environment delivers.
-        groups: Observation groups that are needed.
-        actions: Whether actions are needed.
+    """The demonstrations, whole episodes, if a network that reads some groups, and perhaps actions, can learn from them.
 
     Raises:
         ConfigurationError: there are none, or they lack a group or actions, or have other sizes, or are not finite.

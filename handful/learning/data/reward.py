@@ -14,10 +14,7 @@ def hybrid_reward(
 ) -> Float[Tensor, "time env"]:
     """Mix the two rewards: r = lambda r_gail + (1 - lambda) r_task (paper, eq. 2).
 
-    Args:
-        task_reward: What the task paid.
-        imitation_reward: What the discriminator paid; None where lambda is 0 and there is no discriminator.
-        imitation_weight: lambda in [0, 1].
+    lambda in [0, 1] is the imitation weight; the imitation reward is None where it is 0 and there is no discriminator.
     """
     if imitation_reward is None:
         assert imitation_weight == 0.0, "only reinforcement learning alone goes without a discriminator"

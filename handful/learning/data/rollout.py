@@ -26,6 +26,8 @@ class Rollout:
     """Log standard deviations that they were drawn with."""
     stage: Int[Tensor, "time env"]
     """Stage of the task before the action."""
+    stage_after: Int[Tensor, "time env"]
+    """Stage of the state that the action led to, the final one where the episode ended."""
     task_reward: Float[Tensor, "time env"]
     """Reward of the task."""
     terminated: Bool[Tensor, "time env"]
@@ -54,7 +56,8 @@ class Rollout:
     def select(self, envs: Int[Tensor, " selected"]) -> Rollout:
         """The rollout of some of the simulations, with their frames alone."""
         own = {
-            name: getattr(self, name)[:, envs] for name in ("mean", "stage", "task_reward", "terminated", "truncated")
+            name: getattr(self, name)[:, envs]
+            for name in ("mean", "stage", "stage_after", "task_reward", "terminated", "truncated")
         }
         return Rollout(sequences=self.sequences.select(envs), log_std=self.log_std, **own)
 
@@ -78,12 +81,14 @@ class RolloutLog:
         self._device = device
         self._vectors = {g: np.zeros((num_steps + 1, num_envs, size), np.float32) for g, size in sizes.items()}
         self._finals = {g: np.zeros((*shape, size), np.float32) for g, size in sizes.items()}
-        self._arrays: dict[str, np.ndarray] = {
-            "stage": np.zeros(shape, dtype=np.int64),
-            "task_reward": np.zeros(shape, dtype=np.float32),
-            "terminated": np.zeros(shape, dtype=bool),
-            "truncated": np.zeros(shape, dtype=bool),
+        types = {
+            "stage": "int64",
+            "stage_after": "int64",
+            "task_reward": "float32",
+            "terminated": "?",
+            "truncated": "?",
         }
+        self._arrays: dict[str, np.ndarray] = {name: np.zeros(shape, dtype) for name, dtype in types.items()}
         self._starts = np.zeros(shape, dtype=bool)
         self._mask = torch.ones(shape, dtype=torch.bool, device=device)
         self._frame_index = np.zeros((num_steps + 1, num_envs), dtype=np.int64)
@@ -135,6 +140,7 @@ class RolloutLog:
         """Log what action t led to."""
         arrays = self._arrays
         arrays["task_reward"][t] = step.reward
+        arrays["stage_after"][t] = step.stage
         arrays["terminated"][t] = step.terminated
         arrays["truncated"][t] = step.truncated
         self._episodes += step.episodes
@@ -150,7 +156,6 @@ class RolloutLog:
     def rollout(self, *, initial_state: RecurrentState, actions: Tensor, mean: Tensor, log_std: Tensor) -> Rollout:
         """Views of the images, and where the device shares memory with NumPy of all else: valid until ``begin``."""
         done = self._arrays["terminated"] | self._arrays["truncated"]
-        vectors = {group: rows[:-1] for group, rows in self._vectors.items()}
         outcomes = {g: np.where(done[:, :, None], self._finals[g], rows[1:]) for g, rows in self._vectors.items()}
         frames: dict[str, Any] = {}
         if self.keeps_frames:
@@ -162,7 +167,7 @@ class RolloutLog:
             frames["outcome_frame_index"] = self._tensor(index)
         return Rollout(
             sequences=Sequences(
-                vectors={group: self._tensor(rows) for group, rows in vectors.items()},
+                vectors={group: self._tensor(rows[:-1]) for group, rows in self._vectors.items()},
                 outcomes={group: self._tensor(rows) for group, rows in outcomes.items()},
                 actions=actions,
                 mask=self._mask,

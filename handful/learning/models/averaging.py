@@ -20,12 +20,7 @@ class PolicyAverage:
     """
 
     def __init__(self, policy: Policy, *, time: float | None) -> None:
-        """Begin with the policy as it is.
-
-        Args:
-            policy: The policy in training.
-            time: Time constant of the average [control steps]; None always takes the policy as it is.
-        """
+        """Begin with the policy in training; ``time`` is the time constant [control steps], None takes it as it is."""
         self.policy = copy.deepcopy(policy).eval().requires_grad_(False)
         self._source = policy
         self._time = time

@@ -36,11 +36,7 @@ def hidden_layers(input_size: int, sizes: tuple[int, ...], *, activation: Activa
 
 
 def image_encoder(shape: tuple[int, int, int], num_features: int) -> nn.Sequential:
-    """Two convolutions and a linear layer over images of a shape (height, width, channels); see `encode`.
-
-    Raises:
-        ConfigurationError: the image is too small for the two convolutions.
-    """
+    """Two convolutions and a linear layer over images of a shape (height, width, channels); see `encode`."""
     height, width = (((n - 8) // 4 + 1 - 4) // 2 + 1 for n in shape[:2])
     if height < 1 or width < 1:
         raise ConfigurationError(f"the networks' images must be at least 20 x 20 pixels, got {shape[:2]}.")

@@ -22,16 +22,17 @@ class RunningNormalizer(nn.Module):
     var: Tensor
     count: Tensor
 
-    def __init__(self, size: int, *, clip: float = 10.0, minimum_std: float = 1e-4) -> None:
+    def __init__(
+        self, size: int, *, clip: float = 10.0, minimum_std: float = 1e-4, memory: float = float("inf")
+    ) -> None:
         """Begin with no samples.
 
-        Args:
-            size: Entries of a vector.
-            clip: Bound on the absolute value of what comes out [standard deviations].
-            minimum_std: Entries that hardly vary are divided by this [unit of the entry], so that a constant one plus
-                rounding does not become noise of the size of a signal.
+        What comes out is clipped at ``clip`` [standard deviations]. Entries that hardly vary are divided by ``minimum_std``
+        [unit of the entry], so that a constant one plus rounding does not become noise of the size of a signal. The count
+        stays at ``memory`` samples, so that older ones are forgotten.
         """
         super().__init__()
+        self.memory = memory
         self.clip = clip
         self.minimum_std = minimum_std
         self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
@@ -57,7 +58,7 @@ class RunningNormalizer(nn.Module):
         deviation += self.var * self.count + delta.square() * self.count * num_samples / total
         self.mean += delta * num_samples / total
         self.var.copy_(deviation / total)
-        self.count.copy_(total)
+        self.count.copy_(total.clamp(max=self.memory))
 
     def forward(self, samples: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch size"]:
         """Standard deviations from the mean, clipped."""

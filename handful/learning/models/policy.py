@@ -34,11 +34,7 @@ class PolicySizes:
 
     @classmethod
     def of(cls, spec: EnvironmentSpec, config: PolicyConfig) -> PolicySizes:
-        """Sizes for an environment.
-
-        Raises:
-            ConfigurationError: the environment has no group of a name.
-        """
+        """Sizes for an environment."""
         image = image_shape(spec, config.groups)
         return cls(
             image=image,
@@ -70,11 +66,7 @@ class Policy(nn.Module):
     """
 
     def __init__(self, config: PolicyConfig, sizes: PolicySizes, *, seed: int) -> None:
-        """Draw the weights from ``seed``; the global generator is left as it was.
-
-        Raises:
-            ConfigurationError: the image is too small for the encoder.
-        """
+        """Draw the weights from ``seed``; the global generator is left as it was."""
         super().__init__()
         self.config = config
         self.sizes = sizes
@@ -102,11 +94,6 @@ class Policy(nn.Module):
         """Whether it reads images."""
         return self.encoder is not None
 
-    @property
-    def recurrent(self) -> bool:
-        """Whether it remembers."""
-        return isinstance(self.core, nn.LSTM)
-
     def initial_state(self, num_envs: int) -> RecurrentState:
         """The state at the start of an episode: zeros."""
         zeros = self.log_std.new_zeros(num_envs, self.config.hidden_size)
@@ -128,16 +115,10 @@ class Policy(nn.Module):
         state: RecurrentState,
         episode_start: Bool[Tensor, " env"],
     ) -> tuple[Float[Tensor, "env action"], RecurrentState]:
-        """One control step of many simulations.
+        """One control step of many simulations: mean of the action, and the new state.
 
-        Args:
-            features: Features of the last image; None for a policy without pixels.
-            vector: The other groups, as `join` gives them.
-            state: State after the previous step.
-            episode_start: Where an episode begins with this observation; the state is zeroed there first.
-
-        Returns:
-            Mean of the action, and the new state.
+        Features are of the last image, None for a policy without pixels; the vector is what `join` gives. Where an episode
+        begins with this observation, the state is zeroed first.
         """
         inputs = self._core_inputs(features, vector)
         if isinstance(self.core, ResettableLSTM):
@@ -159,6 +140,16 @@ class Policy(nn.Module):
             log_std=self.log_std,
             object_positions=None if features is None else self.auxiliary_head(features),
         )
+
+    @torch.no_grad()
+    def position_error(self, sequences: Sequences, *, num_frames: int) -> float:
+        """Root mean squared error of a predicted coordinate [m], on a sample of about so many frames."""
+        frames, positions = sequences.frames, sequences.frame_positions
+        assert frames is not None and positions is not None
+        stride = max(1, len(frames) // num_frames)
+        predicted = self.auxiliary_head(self.encode(frames[::stride]))
+        error = self.position_normalizer.inverse(predicted) - positions[::stride]
+        return float(error.square().mean().sqrt())
 
     def final_state(self, sequences: Sequences) -> RecurrentState:
         """The state after whole sequences in which no episode begins after the first step."""
@@ -183,11 +174,7 @@ class Policy(nn.Module):
 
 
 def image_shape(spec: EnvironmentSpec, groups: tuple[str, ...]) -> tuple[int, int, int] | None:
-    """Height, width and channels of the images, if pixels are among the groups.
-
-    Raises:
-        ConfigurationError: the environment has no group of a name.
-    """
+    """Height, width and channels of the images, if pixels are among the groups, which are checked."""
     check_groups(spec, groups)
     if PIXELS not in groups:
         return None
@@ -196,11 +183,7 @@ def image_shape(spec: EnvironmentSpec, groups: tuple[str, ...]) -> tuple[int, in
 
 
 def check_groups(spec: EnvironmentSpec, groups: tuple[str, ...]) -> None:
-    """Refuse a group that the environment does not deliver.
-
-    Raises:
-        ConfigurationError: naming it, and the groups that there are.
-    """
+    """Refuse a group that the environment does not deliver, by a `ConfigurationError` that names those that there are."""
     for group in groups:
         if group not in spec.observations:
             raise unknown_name("observation group", group, spec.observations)

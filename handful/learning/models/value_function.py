@@ -18,17 +18,13 @@ from handful.sequences import Sequences
 
 
 class ValueFunction(nn.Module):
-    """V(s), with no weights of the policy's (paper, section III-B).
+    """V(s) of each stream of reward, with no weights of the policy's (paper, section III-B).
 
     The network speaks in standard deviations of the returns seen so far; ``forward`` gives V in units of reward.
     """
 
-    def __init__(self, config: ValueFunctionConfig, spec: EnvironmentSpec, *, seed: int) -> None:
-        """Draw the weights from ``seed``; the global generator is left as it was.
-
-        Raises:
-            ConfigurationError: the environment has no group of a name, or its images are too small.
-        """
+    def __init__(self, config: ValueFunctionConfig, spec: EnvironmentSpec, *, seed: int, num_streams: int = 1) -> None:
+        """Draw the weights from ``seed``; the global generator is left as it was."""
         super().__init__()
         self.config = config
         image, size = image_shape(spec, config.groups), vector_size(spec, config.groups)
@@ -36,24 +32,26 @@ class ValueFunction(nn.Module):
             torch.manual_seed(seed)
             self.encoder = image_encoder(image, config.image_features) if image else None
             inputs = size + (config.image_features if image else 0)
-            self.network = mlp(inputs, config.hidden_sizes, 1, activation=config.activation)
+            self.network = mlp(inputs, config.hidden_sizes, num_streams, activation=config.activation)
         self.state_normalizer = RunningNormalizer(size)
-        self.return_normalizer = RunningNormalizer(1, clip=float("inf"))
+        memory = config.return_memory or float("inf")
+        self.return_normalizer = RunningNormalizer(num_streams, clip=float("inf"), memory=memory)
 
     @property
     def sees_pixels(self) -> bool:
         """Whether it reads images."""
         return self.encoder is not None
 
-    def forward(self, sequences: Sequences) -> Float[Tensor, "time sequence"]:
+    def forward(self, sequences: Sequences) -> Float[Tensor, "time sequence stream"]:
         """V before each action, in units of reward."""
-        return self._value(sequences, sequences.vectors, sequences.frame_index)
+        return self.return_normalizer.inverse(self.normalized(sequences))
 
-    def after(self, sequences: Sequences) -> Float[Tensor, "time sequence"]:
+    def after(self, sequences: Sequences) -> Float[Tensor, "time sequence stream"]:
         """V after each action, of the final observation where an episode ended, in units of reward."""
-        return self._value(sequences, sequences.outcomes, sequences.outcome_frame_index)
+        value = self._normalized(sequences, sequences.outcomes, sequences.outcome_frame_index)
+        return self.return_normalizer.inverse(value)
 
-    def normalized(self, sequences: Sequences) -> Float[Tensor, "time sequence"]:
+    def normalized(self, sequences: Sequences) -> Float[Tensor, "time sequence stream"]:
         """V before each action in standard deviations of the returns, about their mean."""
         return self._normalized(sequences, sequences.vectors, sequences.frame_index)
 
@@ -61,12 +59,9 @@ class ValueFunction(nn.Module):
         """Take the vectors before each action into the statistics of the inputs."""
         self.state_normalizer.update(join_groups(sequences.vectors, self.config.groups)[sequences.mask])
 
-    def _value(self, sequences: Sequences, vectors: Mapping[str, Tensor], index: Tensor | None) -> Tensor:
-        return self.return_normalizer.inverse(self._normalized(sequences, vectors, index)[..., None])[..., 0]
-
     def _normalized(self, sequences: Sequences, vectors: Mapping[str, Tensor], index: Tensor | None) -> Tensor:
         inputs = self.state_normalizer(join_groups(vectors, self.config.groups))
         if self.encoder is not None:
             assert sequences.frames is not None and index is not None, "the value function sees pixels"
             inputs = torch.cat([F.embedding(index, encode(self.encoder, sequences.frames)), inputs], dim=-1)
-        return self.network(inputs)[..., 0]
+        return self.network(inputs)

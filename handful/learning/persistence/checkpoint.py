@@ -26,18 +26,9 @@ _PLACEHOLDER = "$array"
 
 
 def save_checkpoint(path: pathlib.Path | str, tree: StateTree) -> None:
-    """Write a tree of arrays and JSON values; the file is the whole new one or the old one, never a part.
-
-    Args:
-        path: File to write or replace.
-        tree: Nested names; arrays of numbers or booleans, and plain JSON values, as leaves.
-
-    Raises:
-        StorageError: the disk refused; a previous file under that name is intact.
-    """
+    """Write a tree of arrays and JSON values; the file is the whole new one or the old one, never a part."""
     arrays: dict[str, np.ndarray] = {}
-    skeleton = _without_arrays(tree, (), arrays)
-    metadata = {"format": CHECKPOINT_FORMAT, "tree": json.dumps(skeleton)}
+    metadata = {"format": CHECKPOINT_FORMAT, "tree": json.dumps(_without_arrays(tree, (), arrays))}
     write_atomically(path, safetensors.numpy.save(arrays, metadata))
 
 

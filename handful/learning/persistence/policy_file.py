@@ -71,17 +71,9 @@ class PolicyManifest:
             training=training or {},
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return msgspec.to_builtins(self)
-
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PolicyManifest:
-        """From what ``to_json`` gave.
-
-        Raises:
-            DataError: an entry is missing, unknown, or of another type.
-        """
+        """From plain JSON values."""
         try:
             from_json(PolicyConfig, values["policy"])
             return msgspec.convert(values, cls)
@@ -111,12 +103,8 @@ class PolicyManifest:
 
 
 def save_policy(path: pathlib.Path | str, policy: Policy, manifest: PolicyManifest) -> None:
-    """Write a policy, whole or not at all.
-
-    Raises:
-        StorageError: the disk refused; a previous file under that name is intact.
-    """
-    metadata = {"format": POLICY_FORMAT, "manifest": json.dumps(manifest.to_json())}
+    """Write a policy, whole or not at all."""
+    metadata = {"format": POLICY_FORMAT, "manifest": json.dumps(msgspec.to_builtins(manifest))}
     arrays = {name: np.asarray(array) for name, array in module_state(policy).items()}
     write_atomically(path, safetensors.numpy.save(arrays, metadata))
 
@@ -151,29 +139,27 @@ def check_policy_fits(manifest: PolicyManifest, spec: EnvironmentSpec) -> None:
     Raises:
         DataError: names, shapes or types differ; the message says which.
     """
-    pairs = [("action", manifest.action, spec.action)]
     missing = [group for group in manifest.observations if group not in spec.observations]
     if missing:
         raise DataError(
             f"the policy, trained on {manifest.task}, reads {missing[0]}, which {spec.task} does not deliver."
         )
-    pairs += [(group, mine, spec.observations[group]) for group, mine in manifest.observations.items()]
-    misfits = [
-        f"{name} {_description(mine, theirs)}" for name, mine, theirs in pairs if _description(mine, theirs) is not None
-    ]
+    pairs = {"action": (manifest.action, spec.action)}
+    pairs |= {group: (mine, spec.observations[group]) for group, mine in manifest.observations.items()}
+    misfits = [misfit for name, (mine, theirs) in pairs.items() if (misfit := _misfit(name, mine, theirs))]
     if misfits:
         raise DataError(f"the policy, trained on {manifest.task}, does not fit {spec.task}: {'; '.join(misfits)}.")
 
 
-def _description(policy: ArraySpec, environment: ArraySpec) -> str | None:
+def _misfit(name: str, policy: ArraySpec, environment: ArraySpec) -> str | None:
     """What differs between two specs, or None."""
     for field in ("shape", "dtype"):
         mine, theirs = getattr(policy, field), getattr(environment, field)
         if mine != theirs:
-            return f"has {field} {mine} in the policy and {theirs} in the task"
+            return f"{name} has {field} {mine} in the policy and {theirs} in the task"
     for index, (mine, theirs) in enumerate(zip(policy.names, environment.names, strict=False)):
         if mine != theirs:
-            return f"has entry {index} '{mine}' in the policy and '{theirs}' in the task"
+            return f"{name} has entry {index} '{mine}' in the policy and '{theirs}' in the task"
     return None
 
 
@@ -181,11 +167,11 @@ def _from_older(values: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[
     """Manifest and arrays of `OLDER_FORMAT`, as they are today."""
     policy = dict(values["policy"], groups=POLICY_GROUPS)
     policy["vector_sizes"] = [policy.pop("proprioception_features")]
-    renamed = {}
-    for name, array in arrays.items():
-        old = next((prefix for prefix in _RENAMED if name.startswith(prefix)), None)
-        renamed[name if old is None else _RENAMED[old] + name.removeprefix(old)] = array
-    return {**values, "policy": policy}, renamed
+    for name in list(arrays):
+        for old, new in _RENAMED.items():
+            if name.startswith(old):
+                arrays[new + name.removeprefix(old)] = arrays.pop(name)
+    return {**values, "policy": policy}, arrays
 
 
 def _versions() -> dict[str, str]:

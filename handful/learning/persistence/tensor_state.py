@@ -18,11 +18,7 @@ def module_state(module: nn.Module) -> StateTree:
 
 
 def load_module(module: nn.Module, state: Any) -> None:
-    """Put parameters and buffers back.
-
-    Raises:
-        DataError: names or shapes differ from the module's.
-    """
+    """Put parameters and buffers back; a `DataError` says which name or shape differs from the module's."""
     own = module.state_dict()
     if own.keys() != state.keys():
         odd = sorted(own.keys() ^ state.keys())
