@@ -10,6 +10,7 @@ import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from handful.environment import TOOL_STATE
 from handful.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def evaluate(
         raise ConfigurationError(f"expected at least 1 episode, got {num_episodes}.")
     manifest = getattr(actor, "manifest", None)
     rate = camera_hz or (manifest.camera_hz if manifest else 5)
+    settings = {"tool_state": manifest is not None and manifest.reads(TOOL_STATE), **settings}
     environment = make(task, num_envs=min(64, num_episodes), camera_hz=rate, **settings)
     try:
         if manifest is not None:

@@ -74,6 +74,7 @@ def run(options: Options) -> None:
         renderer=options.renderer,
         backend=options.backend,
         pixels=policy.sees_pixels or options.video is not None,
+        tool_state=policy.sees_tool_state,
     )
     seed = EVALUATION_SEED + options.seed
     actor = load_actor(policy, environment, seed=seed)

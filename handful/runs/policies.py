@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 from typing import TYPE_CHECKING
 
+from handful.environment import TOOL_STATE
 from handful.errors import ConfigurationError, unknown_name
 from handful.runs.folder import POLICY_FILE
 
@@ -60,6 +61,11 @@ class FoundPolicy:
     def sees_pixels(self) -> bool:
         """Whether it reads images."""
         return self.network is not None and self.network.sees_pixels
+
+    @property
+    def sees_tool_state(self) -> bool:
+        """Whether it reads the group ``tool_state``, as teachers do."""
+        return self.manifest is not None and self.manifest.reads(TOOL_STATE)
 
     @property
     def camera_hz(self) -> int:

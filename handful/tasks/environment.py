@@ -33,7 +33,7 @@ from handful.tasks.task import Task, apply_parameters, compile_task, start_posit
 CONTROL_HZ = round(1.0 / scene.CONTROL_TIMESTEP)
 
 CAMERA_RATES = (20, 10, 5)
-"""Camera rates that divide the control rate [Hz]; 5 is the paper's own for transfer (recalled)."""
+"""Camera rates that divide the control rate [Hz]; 5 is believed to be the paper's for transfer."""
 
 
 class TaskEnvironment:
@@ -41,8 +41,6 @@ class TaskEnvironment:
 
     Attributes:
         task: The task.
-        spec: What the environment delivers and accepts.
-        num_envs: Number of simulations.
         physics: The simulations, for operators, recorders and viewers, which may see everything.
         parameters: Each simulation's drawn parameters, [env, ...].
         starts: Where episodes begin; None begins all of them in random starts.
@@ -87,9 +85,9 @@ class TaskEnvironment:
                 some simulations are at every moment of an episode. Otherwise all run in step, and a learner's rollouts
                 hold beginnings alone, then ends alone. The shortened episodes have no summary.
             tool_state: Whether to deliver the group ``tool_state``.
-            end_when_lost: Whether an episode terminates when an object has fallen off the table: as rewards are never
-                negative, a value of zero beyond is sound.
-            held_steps: Control steps of success in a row after which an episode is truncated; None: never.
+            end_when_lost: Whether an episode terminates when an object has fallen off the table. Rewards are never negative,
+                so a value of zero beyond is sound.
+            held_steps: Success in a row after which an episode is truncated [control steps]; None: never.
             num_threads: Threads for physics and camera; None takes every core.
             backend: Where the physics runs; see `make_physics`.
             device: See `make_physics`.
@@ -120,20 +118,13 @@ class TaskEnvironment:
         )
         camera = None
         if pixels:
-            size, threads = image_size, num_threads
-            camera = make_camera(renderer, self.physics, width=size, height=size, num_threads=threads)
+            camera = make_camera(renderer, self.physics, width=image_size, height=image_size, num_threads=num_threads)
         top = len(self.task.stages) - 1
         self._episodes = EpisodeCounters(num_envs, horizon=self.horizon, top_stage=top, held_steps=held_steps)
         self._end_when_lost = end_when_lost
         period = CONTROL_HZ // camera_hz
-        self._observer = Observer(
-            self.task,
-            self._episodes,
-            camera,
-            image_size=image_size,
-            camera_period=period,
-            tool_state=tool_state,
-        )
+        observed = {"image_size": image_size, "camera_period": period, "tool_state": tool_state}
+        self._observer = Observer(self.task, self._episodes, camera, **observed)
         self.spec = EnvironmentSpec(
             task=self.task.name,
             observations=self._observer.specs(),
@@ -215,11 +206,7 @@ class TaskEnvironment:
         )
 
     def restore(self, ids: np.ndarray, parameters: Sequence[Parameters], states: np.ndarray) -> None:
-        """Put the simulations ``ids`` into recorded states [len(ids), state_size] and parameters, to the bit.
-
-        Raises:
-            DataError: parameters or a state do not fit this task.
-        """
+        """Put the simulations ``ids`` into recorded states [len(ids), state_size] and parameters; a DataError refuses."""
         ids = np.asarray(ids)
         if ids.dtype.kind not in "iu" or len(ids) != len(parameters) or not ((ids >= 0) & (ids < self.num_envs)).all():
             raise DataError(
@@ -244,15 +231,10 @@ class TaskEnvironment:
         }
 
     def load_state_dict(self, state: StateTree) -> TimeStep:
-        """Resume where ``state_dict`` was taken.
-
-        Raises:
-            DataError: the state is of another task or another number of simulations.
-        """
+        """Resume where ``state_dict`` was taken; a DataError says that the task or the number of simulations is another."""
         tree = cast("dict[str, Any]", state)
-        parameters = [
-            {name: values[i] for name, values in tree["parameters"].items()} for i in range(len(tree["physics"]))
-        ]
+        names, ids = tree["parameters"], range(len(tree["physics"]))
+        parameters = [{name: values[i] for name, values in names.items()} for i in ids]
         self.restore(np.arange(self.num_envs), parameters, tree["physics"])
         for generator, saved in zip(self._generators, json.loads(tree["generators"]), strict=True):
             generator.bit_generator.state = saved
@@ -270,11 +252,7 @@ class TaskEnvironment:
         return self._observer.observe(self.snapshot)
 
     def render(self, camera: Camera | None = None) -> np.ndarray:
-        """An image of every simulation as it stands now, uint8 [env, height, width, 3], by another camera if given.
-
-        Raises:
-            ConfigurationError: the environment was built without pixels and no camera is given.
-        """
+        """An image of every simulation as it stands now, uint8 [env, height, width, 3]; see `Observer.render`."""
         return self._observer.render(camera)
 
     def close(self) -> None:

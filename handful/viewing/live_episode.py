@@ -112,7 +112,12 @@ class LiveEpisode:
         """A simulation whose camera has the rate that the policy was trained with, and the policy."""
         policy = read_policy(self._task.name, name)
         environment = TaskEnvironment(
-            self._task, num_envs=1, randomization=self._level, camera_hz=policy.camera_hz, num_threads=1
+            self._task,
+            num_envs=1,
+            randomization=self._level,
+            camera_hz=policy.camera_hz,
+            num_threads=1,
+            tool_state=policy.sees_tool_state,
         )
         if policy.manifest is not None:
             check_policy_fits(policy.manifest, environment.spec)

@@ -85,6 +85,10 @@ class PolicyManifest:
         """Whether the policy reads only what exists on a robot."""
         return set(self.observations) <= set(POLICY_GROUPS)
 
+    def reads(self, group: str) -> bool:
+        """Whether the policy reads an observation group."""
+        return group in self.observations
+
     @property
     def camera_hz(self) -> int:
         """Rate of the camera that the policy was trained with [Hz]."""
