@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from handful.learning.persistence.policy_file import PolicyManifest
     from handful.tasks.environment import TaskEnvironment
 
+SHIPPED = pathlib.Path(__file__).parents[2] / "policies"
+"""The repository's policies, beside the package."""
+
 STAND_INS = ("zero", "random", "scripted")
 """Names that stand in for a policy anywhere a policy is named."""
 
@@ -29,7 +32,7 @@ def find_policy(task: str, name: str | None) -> pathlib.Path | str:
         ConfigurationError: there is nothing of that name.
     """
     if name is None:
-        shipped = pathlib.Path(__file__).parents[2] / "policies" / task / POLICY_FILE
+        shipped = SHIPPED / task / POLICY_FILE
         if not shipped.is_file():
             raise ConfigurationError(
                 f"no policy ships for {task}: name one by --policy, a file, a run's folder or {', '.join(STAND_INS)}."

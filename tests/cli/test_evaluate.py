@@ -194,7 +194,7 @@ def test_a_policy_that_sees_something_else_is_told_what_differs(policy_path, han
 
 
 def test_the_policy_that_ships_is_the_default(whole_run, tmp_path, handful, monkeypatch):
-    monkeypatch.setattr(policies, "_shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(policies, "SHIPPED", tmp_path)
     status, _, err = handful("evaluate", TASK, "--num-episodes", 1)
     assert status == 2 and err.count("\n") == 1
     assert "no policy ships for block-lifting: name one by --policy, a file, a run's folder or zero, random" in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import os
@@ -90,6 +91,36 @@ def test_stopped_and_resumed_from_another_folder_equals_never_stopped(
     status, _, _ = handful("train", TASK, "--resume", "run", "--num-steps", NUM_STEPS, "--num-threads", 2)
     assert status == 0
     assert_same_runs(run, whole_run)
+
+
+def test_a_teacher_whose_starts_adapt_resumes_to_the_bit_and_says_where_episodes_began(
+    tmp_path, demonstrations, handful
+):
+    small = (
+        "--num-envs",
+        4,
+        "--rollout-steps",
+        40,
+        "--num-threads",
+        1,
+        "--cloning.epochs",
+        20,
+        "--cloning.num-segments",
+        2,
+    )
+    words = ("train", TASK, "--recipe", "teacher", *small, "--demonstrations", demonstrations)
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert handful(*words, "--run", whole, "--num-steps", 4800)[0] == 0
+    assert handful(*words, "--run", run, "--num-steps", 2400)[0] == 0
+    assert handful("train", TASK, "--resume", run, "--num-steps", 4800)[0] == 0
+    assert_same_runs(run, whole)
+    assert float(rows(run)[-1]["frontier"]) < float(rows(run)[0]["frontier"])
+    with open(run / "episodes.csv", newline="") as file:
+        episodes = list(csv.DictReader(file))
+    assert (run / "episodes.csv").read_bytes() == (whole / "episodes.csv").read_bytes()
+    assert {int(episode["demonstration"]) for episode in episodes} == {-1, 0, 1}
+    status, out, _ = handful("evaluate", TASK, "--policy", run, "--num-episodes", 2)
+    assert status == 0 and "reached 'lift'" in out
 
 
 def test_a_spent_budget_changes_nothing(copied_run, handful):
