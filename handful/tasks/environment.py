@@ -224,7 +224,7 @@ class TaskEnvironment:
             "physics": self.physics.get_state(),
             "parameters": {name: values.copy() for name, values in self.parameters.items()},
             "generators": json.dumps([generator.bit_generator.state for generator in self._generators]),
-            "pixels": on_host(self._observer.pixels).copy(),
+            "pixels": on_host(self._observer.pixels).copy() if self._observer.camera is not None else None,
             "episodes": dict(self._episodes.state_dict()),
             "num_diverged": self.num_diverged,
             "starts": self.starts.state_dict() if self.starts is not None else None,
@@ -238,7 +238,8 @@ class TaskEnvironment:
         self.restore(np.arange(self.num_envs), parameters, tree["physics"])
         for generator, saved in zip(self._generators, json.loads(tree["generators"]), strict=True):
             generator.bit_generator.state = saved
-        self._observer.load_pixels(tree["pixels"])
+        if self._observer.camera is not None:
+            self._observer.load_pixels(tree["pixels"])
         self._episodes.load_state_dict(tree["episodes"])
         self.num_diverged = int(tree["num_diverged"])
         if (self.starts is None) != (tree["starts"] is None):
