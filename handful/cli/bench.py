@@ -134,7 +134,7 @@ def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
         run_ = TrainingRun(Path(folder), description, resume=False)
         trainer = run_.trainer
         if run_.cloning_epochs:
-            list(trainer.clone(1))
+            list(trainer.prepare(1))
         trainer.iterate()
         trainer.iterate()
         first = trainer.steps

@@ -53,6 +53,10 @@ METRICS = (
     Metric(
         "demonstration_loss", "nat", "Half the squared distance [deviations] of demonstrated actions from the mean."
     ),
+    Metric(
+        "distillation_error", "1", "Half the squared distance of the policy's actions from the teacher's [deviations]."
+    ),
+    Metric("teacher_error", "1", "The same in the loss of reinforcement, before it is weighed."),
     Metric("value_loss", "1", "Squared error of the value function, in squared standard deviations of the returns."),
     Metric("value_gradient_norm", "1", "Norm of the value function's gradient before it is bounded."),
     Metric("value_explained_variance", "1", "1 - var(target - V) / var(target) before the update: 1 is perfect."),

@@ -40,6 +40,9 @@ class CurriculumConfig(Config):
     """Longest episode from a demonstration's state [s]; the value function stands in for what would follow. A whole episode
     of a long task spends most of its time where its beginning had gone wrong (our choice; infinite: the horizon, as in the
     paper)."""
+    fresh_looks: bool = False
+    """Whether an episode that begins in a demonstration's state draws its looks anew: light, camera, colours. Otherwise
+    all such episodes together have as many looks as there are demonstrations."""
     include_solved: bool = False
     """Whether episodes may begin in the solved stage too, where nothing is left to be learned."""
     cut_after_success: Annotated[float, Meta(ge=0), MAY_BE_INFINITE] = 1.0
@@ -69,6 +72,9 @@ class RunConfig(Config):
     and costs half and more where another process wants the core. The bits of a run depend on it."""
     start_from: str | None = None
     """Folder of a run whose networks and optimisers this one begins with, to train a policy further under other options."""
+    teacher: str | None = None
+    """Folder of a run whose policy sees the physical state and says what it would do (`--algorithm distillation`). For
+    reinforcement, its value function and discriminator judge from the start, and `--distillation.weight` holds near it."""
     curriculum: CurriculumConfig = dataclasses.field(default_factory=CurriculumConfig)
     """Where episodes begin."""
     trainer: Annotated[TrainerConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=TrainerConfig)
@@ -90,13 +96,21 @@ class RunConfig(Config):
     def groups(self) -> tuple[str, ...]:
         """Every group that a network reads."""
         trainer = self.trainer
+        if self.distills:
+            return trainer.policy.groups
         groups = (*trainer.policy.groups, *trainer.value_function.groups, *trainer.discriminator.groups)
         return tuple(dict.fromkeys(groups))
 
     @property
     def needs_pixels(self) -> bool:
         """Whether a network reads images, and so whether a camera is built."""
-        return PIXELS in (*self.trainer.policy.groups, *self.trainer.value_function.groups)
+        groups = self.trainer.policy.groups
+        return PIXELS in (groups if self.distills else (*groups, *self.trainer.value_function.groups))
+
+    @property
+    def distills(self) -> bool:
+        """Whether the policy learns from a teacher alone."""
+        return self.trainer.algorithm == "distillation"
 
 
 def check_settings(config: RunConfig) -> None:
@@ -107,6 +121,9 @@ def check_settings(config: RunConfig) -> None:
     from handful.simulation.rendering.factory import check_renderer
     from handful.tasks.environment import CAMERA_RATES
 
+    if config.teacher is None and (config.distills or config.trainer.distillation.weight > 0):
+        wanted = "--algorithm distillation" if config.distills else "--distillation.weight above 0"
+        raise ConfigurationError(f"{wanted} needs a teacher: name the folder of its run by --teacher.")
     parse_level(config.randomization)
     if config.camera_hz not in CAMERA_RATES:
         choices = ", ".join(map(str, CAMERA_RATES))

@@ -6,6 +6,7 @@ metrics.csv               a row for each iteration, and TensorBoard files with t
 episodes.csv              a row for each training episode: where it began and how it ended
 checkpoint.safetensors    everything that is needed to resume
 policy.safetensors        the policy
+teacher.safetensors       the policy that it learns from, if there is one
 failure/                  what led to a number that is not finite, if one came up
 """
 
@@ -27,6 +28,7 @@ POLICY_FILE = "policy.safetensors"
 DEMONSTRATIONS_FILE = "demonstrations.hdf5"
 METRICS_FILE = "metrics.csv"
 EPISODES_FILE = "episodes.csv"
+TEACHER_FILE = "teacher.safetensors"
 FAILURE_FOLDER = "failure"
 
 RUN_FORMAT = 2

@@ -133,11 +133,26 @@ def _teacher(task: str) -> RunConfig:
     )
 
 
+def _student(task: str) -> RunConfig:
+    """Distillation of a teacher into a policy that sees pixels, at full randomisation."""
+    return RunConfig(
+        randomization="full",
+        curriculum=CurriculumConfig(
+            random_start_probability=0.6, end_when_lost=True, max_held_seconds=2.0, fresh_looks=True
+        ),
+        trainer=TrainerConfig(
+            algorithm="distillation",
+            policy=PolicyConfig(hidden_size=128, initial_log_std=-2.0),
+        ),
+    )
+
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("quick", "PPO and GAIL with short episodes from demonstrations: 20 minutes on two cores", _quick),
         Recipe("teacher", "from the physical state, in simulation: cloned, then PPO and GAIL with frontiers", _teacher),
+        Recipe("student", "from pixels: copies a teacher, named by --teacher, along its own episodes", _student),
         Recipe(
             "zhu-2018", "the paper: PPO and GAIL, whole episodes, stages as clusters, the same for all tasks", _zhu_2018
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import math
 import pathlib
@@ -19,10 +20,13 @@ from handful.demonstrations.specification import DemonstrationSpec
 from handful.demonstrations.starts import DemonstrationStarts, start_probability
 from handful.environment import PIXELS, TOOL_STATE, StartDistribution
 from handful.errors import ConfigurationError, DataError, TrainingError
+from handful.learning.algorithms.distillation import Teacher
+from handful.learning.algorithms.reinforcement import ReinforcementImitation
 from handful.learning.evaluation import mean_interval
 from handful.learning.metrics import metric_names
+from handful.learning.models.policy import Policy
 from handful.learning.persistence.checkpoint import load_checkpoint, save_checkpoint
-from handful.learning.persistence.policy_file import PolicyManifest, save_policy
+from handful.learning.persistence.policy_file import PolicyManifest, check_policy_fits, load_policy, save_policy
 from handful.learning.trainer import Trainer
 from handful.profiling import span
 from handful.runs.config import CurriculumConfig, RunConfig, check_settings
@@ -31,12 +35,14 @@ from handful.runs.folder import (
     CHECKPOINT_FILE,
     FAILURE_FOLDER,
     POLICY_FILE,
+    TEACHER_FILE,
     RunDescription,
     read_description,
     write_description,
 )
 from handful.runs.interruption import Interruption
 from handful.runs.logs import EpisodeWriter, MetricsWriter
+from handful.storage import write_atomically
 from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
 from handful.trajectory import Demonstrations
 
@@ -51,6 +57,7 @@ class TrainingRun:
         self.task = description.task
         config = self.config = description.config
         torch.set_num_threads(config.torch_threads)
+        teacher = self._teacher = _read_teacher(folder, description, resume=resume)
         self.environment = TaskEnvironment(
             self.task,
             num_envs=config.num_envs,
@@ -61,10 +68,13 @@ class TrainingRun:
             backend=config.backend,
             pixels=config.needs_pixels,
             staggered=True,
-            tool_state=TOOL_STATE in config.groups,
+            tool_state=TOOL_STATE in config.groups or (teacher is not None and teacher.manifest.reads(TOOL_STATE)),
             end_when_lost=config.curriculum.end_when_lost,
             held_steps=_steps(config.curriculum.max_held_seconds),
+            fresh_looks=config.curriculum.fresh_looks,
         )
+        if teacher is not None:
+            check_policy_fits(teacher.manifest, self.environment.spec)
         spec = DemonstrationSpec.of(self.environment)
         self.demonstrations = load_demonstrations(description.demonstrations, spec, pixels=False)
         self._digest = _digest(description.demonstrations)
@@ -73,7 +83,13 @@ class TrainingRun:
         frames = bool(self.cloning_epochs) and PIXELS in config.trainer.policy.groups
         sequences = demonstration_sequences(cut, self.environment, frames=frames, groups=config.groups)
         num_threads = self.environment.physics.num_threads
-        self.trainer = Trainer(config.trainer, self.environment, sequences, num_threads=num_threads)
+        self.trainer = Trainer(
+            config.trainer,
+            self.environment,
+            sequences,
+            teacher=None if teacher is None else Teacher(teacher.policy.to(config.trainer.device)),
+            num_threads=num_threads,
+        )
         if resume:
             state = load_checkpoint(folder / CHECKPOINT_FILE)
             if state.get("demonstrations", self._digest) != self._digest:
@@ -85,7 +101,11 @@ class TrainingRun:
         else:
             if config.start_from is not None:
                 self.trainer.load_networks(load_checkpoint(pathlib.Path(config.start_from) / CHECKPOINT_FILE))
+            if teacher is not None and isinstance(self.trainer.algorithm, ReinforcementImitation):
+                self.trainer.algorithm.load_judges(load_checkpoint(teacher.source.parent / CHECKPOINT_FILE))
             write_description(folder, description)  # not before all else is known to be right
+            if teacher is not None:
+                write_atomically(folder / TEACHER_FILE, teacher.source.read_bytes())
             self.save()
 
     def train(
@@ -107,7 +127,7 @@ class TrainingRun:
         """
         if self.spent(minutes, num_steps):
             return True
-        if self.cloning_epochs and not self.trainer.cloned and not self._clone(on_iteration):
+        if self.cloning_epochs and not self.trainer.prepared and not self._clone(on_iteration):
             return False
         trainer, names = self.trainer, metric_names(self.environment.spec)
         saved_at = time.monotonic()
@@ -143,14 +163,14 @@ class TrainingRun:
     def cloning_epochs(self) -> int:
         """Passes of cloning with which the run begins: none for reinforcement alone, nor for another run's policy."""
         trainer = self.config.trainer
-        if trainer.imitation_weight == 0 or self.config.start_from is not None:
+        if self.config.distills or trainer.imitation_weight == 0 or self.config.start_from is not None:
             return 0
         return trainer.cloning.epochs
 
     def _clone(self, on_pass: Callable[[dict[str, float]], None]) -> bool:
         """Clone the demonstrations, and save; False if the user interrupted, and then nothing has changed on disk."""
         with Interruption() as interruption, span("cloning"):
-            for metrics in self.trainer.clone(self.cloning_epochs):
+            for metrics in self.trainer.prepare(self.cloning_epochs):
                 on_pass(metrics)
                 if interruption.requested:
                     return False
@@ -191,6 +211,32 @@ class TrainingRun:
     def close(self) -> None:
         """Stop the threads."""
         self.environment.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class _FoundTeacher:
+    """A teacher's policy and what its file says of it."""
+
+    source: pathlib.Path
+    policy: Policy
+    manifest: PolicyManifest
+
+
+def _read_teacher(folder: pathlib.Path, description: RunDescription, *, resume: bool) -> _FoundTeacher | None:
+    """The teacher of a run: its own copy if it is resumed, else that of the run which its configuration names.
+
+    Raises:
+        DataError: there is none, or its file is damaged.
+        ConfigurationError: it was trained on another task.
+    """
+    name = description.config.teacher
+    if name is None:
+        return None
+    source = folder / TEACHER_FILE if resume else pathlib.Path(name) / POLICY_FILE
+    policy, manifest = load_policy(source)
+    if manifest.task != description.task:
+        raise ConfigurationError(f"the teacher {name} was trained on {manifest.task}, not on {description.task}.")
+    return _FoundTeacher(source, policy, manifest)
 
 
 def open_or_begin(

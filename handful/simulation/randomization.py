@@ -80,22 +80,33 @@ class ParameterSpec:
     low: np.ndarray
     high: np.ndarray
     level: Level
+    looks: bool = False
+    """Whether it changes what the camera sees and nothing else."""
 
     @classmethod
-    def around(cls, name: str, nominal: ArrayLike, spread: ArrayLike, *, level: Level) -> ParameterSpec:
+    def around(
+        cls, name: str, nominal: ArrayLike, spread: ArrayLike, *, level: Level, looks: bool = False
+    ) -> ParameterSpec:
         """A parameter within ``spread`` on either side of its nominal value."""
         nominal = np.asarray(nominal, np.float64)
         spread = np.broadcast_to(np.asarray(spread, np.float64), nominal.shape)
-        return cls(name, nominal, nominal - spread, nominal + spread, level)
+        return cls(name, nominal, nominal - spread, nominal + spread, level, looks)
 
     @classmethod
     def between(
-        cls, name: str, low: ArrayLike, high: ArrayLike, *, level: Level, nominal: ArrayLike | None = None
+        cls,
+        name: str,
+        low: ArrayLike,
+        high: ArrayLike,
+        *,
+        level: Level,
+        nominal: ArrayLike | None = None,
+        looks: bool = False,
     ) -> ParameterSpec:
         """A parameter between two values. Its nominal value is the middle unless given."""
         low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
         middle = 0.5 * (low + high) if nominal is None else np.asarray(nominal, np.float64)
-        return cls(name, middle, low, high, level)
+        return cls(name, middle, low, high, level, looks)
 
 
 def draw_parameters(
@@ -123,6 +134,18 @@ def draw_parameters(
             return parameters
         _logger.debug("impossible parameters: %s; drawing again.", reason)
     raise ConfigurationError(f"{MAX_DRAWS} draws of an episode's parameters were all impossible; the last: {reason}.")
+
+
+def with_fresh_looks(
+    parameters: Parameters, specs: Iterable[ParameterSpec], level: Level, generator: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """The parameters of an episode with its looks drawn anew, where they vary at this level."""
+    drawn = {
+        spec.name: np.asarray(generator.uniform(spec.low, spec.high), np.float64)
+        for spec in specs
+        if spec.looks and level >= spec.level
+    }
+    return {**parameters, **drawn}
 
 
 def check_parameters(specs: Iterable[ParameterSpec], parameters: Parameters) -> None:
@@ -168,14 +191,14 @@ def scene_parameter_specs() -> tuple[ParameterSpec, ...]:
         ParameterSpec.between("arm.armature_scale", 0.75, 1.25, level=Level.FULL),
         ParameterSpec.between("arm.damping_scale", 0.5, 1.5, level=Level.FULL),
         ParameterSpec.between("arm.gain_scale", 0.75, 1.25, level=Level.FULL),
-        ParameterSpec.between("arm.gray", (0.05, 0.6), (0.2, 0.8), level=Level.FULL, nominal=(0.1, 0.7)),
-        ParameterSpec.around("light.position", scene.LIGHT_POSITION, (0.5, 0.6, 0.3), level=Level.FULL),
-        ParameterSpec.around("light.color", (0.6, 0.6, 0.6), 0.15, level=Level.FULL),
-        ParameterSpec.around("camera.offset", (0.0, 0.0, 0.0), 0.03, level=Level.FULL),
-        ParameterSpec.around("camera.rotation", (0.0, 0.0, 0.0), np.deg2rad(2.5), level=Level.FULL),
-        ParameterSpec.around("table.color", scene.TABLE_COLOR, 0.15, level=Level.FULL),
-        ParameterSpec.around("floor.color", scene.BACKDROP_COLOR, 0.25, level=Level.FULL),
-        ParameterSpec.around("wall.color", scene.BACKDROP_COLOR, 0.25, level=Level.FULL),
+        ParameterSpec.between("arm.gray", (0.05, 0.6), (0.2, 0.8), level=Level.FULL, nominal=(0.1, 0.7), looks=True),
+        ParameterSpec.around("light.position", scene.LIGHT_POSITION, (0.5, 0.6, 0.3), level=Level.FULL, looks=True),
+        ParameterSpec.around("light.color", (0.6, 0.6, 0.6), 0.15, level=Level.FULL, looks=True),
+        ParameterSpec.around("camera.offset", (0.0, 0.0, 0.0), 0.03, level=Level.FULL, looks=True),
+        ParameterSpec.around("camera.rotation", (0.0, 0.0, 0.0), np.deg2rad(2.5), level=Level.FULL, looks=True),
+        ParameterSpec.around("table.color", scene.TABLE_COLOR, 0.15, level=Level.FULL, looks=True),
+        ParameterSpec.around("floor.color", scene.BACKDROP_COLOR, 0.25, level=Level.FULL, looks=True),
+        ParameterSpec.around("wall.color", scene.BACKDROP_COLOR, 0.25, level=Level.FULL, looks=True),
     )
 
 

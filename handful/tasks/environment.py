@@ -21,6 +21,7 @@ from handful.simulation.randomization import (
     parse_level,
     seeded_generator,
     stack_parameters,
+    with_fresh_looks,
 )
 from handful.simulation.rendering.camera import Camera
 from handful.simulation.rendering.factory import make_camera
@@ -64,6 +65,7 @@ class TaskEnvironment:
         tool_state: bool = False,
         end_when_lost: bool = False,
         held_steps: int | None = None,
+        fresh_looks: bool = False,
         num_threads: int | None = None,
         backend: str = "cpu",
         device: str | None = None,
@@ -87,6 +89,7 @@ class TaskEnvironment:
             tool_state: Whether to deliver the group ``tool_state``.
             end_when_lost: Whether an episode terminates when an object has fallen off the table. Rewards are never negative,
                 so a value of zero beyond is sound.
+            fresh_looks: Whether an episode that begins in a recorded state draws its looks anew.
             held_steps: Success in a row after which an episode is truncated [control steps]; None: never.
             num_threads: Threads for physics and camera; None takes every core.
             backend: Where the physics runs; see `make_physics`.
@@ -122,6 +125,7 @@ class TaskEnvironment:
         top = len(self.task.stages) - 1
         self._episodes = EpisodeCounters(num_envs, horizon=self.horizon, top_stage=top, held_steps=held_steps)
         self._end_when_lost = end_when_lost
+        self._fresh_looks = fresh_looks
         period = CONTROL_HZ // camera_hz
         observed = {"image_size": image_size, "camera_period": period, "tool_state": tool_state}
         self._observer = Observer(self.task, self._episodes, camera, **observed)
@@ -264,10 +268,7 @@ class TaskEnvironment:
     def _begin_episodes(self, ids: np.ndarray) -> None:
         """Begin new episodes in the simulations ``ids``."""
         begins = [self.starts.sample(self._generators[i]) if self.starts else None for i in ids]
-        parameters: list[Parameters] = [
-            start.parameters if start and start.state is not None else self.task.draw(self._generators[i], self.level)
-            for i, start in zip(ids, begins, strict=True)
-        ]
+        parameters = [self._parameters_of(start, self._generators[i]) for i, start in zip(ids, begins, strict=True)]
         self._apply_parameters(ids, parameters)
         drawn = np.array([start is None or start.state is None for start in begins])
         if drawn.any():
@@ -277,6 +278,14 @@ class TaskEnvironment:
             states = np.stack([start.state for start in begins if start and start.state is not None])
             self.physics.set_state(ids[~drawn], states)
         self._episodes.begin(ids, begins)
+
+    def _parameters_of(self, start: Start | None, generator: np.random.Generator) -> Parameters:
+        """The parameters of an episode that begins in a start."""
+        if start is None or start.state is None:
+            return self.task.draw(generator, self.level)
+        if not self._fresh_looks:
+            return start.parameters
+        return with_fresh_looks(start.parameters, self.parameter_specs, self.level, generator)
 
     def _apply_parameters(self, ids: np.ndarray, parameters: Sequence[Parameters]) -> None:
         stacked = stack_parameters(parameters)

@@ -61,12 +61,12 @@ def test_a_run_stopped_and_resumed_equals_one_never_stopped_to_the_bit(tmp_path,
 
 def test_a_cloned_run_stopped_and_resumed_equals_one_never_stopped_to_the_bit(tmp_path):
     whole, first = cloning_trainer(), cloning_trainer()
-    assert [without_times(each) for each in whole.clone(2)] == [without_times(each) for each in first.clone(2)]
+    assert [without_times(each) for each in whole.prepare(2)] == [without_times(each) for each in first.prepare(2)]
     save_checkpoint(tmp_path / "c", first.state_dict())
     for _ in range(3):
         second = cloning_trainer()
         second.load_state_dict(load_checkpoint(tmp_path / "c"))
-        assert second.cloned
+        assert second.algorithm.cloned
         assert without_times(second.iterate()) == without_times(whole.iterate())
         save_checkpoint(tmp_path / "c", second.state_dict())
     assert_same(everything(whole), everything(second))
@@ -74,17 +74,17 @@ def test_a_cloned_run_stopped_and_resumed_equals_one_never_stopped_to_the_bit(tm
 
 def test_a_cloned_policy_stands_until_values_mean_something():
     trainer = cloning_trainer()
-    list(trainer.clone(2))
+    list(trainer.prepare(2))
     average = trainer.average.policy.mean_layer.weight
     assert torch.equal(average, trainer.policy.mean_layer.weight)
     weights = [trainer.policy.mean_layer.weight.detach().clone()]
-    values = [trainer.value_function.network[0].weight.detach().clone()]
+    values = [trainer.algorithm.value_function.network[0].weight.detach().clone()]
     for steps in (28, 56):
         metrics = trainer.iterate()
         assert metrics["steps"] == steps
         assert ("policy_loss" in metrics) == ("demonstration_loss" in metrics) == (steps > 28)
         weights.append(trainer.policy.mean_layer.weight.detach().clone())
-        values.append(trainer.value_function.network[0].weight.detach().clone())
+        values.append(trainer.algorithm.value_function.network[0].weight.detach().clone())
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
     assert not torch.equal(values[0], values[1])
 
@@ -92,7 +92,7 @@ def test_a_cloned_policy_stands_until_values_mean_something():
 def test_a_cloned_policy_is_held_near_the_demonstrations_by_the_weight_of_their_likelihood():
     def loss_after(weight: float) -> float:
         trainer = cloning_trainer(weight=weight, half_life=None, learning_rate_scale=1.0)
-        list(trainer.clone(2))
+        list(trainer.prepare(2))
         for _ in range(12):
             trainer.iterate()
         data = sequences((20, 7, 13), camera_period=3)
@@ -101,7 +101,7 @@ def test_a_cloned_policy_is_held_near_the_demonstrations_by_the_weight_of_their_
 
     assert loss_after(10.0) < 0.9 * loss_after(0.0)
     trainer = cloning_trainer(weight=0.0)
-    list(trainer.clone(2))
+    list(trainer.prepare(2))
     trainer.iterate()
     assert "demonstration_loss" not in trainer.iterate()
 
@@ -144,18 +144,18 @@ def cloning_trainer(**options) -> Trainer:
 
 def test_every_reported_metric_is_defined():
     trainer = cloning_trainer()
-    list(trainer.clone(2))
+    list(trainer.prepare(2))
     names = set(metric_names(trainer.environment.spec))
     for _ in range(6):
         metrics = trainer.iterate()
     # A run adds those of its starts, see test_frontiers.
-    assert set(metrics) == names - {"frontier", "frontiers_at_beginning"}
+    assert set(metrics) == names - {"frontier", "frontiers_at_beginning", "distillation_error", "teacher_error"}
 
 
 def test_reinforcement_alone_has_no_discriminator_and_imitation_alone_ignores_the_task_reward():
     alone = Trainer(dataclasses.replace(SMALL, imitation_weight=0.0), ToyEnvironment(4))
     metrics = alone.iterate()
-    assert alone.discriminator is None and "imitation_reward" not in metrics
+    assert alone.algorithm.discriminator is None and "imitation_reward" not in metrics
     assert metrics["reward"] == metrics["task_reward"]
     metrics = small_trainer(imitation_weight=1.0).iterate()
     assert metrics["reward"] == metrics["imitation_reward"] != metrics["task_reward"]
@@ -284,17 +284,17 @@ def test_a_teacher_from_the_physical_state_needs_no_images_and_resumes_to_the_bi
 def test_a_value_function_may_see_pixels_and_nothing_else():
     """The ablation "no value function from states" of the paper's Fig. 5."""
     trainer = small_trainer(value_function=ValueFunctionConfig(groups=("pixels", "proprioception")))
-    before = trainer.value_function.encoder[0].weight.detach().clone()
+    before = trainer.algorithm.value_function.encoder[0].weight.detach().clone()
     sequences = trainer.collector.collect(generator=torch.Generator().manual_seed(0)).sequences
-    values = trainer.value_function(sequences), trainer.value_function.after(sequences)
+    values = trainer.algorithm.value_function(sequences), trainer.algorithm.value_function.after(sequences)
     for group in ("physical_state", "time_left", "object_features"):
         for groups in (sequences.vectors, sequences.outcomes):
             if group in groups:
                 groups[group].add_(1.0)
-    assert torch.equal(trainer.value_function(sequences), values[0])
-    assert torch.equal(trainer.value_function.after(sequences), values[1])
+    assert torch.equal(trainer.algorithm.value_function(sequences), values[0])
+    assert torch.equal(trainer.algorithm.value_function.after(sequences), values[1])
     trainer.iterate()
-    assert not torch.equal(trainer.value_function.encoder[0].weight, before)
+    assert not torch.equal(trainer.algorithm.value_function.encoder[0].weight, before)
 
 
 def test_a_group_that_does_not_exist_is_told_with_the_choices():
@@ -309,7 +309,7 @@ def separate_trainer(**changes) -> Trainer:
 def test_separate_value_heads_mix_their_advantages_by_the_weight_of_imitation(monkeypatch):
     trainer = separate_trainer(imitation_weight=0.3)
     seen = {}
-    streams, update = trainer._advantage, trainer.ppo.update
+    streams, update = trainer.algorithm._advantage, trainer.algorithm.ppo.update
 
     def observed_streams(rollout, reward):
         seen["reward"], (seen["streams"], value) = reward, streams(rollout, reward)
@@ -319,8 +319,8 @@ def test_separate_value_heads_mix_their_advantages_by_the_weight_of_imitation(mo
         seen["mixed"], seen["target"] = advantage, value_target
         return update(rollout, advantage=advantage, value_target=value_target, **options)
 
-    monkeypatch.setattr(trainer, "_advantage", observed_streams)
-    monkeypatch.setattr(trainer.ppo, "update", observed_update)
+    monkeypatch.setattr(trainer.algorithm, "_advantage", observed_streams)
+    monkeypatch.setattr(trainer.algorithm.ppo, "update", observed_update)
     metrics = trainer.iterate()
     task, imitation = seen["streams"].unbind(-1)
     torch.testing.assert_close(seen["mixed"], 0.7 * task + 0.3 * imitation)
@@ -330,7 +330,7 @@ def test_separate_value_heads_mix_their_advantages_by_the_weight_of_imitation(mo
 
 
 def test_without_imitation_there_is_one_value_head():
-    assert separate_trainer(imitation_weight=0.0).value_function.return_normalizer.mean.shape == (1,)
+    assert separate_trainer(imitation_weight=0.0).algorithm.value_function.return_normalizer.mean.shape == (1,)
 
 
 def test_scaled_task_rewards_pay_one_in_the_best_stage():

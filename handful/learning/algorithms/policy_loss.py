@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from handful.learning.config.ppo import PPOConfig
 from handful.learning.data.rollout import Rollout
 from handful.learning.models import gaussian
-from handful.learning.models.policy import Policy
+from handful.learning.models.policy import Policy, SequenceOutput
 
 
 class LossTerm(Protocol):
@@ -32,6 +33,19 @@ class LossTerm(Protocol):
         ...
 
 
+class OutputTerm(Protocol):
+    """An extra term of the policy's loss, on what it says of the minibatch itself."""
+
+    name: str
+    """The metric under which its value is reported, before it is weighted."""
+    weight: float
+    """Its weight in the loss."""
+
+    def loss(self, output: SequenceOutput, batch: Rollout) -> Float[Tensor, ""]:
+        """The term, given the policy's output at every step of the minibatch."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class PolicyLoss:
     """The loss on one minibatch, and its parts."""
@@ -44,10 +58,18 @@ class PolicyLoss:
     """pi_new(a) / pi_old(a)."""
     auxiliary: Float[Tensor, ""]
     """Mean squared error of the predicted positions [square standard deviations]; 0 without pixels."""
+    terms: dict[str, Float[Tensor, ""]] = dataclasses.field(default_factory=dict)
+    """Values of the extra terms, by name."""
 
 
 def policy_loss(
-    policy: Policy, batch: Rollout, advantage: Float[Tensor, "time env"], *, config: PPOConfig, kl_weight: float
+    policy: Policy,
+    batch: Rollout,
+    advantage: Float[Tensor, "time env"],
+    *,
+    config: PPOConfig,
+    kl_weight: float,
+    terms: Sequence[OutputTerm] = (),
 ) -> PolicyLoss:
     """The surrogate objective, negated.
 
@@ -55,7 +77,7 @@ def policy_loss(
         L_clip = -E[min(ratio A, clip(ratio, 1 - eps, 1 + eps) A)]
 
     less the entropy bonus, plus the auxiliary error of the predicted object positions (paper, section III-B), plus the
-    squared excess of |mean| over 1.
+    squared excess of |mean| over 1, plus ``terms``.
     """
     output = policy.evaluate_sequence(batch.sequences)
     new = gaussian.log_prob(batch.action, mean=output.mean, log_std=output.log_std)
@@ -79,4 +101,8 @@ def policy_loss(
         auxiliary = (output.object_positions - targets).square().mean()
         if config.auxiliary_weight > 0:
             total = total + config.auxiliary_weight * auxiliary
-    return PolicyLoss(total=total, kl=kl, ratio=ratio, auxiliary=auxiliary)
+    values = {}
+    for term in terms:
+        value = term.loss(output, batch)
+        total, values[term.name] = total + term.weight * value, value
+    return PolicyLoss(total=total, kl=kl, ratio=ratio, auxiliary=auxiliary, terms=values)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from handful.environment import StateTree
 from handful.errors import TrainingError
-from handful.learning.algorithms.policy_loss import LossTerm, policy_loss
+from handful.learning.algorithms.policy_loss import LossTerm, OutputTerm, policy_loss
 from handful.learning.config.ppo import PPOConfig
 from handful.learning.data.advantage import standardized
 from handful.learning.data.rollout import Rollout
@@ -88,6 +88,7 @@ class PPO:
         value_target: Float[Tensor, "time env stream"],
         steps: int = 0,
         terms: Sequence[LossTerm] = (),
+        output_terms: Sequence[OutputTerm] = (),
         freeze_policy: bool = False,
         learning_rate_scale: float = 1.0,
     ) -> dict[str, float]:
@@ -98,7 +99,8 @@ class PPO:
             advantage: A of each step.
             value_target: What V should have said before each step.
             steps: Control steps of the run so far, by which learning rate and KL target fall.
-            terms: Extra terms of the policy's loss.
+            terms: Extra terms of the policy's loss, on data of their own.
+            output_terms: Extra terms on the policy's output at the rollout's steps.
             freeze_policy: Whether only the value function learns.
             learning_rate_scale: Factor on a learning rate that the KL does not steer.
 
@@ -127,7 +129,7 @@ class PPO:
                 metrics = {}
                 if not freeze_policy:
                     with span("policy"):
-                        metrics = self._step_policy(rollout, envs, advantage, terms)
+                        metrics = self._step_policy(rollout, envs, advantage, terms, output_terms)
                 with span("value"):
                     metrics |= self._step_value(rollout, envs, value_target[:, envs])
                 epoch.append(metrics)
@@ -146,11 +148,20 @@ class PPO:
         return metrics
 
     def _step_policy(
-        self, rollout: Rollout, envs: Tensor, advantage: Tensor, terms: Sequence[LossTerm]
+        self,
+        rollout: Rollout,
+        envs: Tensor,
+        advantage: Tensor,
+        terms: Sequence[LossTerm],
+        output_terms: Sequence[OutputTerm],
     ) -> dict[str, float]:
         """One gradient step on the sequences of the simulations ``envs``; returns metrics."""
         splits = [
-            _Split(rollout, part, advantage, len(part) / len(envs), [(t, t.draw(self.generator)) for t in terms])
+            _Split(
+                *(rollout, part, advantage, len(part) / len(envs)),
+                terms=[(term, term.draw(self.generator)) for term in terms],
+                output_terms=output_terms,
+            )
             for part in envs.chunk(self.num_splits)
         ]
         parts = self._gradient.accumulate(self._policy_gradient, splits)
@@ -169,13 +180,15 @@ class PPO:
         with span("select"):
             batch, advantage = split.rollout.select(split.envs), split.advantage[:, split.envs]
         with span("forward"):
-            loss = policy_loss(policy, batch, advantage, config=self.config, kl_weight=self.kl_weight)
+            options = {"config": self.config, "kl_weight": self.kl_weight, "terms": split.output_terms}
+            loss = policy_loss(policy, batch, advantage, **options)
         with span("backward"):
             (split.weight * loss.total).backward()
         values = {
             "policy_loss": loss.total.detach(),
             "clip_fraction": ((loss.ratio.detach() - 1).abs() > self.config.clip_range).float().mean(),
             "kl": loss.kl.detach(),
+            **{name: value.detach() for name, value in loss.terms.items()},
         }
         if policy.sees_pixels:
             values["auxiliary_loss"] = loss.auxiliary.detach()
@@ -231,11 +244,15 @@ class PPO:
     def load_state_dict(self, state: Any) -> None:
         """Resume where ``state_dict`` was taken."""
         load_module(self.policy, state["policy"])
-        load_module(self.value_function, state["value_function"])
         load_optimizer(self.policy_optimizer, state["policy_optimizer"])
-        load_optimizer(self.value_optimizer, state["value_optimizer"])
+        self.load_value_function(state)
         self.kl_weight = state["kl_weight"]
         self.learning_rate = state["learning_rate"]
+
+    def load_value_function(self, state: Any) -> None:
+        """Take the value function and its optimiser alone from where ``state_dict`` was taken."""
+        load_module(self.value_function, state["value_function"])
+        load_optimizer(self.value_optimizer, state["value_optimizer"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,6 +266,8 @@ class _Split:
     """Its part of the minibatch's simulations."""
     terms: list[tuple[LossTerm, Any]]
     """Extra terms with the data drawn for them."""
+    output_terms: Sequence[OutputTerm]
+    """Extra terms on the policy's output."""
 
 
 def _mean(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from handful.config import Config, Count, CountOrZero, Fraction, Positive
 from handful.errors import ConfigurationError
 from handful.learning.config.cloning import CloningConfig
+from handful.learning.config.distillation import DistillationConfig
 from handful.learning.config.gail import DiscriminatorConfig
 from handful.learning.config.models import PolicyConfig, ValueFunctionConfig
 from handful.learning.config.ppo import PPOConfig
@@ -18,6 +20,8 @@ class TrainerConfig(Config):
 
     seed: CountOrZero = 0
     """Seed of the networks, the action noise, the minibatches and the environments."""
+    algorithm: Literal["reinforcement", "distillation"] = "reinforcement"
+    """What learns: ``reinforcement`` is PPO on the hybrid reward (paper), ``distillation`` copies a teacher."""
     imitation_weight: Fraction = 0.5
     """lambda of the hybrid reward (paper: 0.5; 0 is reinforcement learning alone, 1 is imitation alone)."""
     scale_task_reward: bool = False
@@ -42,6 +46,8 @@ class TrainerConfig(Config):
     """The discriminator."""
     cloning: CloningConfig = dataclasses.field(default_factory=CloningConfig)
     """Behavioural cloning."""
+    distillation: DistillationConfig = dataclasses.field(default_factory=DistillationConfig)
+    """Learning from a teacher."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

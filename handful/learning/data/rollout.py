@@ -36,6 +36,8 @@ class Rollout:
     """Ended at the time limit."""
     episodes: list[EpisodeSummary] = dataclasses.field(default_factory=list)
     """Episodes that ended."""
+    teacher_actions: Float[Tensor, "time env action"] | None = None
+    """What a teacher would have done; None where there is none."""
 
     @property
     def action(self) -> Float[Tensor, "time env action"]:
@@ -59,6 +61,8 @@ class Rollout:
             name: getattr(self, name)[:, envs]
             for name in ("mean", "stage", "stage_after", "task_reward", "terminated", "truncated")
         }
+        if self.teacher_actions is not None:
+            own["teacher_actions"] = self.teacher_actions[:, envs]
         return Rollout(sequences=self.sequences.select(envs), log_std=self.log_std, **own)
 
 

@@ -44,7 +44,7 @@ class Block(RigidProp):
             ParameterSpec.between(f"{self.name}.place", low, high, level=Level.TASK, nominal=self.place),
             ParameterSpec.around(f"{self.name}.yaw", 0.0, np.pi / 4, level=Level.TASK),
             ParameterSpec.between(f"{self.name}.half_size", (0.020,) * 3, (0.028,) * 3, level=Level.TASK),
-            ParameterSpec.between(f"{self.name}.color_hsv", *hsv, level=Level.TASK, nominal=self.color),
+            ParameterSpec.between(f"{self.name}.color_hsv", *hsv, level=Level.TASK, nominal=self.color, looks=True),
             ParameterSpec.between(f"{self.name}.mass", 0.05, 0.15, level=Level.TASK),
             ParameterSpec.between(f"{self.name}.friction", 0.8, 1.2, level=Level.FULL),
         )

@@ -59,7 +59,7 @@ class Liquid(Prop):
         low, high, nominal = (0.0, 0.8, 0.8), (1.0, 1.0, 1.0), (0.12, 1.0, 1.0)
         return (
             ParameterSpec.between(f"{self.name}.heap", 0.0, len(BALL_SHARES), level=Level.TASK),  # rounded down
-            ParameterSpec.between(f"{self.name}.color_hsv", low, high, level=Level.TASK, nominal=nominal),
+            ParameterSpec.between(f"{self.name}.color_hsv", low, high, level=Level.TASK, nominal=nominal, looks=True),
             ParameterSpec.between(f"{self.name}.ball_mass", 0.0015, 0.0030, level=Level.TASK),
         )
 

@@ -74,7 +74,7 @@ class Mug(Composite):
             ParameterSpec.between(f"{name}.height", 0.092, 0.102, level=Level.TASK),
             ParameterSpec.between(f"{name}.thickness", 0.005, 0.006, level=Level.TASK),
             ParameterSpec.between(f"{name}.floor", 0.018, 0.024, level=Level.TASK),
-            ParameterSpec.between(f"{name}.color_hsv", low, high, level=Level.TASK, nominal=nominal),
+            ParameterSpec.between(f"{name}.color_hsv", low, high, level=Level.TASK, nominal=nominal, looks=True),
             ParameterSpec.between(f"{name}.mass", 0.08, 0.14, level=Level.TASK),
             ParameterSpec.between(f"{name}.friction", 0.8, 1.2, level=Level.FULL),
         )

@@ -41,7 +41,7 @@ class OpenBox(Composite):
             ParameterSpec.between(f"{name}.inner_half_size", *self._inner_half_size, level=Level.TASK),
             ParameterSpec.between(f"{name}.height", *self._height, level=Level.TASK),
             ParameterSpec.between(f"{name}.thickness", 0.012, 0.015, level=Level.TASK),
-            ParameterSpec.between(f"{name}.color_hsv", *self._color_hsv, level=Level.TASK),
+            ParameterSpec.between(f"{name}.color_hsv", *self._color_hsv, level=Level.TASK, looks=True),
             ParameterSpec.between(f"{name}.mass", *self._mass, level=Level.TASK),
             ParameterSpec.between(f"{name}.friction", 0.8, 1.2, level=Level.FULL),
         )

@@ -37,7 +37,7 @@ class Toy(Composite):
         """Colour, mass and friction."""
         low, high, nominal = (0.0, 0.7, 0.7), (1.0, 1.0, 1.0), (0.58, 0.9, 0.9)
         return (
-            ParameterSpec.between(f"{self.name}.color_hsv", low, high, level=Level.TASK, nominal=nominal),
+            ParameterSpec.between(f"{self.name}.color_hsv", low, high, level=Level.TASK, nominal=nominal, looks=True),
             ParameterSpec.between(f"{self.name}.mass", 0.04, 0.09, level=Level.TASK),
             ParameterSpec.between(f"{self.name}.friction", 0.8, 1.2, level=Level.FULL),
         )
