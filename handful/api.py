@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from handful.learning.actors import Actor, PolicyActor
     from handful.learning.evaluation import EvaluationResult
     from handful.runs.config import RunConfig
+    from handful.runs.phases import PhasedRun
     from handful.runs.training_run import TrainingRun
     from handful.tasks.environment import TaskEnvironment
 
@@ -134,21 +135,35 @@ def recipe(task: str, name: str = "quick") -> RunConfig:
 
 def train(
     task: str,
-    config: RunConfig,
+    config: RunConfig | str,
     *,
     demonstrations: str | pathlib.Path,
     run: str | pathlib.Path,
     minutes: float | None = None,
     num_steps: int | None = None,
     on_iteration: Callable[[dict[str, float]], None] = lambda metrics: None,
-) -> TrainingRun:
+) -> TrainingRun | PhasedRun:
     """Begin a run, or resume the one in the folder ``run``, and train until a budget is spent or Ctrl-C.
 
-    `recipe` makes a configuration; `load_policy` takes the folder. Budgets are counted since the run began, in training
-    time [min] or control steps. ``on_iteration`` is called with each iteration's metrics.
+    ``config`` is what `recipe` makes, or the name of a recipe, which may have several phases; `load_policy` takes the
+    folder. Budgets are counted since the run began, in training time [min] or control steps; the phases of a recipe have
+    their own. ``on_iteration`` is called with each iteration's metrics.
     """
+    from handful.runs.phases import PhasedRun, begin_phases, has_phases, read_phases
+    from handful.runs.recipes import find_recipe
     from handful.runs.training_run import open_or_begin
 
+    if isinstance(config, str):
+        phases, folder = find_recipe(config).phases(task), pathlib.Path(run)
+        if len(phases) > 1:
+            if has_phases(folder):
+                phased = PhasedRun(folder, read_phases(folder))
+            else:
+                options = {"task": task, "recipe": config, "phases": phases}
+                phased = begin_phases(folder, **options, demonstrations=pathlib.Path(demonstrations))
+            phased.train(minutes=minutes, num_steps=num_steps, on_phase=lambda progress: on_iteration)
+            return phased
+        config = phases[0].config
     if minutes is None and num_steps is None:
         raise ConfigurationError("expected a budget: minutes or num_steps.")
     training = open_or_begin(pathlib.Path(run), task=task, config=config, demonstrations=pathlib.Path(demonstrations))

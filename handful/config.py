@@ -11,7 +11,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -76,6 +76,22 @@ def options_of(config: Config, *, inline: tuple[str, ...] = (), prefix: str = ""
             yield from options_of(value, inline=inline, prefix=prefix if field.name in inline else f"{prefix}{name}.")
         else:
             yield prefix + name, value
+
+
+def with_options(config: ConfigType, options: Mapping[str, Any], *, inline: tuple[str, ...] = ()) -> ConfigType:
+    """A configuration with other values of some fields, which are named as `options_of` names them."""
+    for name, value in options.items():
+        config = _with_option(config, tuple(name.replace("-", "_").split(".")), value, inline)
+    return config
+
+
+def _with_option(config: Any, path: tuple[str, ...], value: Any, inline: tuple[str, ...]) -> Any:
+    names = {field.name for field in dataclasses.fields(config)}
+    if path[0] not in names:
+        path = (next(name for name in inline if name in names), *path)
+    if len(path) == 1:
+        return dataclasses.replace(config, **{path[0]: value})
+    return dataclasses.replace(config, **{path[0]: _with_option(getattr(config, path[0]), path[1:], value, inline)})
 
 
 @functools.cache

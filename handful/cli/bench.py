@@ -16,6 +16,9 @@ import tyro
 from handful.errors import ConfigurationError
 from handful.profiling import Profile
 
+RECIPE = "quick"
+"""Of the learner that is measured."""
+
 LEARNING_RATES = (5, 20)
 """Camera rates at which learning is measured [Hz]."""
 
@@ -116,13 +119,13 @@ def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
     """Whole iterations of the default learner from pixels, and of their time the policy's inference and the updates."""
     from handful.api import record
     from handful.runs.folder import DEMONSTRATIONS_FILE, RunDescription
-    from handful.runs.recipes import DEFAULT_RECIPE, find_recipe
+    from handful.runs.recipes import find_recipe
     from handful.runs.training_run import TrainingRun
 
     with tempfile.TemporaryDirectory() as folder:
         demonstrations = Path(folder) / DEMONSTRATIONS_FILE
         record(options.task, demonstrations, num_episodes=5, camera_hz=camera_hz)
-        config = find_recipe(DEFAULT_RECIPE).config(options.task)
+        config = find_recipe(RECIPE).config(options.task)
         cloning = dataclasses.replace(config.trainer.cloning, warmup_steps=0)
         config = dataclasses.replace(
             config,
@@ -130,7 +133,7 @@ def _measure_learning(options: Options, camera_hz: int) -> list[Figure]:
             camera_hz=camera_hz,
             trainer=dataclasses.replace(config.trainer, device=options.backend, cloning=cloning),
         )
-        description = RunDescription(options.task, demonstrations, DEFAULT_RECIPE, config)
+        description = RunDescription(options.task, demonstrations, RECIPE, config)
         run_ = TrainingRun(Path(folder), description, resume=False)
         trainer = run_.trainer
         if run_.cloning_epochs:

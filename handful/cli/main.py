@@ -1,7 +1,8 @@
 """The command line ``handful``: finds a command, reads its options, and reports errors in one sentence.
 
 A command is a module of this package with a frozen dataclass ``Options``, whose docstrings are the help, and a function
-``run(options)``. Where defaults depend on other options, a function ``defaults(options)`` returns them. Only the module of
+``run(options)``. Where defaults depend on other options, a function ``defaults(options)`` returns them. A field ``given``
+gets the names of the options that the user gave. Only the module of
 the command that runs is imported, and it imports torch and MuJoCo inside ``run``, so that help and errors about options
 are printed at once.
 """
@@ -9,6 +10,7 @@ are printed at once.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import importlib.metadata
 import io
@@ -89,11 +91,19 @@ def _dispatch(arguments: list[str]) -> None:
         if defaults is not None:
             options = parse_options(command.Options, arguments[1:], program=program, default=defaults)
         if options is not None:
+            if hasattr(options, "given"):
+                options = dataclasses.replace(options, given=_given(arguments[1:]))
             command.run(options)
     elif name.startswith("-"):
         raise unknown_name("option", name, ["--help", "--version"])
     else:
         raise unknown_name("command", name, COMMANDS)
+
+
+def _given(words: list[str]) -> tuple[str, ...]:
+    """Names of the options that some words give, as they stand in the help, without ``--``."""
+    options = (word.partition("=")[0] for word in itertools.takewhile(lambda word: word != "--", words))
+    return tuple(option.removeprefix("--").replace("_", "-") for option in options if option.startswith("--"))
 
 
 def _help() -> str:

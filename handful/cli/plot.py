@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from handful.errors import ConfigurationError
+from handful.errors import ConfigurationError, DataError
 from handful.storage import check_file_name
 
 PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
@@ -18,7 +18,7 @@ PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Draw the learning curves of one run, or compare several runs of one task.
+    """Draw the learning curves of one run, each phase by itself, or compare several runs of one task.
 
     Runs whose folders are named seed-N are the seeds of the method that their parent folder names.
     """
@@ -36,9 +36,13 @@ def run(options: Options) -> None:
     if options.output is not None:
         check_file_name(options.output, "picture", PICTURE_SUFFIXES)
 
+    from handful.runs.phases import has_phases
     from handful.viewing.curves import curves_by_method, read_curve
     from handful.viewing.plots import draw_comparison, draw_run
 
+    if len(options.runs) == 1 and has_phases(options.runs[0]):
+        draw_phases(options.runs[0], options.output)
+        return
     curves = [read_curve(folder) for folder in options.runs]
     left_out: list[str] = []
     if len(curves) == 1:
@@ -51,3 +55,20 @@ def run(options: Options) -> None:
     print(path)
     if left_out:
         print(f"Left out, because no episode from a random start has ended yet: {', '.join(left_out)}.")
+
+
+def draw_phases(folder: Path, output: Path | None) -> None:
+    """Draw the curves of each phase of a run into a picture of its own."""
+    from handful.runs.folder import METRICS_FILE
+    from handful.runs.phases import read_phases
+    from handful.viewing.curves import read_curve
+    from handful.viewing.plots import draw_run
+
+    names = [phase.name for phase in read_phases(folder).phases]
+    begun = [name for name in names if (folder / name / METRICS_FILE).is_file()]
+    if not begun:
+        raise DataError(f"{folder} holds no metrics yet: expected {METRICS_FILE} in {folder / names[0]}.")
+    for name in begun:
+        path = folder / name / "curves.png" if output is None else output.with_stem(f"{output.stem}-{name}")
+        draw_run(read_curve(folder / name), path)
+        print(path)

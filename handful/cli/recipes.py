@@ -35,8 +35,17 @@ def run(options: Options) -> None:
     make_task(options.task)
     recipe = find_recipe(options.recipe)
     print(f"{recipe.name}: {recipe.summary}")
+    phases = recipe.phases(options.task)
+    for phase in phases:
+        if len(phases) > 1:
+            print(f"{phase.name}: {phase.num_steps:,} control steps, about {phase.minutes:g} minutes on two cores")
+        _print_values(phase.config)
+
+
+def _print_values(config: RunConfig) -> None:
+    """A line for each value that is not the default."""
     defaults = dict(options_of(RunConfig(), inline=("trainer",)))
-    values = dict(options_of(recipe.config(options.task), inline=("trainer",)))
+    values = dict(options_of(config, inline=("trainer",)))
     changed = {name: value for name, value in values.items() if value != defaults[name]}
     for name, value in changed.items():
         print(f"  --{name} {_words(value)}    (otherwise {_words(defaults[name])})")

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from handful.cli.train_phases import begun_phases, resumed_phases, train_phases
 from handful.config import options_of
 from handful.errors import ConfigurationError, DataError, StorageError, TrainingError
 from handful.profiling import Profile, SpanTime
 from handful.runs.config import RunConfig
+from handful.runs.phases import has_phases, read_phases
 from handful.runs.recipes import DEFAULT_RECIPE, find_recipe
 
 if TYPE_CHECKING:
+    from handful.runs.phases import PhasedRun
     from handful.runs.training_run import TrainingRun
 
 DEFAULT_MINUTES = 20.0
@@ -43,30 +46,39 @@ class Options:
     reproduce_failure: pathlib.Path | None = None
     """Folder of a run that a number which is not finite stopped, to see that failure again; changes nothing."""
     minutes: float | None = None
-    """Training time since the run began [min]; 20, if no budget is given."""
+    """Training time since the run began [min], over all phases; if no budget is given, 20, or as long as a recipe of
+    several phases takes."""
     num_steps: int | None = None
-    """Control steps since the run began."""
+    """Control steps since the run began, over all phases."""
     checkpoint_seconds: float = 30.0
     """Time between two checkpoints [s]; there is one more at the end."""
     profile: bool = False
     """Print at the end where the time went, by parts of the program."""
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = dataclasses.field(default_factory=RunConfig)
-    """What the run depends on."""
+    """What the run depends on. With a recipe of several phases, an option that is given holds for all of them."""
+    given: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
+    """Names of the options that the user gave."""
 
 
 def defaults(options: Options) -> Options:
     """The options with the values that are left out: those of the recipe, or of the run that another option names."""
     folder = options.resume or options.reproduce_failure
     if folder is None:
-        return dataclasses.replace(options, config=find_recipe(options.recipe or DEFAULT_RECIPE).config(options.task))
+        phases = find_recipe(options.recipe or DEFAULT_RECIPE).phases(options.task)
+        return dataclasses.replace(options, config=phases[0].config)
     from handful.runs.folder import read_description
 
-    description = read_description(folder)
+    if has_phases(folder):
+        description = read_phases(folder)
+        config = description.phases[0].config
+    else:
+        description = read_description(folder)
+        config = description.config
     if options.recipe not in (None, description.recipe):
         raise ConfigurationError(
             f"the run {folder} has the recipe {description.recipe}, not {options.recipe}: a run is resumed under its own."
         )
-    return dataclasses.replace(options, config=description.config)
+    return dataclasses.replace(options, config=config)
 
 
 def run(options: Options) -> None:
@@ -77,6 +89,9 @@ def run(options: Options) -> None:
     _check(options)
     if options.reproduce_failure:
         return _reproduce_failure(options, options.reproduce_failure)
+    phased = _phased(options)
+    if phased is not None:
+        return train_phases(phased, options)
     minutes = DEFAULT_MINUTES if options.minutes is None and options.num_steps is None else options.minutes
     training = _resumed(options, options.resume) if options.resume else _new(options)
     folder = training.folder
@@ -102,6 +117,14 @@ def run(options: Options) -> None:
     if num_overflows := training.environment.physics.num_overflows:
         print(f"In {num_overflows:,} of these steps contacts or constraints were lost, for which there was no room.")
     print(f"To train it longer: {resume} --minutes N (in all, {training.trainer.seconds / 60:.1f} so far)")
+
+
+def _phased(options: Options) -> PhasedRun | None:
+    """The run, if it has several phases, new or to be resumed."""
+    if options.resume is not None:
+        return resumed_phases(options) if has_phases(options.resume) else None
+    phases = find_recipe(options.recipe or DEFAULT_RECIPE).phases(options.task)
+    return begun_phases(options, phases) if len(phases) > 1 else None
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from handful.environment import TOOL_STATE
 from handful.errors import ConfigurationError, unknown_name
 from handful.runs.folder import POLICY_FILE
+from handful.runs.phases import latest_policy
 
 if TYPE_CHECKING:
     from handful.learning.actors import Actor
@@ -43,6 +44,8 @@ def find_policy(task: str, name: str | None) -> pathlib.Path | str:
     path = pathlib.Path(name)
     if path.is_dir() and (path / POLICY_FILE).is_file():
         return path / POLICY_FILE
+    if path.is_dir() and (latest := latest_policy(path)) is not None:
+        return latest
     if path.is_file():
         return path
     if path.is_dir():

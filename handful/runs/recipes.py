@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable
 
 from handful.environment import PHYSICAL_STATE, TOOL_STATE
-from handful.errors import unknown_name
+from handful.errors import ConfigurationError, unknown_name
 from handful.learning.config.cloning import CloningConfig
+from handful.learning.config.distillation import DistillationConfig
 from handful.learning.config.gail import DiscriminatorConfig
 from handful.learning.config.models import PolicyConfig, ValueFunctionConfig
 from handful.learning.config.ppo import PPOConfig
 from handful.learning.config.trainer import TrainerConfig
 from handful.runs.config import CurriculumConfig, RunConfig
+from handful.runs.phases import Phase
 
 TASKS_BEGUN_BY_CLONING = ("pouring", "order-fulfillment")
 """Tasks whose first reward lies so far off that a policy which begins by moving at random does not find it soon."""
@@ -31,8 +34,16 @@ class Recipe:
     """Name on the command line."""
     summary: str
     """What it is, in a line."""
-    config: Callable[[str], RunConfig]
-    """The configuration of a run of a task, by the task's name."""
+    phases: Callable[[str], tuple[Phase, ...]]
+    """The phases of a run of a task, by the task's name; the budget of a single phase is the user's."""
+
+    def config(self, task: str) -> RunConfig:
+        """The configuration of the only phase; a `ConfigurationError` says that there are several."""
+        first, *others = self.phases(task)
+        if others:
+            names = ", ".join(phase.name for phase in (first, *others))
+            raise ConfigurationError(f"expected a recipe of one phase, got {self.name}, whose phases are: {names}.")
+        return first.config
 
 
 def _zhu_2018(task: str) -> RunConfig:
@@ -147,14 +158,69 @@ def _student(task: str) -> RunConfig:
     )
 
 
+def _fine_tuning(task: str) -> RunConfig:
+    """Reinforcement and imitation from pixels for a student, judged and held by its teacher."""
+    teacher, student = _teacher(task), _student(task)
+    curriculum = dataclasses.replace(student.curriculum, random_start_probability=0.7)
+    return dataclasses.replace(
+        student,
+        num_envs=128,
+        curriculum=curriculum,
+        trainer=dataclasses.replace(
+            teacher.trainer,
+            rollout_steps=48,
+            average_time=student.trainer.average_time,
+            policy=student.trainer.policy,
+            ppo=dataclasses.replace(
+                teacher.trainer.ppo, epochs=3, learning_rate=1e-4, kl_target=0.01, num_splits=2, auxiliary_weight=0.3
+            ),
+            cloning=CloningConfig(),
+            distillation=DistillationConfig(weight=0.3),
+        ),
+    )
+
+
+def _teacher_student(task: str) -> tuple[Phase, ...]:
+    """A teacher from the physical state, a student that copies it from pixels, and reinforcement from there."""
+    return (
+        Phase("teacher", _teacher(task), num_steps=4_000_000, minutes=40.0),
+        Phase("student", _student(task), num_steps=4_000_000, minutes=50.0, teacher="teacher"),
+        Phase(
+            "fine-tuning",
+            _fine_tuning(task),
+            num_steps=2_000_000,
+            minutes=30.0,
+            teacher="teacher",
+            start_from="student",
+        ),
+    )
+
+
+def _alone(config: Callable[[str], RunConfig]) -> Callable[[str], tuple[Phase, ...]]:
+    """The phases of a recipe of one phase, which lasts as long as the user says."""
+    return lambda task: (Phase("run", config(task), num_steps=sys.maxsize, minutes=math.inf),)
+
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("quick", "PPO and GAIL with short episodes from demonstrations: 20 minutes on two cores", _quick),
-        Recipe("teacher", "from the physical state, in simulation: cloned, then PPO and GAIL with frontiers", _teacher),
-        Recipe("student", "from pixels: copies a teacher, named by --teacher, along its own episodes", _student),
         Recipe(
-            "zhu-2018", "the paper: PPO and GAIL, whole episodes, stages as clusters, the same for all tasks", _zhu_2018
+            "quick", "PPO and GAIL with short episodes from demonstrations: 20 minutes on two cores", _alone(_quick)
+        ),
+        Recipe("teacher-student", "a teacher, then a student that sees pixels, then fine-tuning", _teacher_student),
+        Recipe(
+            "teacher",
+            "from the physical state, in simulation: cloned, then PPO and GAIL with frontiers",
+            _alone(_teacher),
+        ),
+        Recipe("student", "from pixels: copies the teacher that --teacher names", _alone(_student)),
+        Recipe(
+            "fine-tuning", "from pixels: PPO and GAIL for a student (--start-from, --teacher)", _alone(_fine_tuning)
+        ),
+        Recipe(
+            "zhu-2018",
+            "the paper: PPO and GAIL, whole episodes, stages as clusters, the same for all tasks",
+            _alone(_zhu_2018),
         ),
     )
 }

@@ -8,7 +8,16 @@ from typing import Any, cast
 
 import numpy as np
 
-from handful.environment import ArraySpec, EnvironmentSpec, Observation, StartDistribution, StateTree, TimeStep, on_host
+from handful.environment import (
+    ArraySpec,
+    EnvironmentSpec,
+    Observation,
+    Start,
+    StartDistribution,
+    StateTree,
+    TimeStep,
+    on_host,
+)
 from handful.errors import ConfigurationError, DataError, check_count
 from handful.profiling import span
 from handful.simulation import jaco, scene

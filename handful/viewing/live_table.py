@@ -28,18 +28,21 @@ class LiveTable:
         *,
         num_steps: float | None = None,
         minutes: float | None = None,
+        seconds_left: Callable[[dict[str, float]], float | None] | None = None,
         console: Console | None = None,
         plain_period: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare the table; it appears with the first update.
 
-        ``num_steps`` and ``minutes`` [min] are the budgets of control steps and of training time. Without a
+        ``num_steps`` and ``minutes`` [min] are the budgets of control steps and of training time; ``seconds_left`` says
+        instead how much training time is left, given the metrics [s]. Without a
         console, standard output is used. Plain lines are at least ``plain_period`` apart, by a monotonic ``clock`` [s].
         """
         self._title = title
         self._num_steps = num_steps
         self._minutes = minutes
+        self._seconds_left = seconds_left
         self._console = console or Console(highlight=False)
         self._plain_period = plain_period
         self._clock = clock
@@ -121,6 +124,9 @@ class LiveTable:
 
     def _left(self, metrics: Mapping[str, float]) -> str | None:
         """Time until the first budget is used up, as text."""
+        if self._seconds_left is not None:
+            left = self._seconds_left(dict(metrics))
+            return None if left is None else clock_text(left)
         seconds = []
         if self._minutes is not None and _known(metrics.get("seconds")):
             seconds.append(60 * self._minutes - metrics["seconds"])

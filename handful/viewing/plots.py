@@ -44,6 +44,8 @@ PANELS = (
     Panel("sustained success from random starts", {SUCCESS: "success"}, _RATE),
     Panel("task return of an episode", {RETURN: "random start", "return_demo_start": "start in a demonstration"}),
     Panel("reward per step", {"task_reward": "task", "imitation_reward": "imitation"}),
+    Panel("frontier of the demonstrations", {"frontier": "mean", "frontiers_at_beginning": "at the beginning"}, _RATE),
+    Panel("distance from the teacher", {"distillation_error": "student", "teacher_error": "fine-tuning"}, log=True),
     Panel("KL from old to new policy [nat]", {"kl": "KL"}),
     Panel("weight of the KL penalty", {"kl_weight": "weight"}, log=True),
     Panel(

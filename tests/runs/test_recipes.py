@@ -5,7 +5,7 @@ import json
 import pytest
 
 from handful.cli.main import run_command_line
-from handful.config import from_json, to_json
+from handful.config import from_json, options_of, to_json, with_options
 from handful.errors import ConfigurationError
 from handful.runs.config import RunConfig
 from handful.runs.recipes import DEFAULT_RECIPE, RECIPES, find_recipe
@@ -15,8 +15,22 @@ from handful.tasks.registry import TASKS
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("task", TASKS)
 def test_every_recipe_is_a_configuration_of_every_task_and_survives_its_file(recipe, task):
-    config = find_recipe(recipe).config(task)
-    assert from_json(RunConfig, json.loads(json.dumps(to_json(config)))) == config
+    for phase in find_recipe(recipe).phases(task):
+        assert from_json(RunConfig, json.loads(json.dumps(to_json(phase.config)))) == phase.config
+
+
+def test_a_recipe_of_several_phases_is_no_single_configuration():
+    with pytest.raises(ConfigurationError, match="whose phases are: teacher, student, fine-tuning"):
+        find_recipe("teacher-student").config("block-lifting")
+
+
+def test_options_are_changed_by_the_names_of_the_command_line():
+    config = find_recipe("teacher").config("block-lifting")
+    changes = {"num-envs": 8, "ppo.discount": 0.5, "curriculum.frontiers": False, "seed": 3}
+    changed = with_options(config, changes, inline=("trainer",))
+    values = dict(options_of(changed, inline=("trainer",)))
+    expected = dict(options_of(config, inline=("trainer",))) | changes
+    assert values == expected
 
 
 def test_the_papers_recipe_is_the_same_for_all_tasks_and_adds_nothing():

@@ -1,0 +1,101 @@
+"""The part of ``handful train`` that trains phase after phase."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from handful.config import options_of, with_options
+from handful.errors import ConfigurationError, StorageError
+from handful.runs.config import RunConfig
+from handful.runs.phases import Phase, PhasedRun, Progress, begin_phases, latest_policy, read_phases
+
+if TYPE_CHECKING:
+    from handful.cli.train import Options
+
+
+def begun_phases(options: Options, phases: tuple[Phase, ...]) -> PhasedRun:
+    """A new run of several phases, each with the options that the user gave."""
+    from handful.runs.config import check_settings
+    from handful.runs.folder import free_folder
+    from handful.tasks.registry import make_task
+
+    make_task(options.task)
+    phases = tuple(dataclasses.replace(phase, config=_with_given(phase.config, options)) for phase in phases)
+    for phase in phases:
+        named = {name: "." for name in ("teacher", "start_from") if getattr(phase, name) is not None}
+        check_settings(dataclasses.replace(phase.config, **named))
+    folder = options.run or free_folder(options.task)
+    recipe = options.recipe or "custom"
+    return begin_phases(folder, task=options.task, recipe=recipe, phases=phases, demonstrations=options.demonstrations)
+
+
+def resumed_phases(options: Options) -> PhasedRun:
+    """The run that is to be resumed, under its own configuration."""
+    folder = options.resume
+    assert folder is not None
+    description = read_phases(folder)
+    if description.task != options.task:
+        raise ConfigurationError(f"the run {folder} is of the task {description.task}, not {options.task}.")
+    for phase in description.phases:
+        if _with_given(phase.config, options) != phase.config:
+            raise ConfigurationError(
+                f"the run {folder} was begun with other options in its phase {phase.name}: a run is resumed under its "
+                "own configuration."
+            )
+    if options.demonstrations is not None:
+        description = dataclasses.replace(description, demonstrations=options.demonstrations)
+    return PhasedRun(folder, description)
+
+
+def train_phases(run: PhasedRun, options: Options) -> None:
+    """Record demonstrations if they are missing, and train phase after phase, showing how it goes."""
+    from handful.cli.demonstrate import record_with_progress
+    from handful.runs.folder import DEMONSTRATIONS_FILE
+    from handful.viewing.live_table import LiveTable
+
+    description, folder = run.description, run.folder
+    if description.demonstrations.absolute() == (folder / DEMONSTRATIONS_FILE).absolute():
+        first = description.phases[0].config
+        settings = {"randomization": first.randomization, "camera_hz": first.camera_hz, "seed": first.trainer.seed}
+        record_with_progress(description.task, description.demonstrations, **settings)
+    table: list[LiveTable] = []
+
+    def on_phase(progress: Progress) -> Callable[[dict[str, float]], None]:
+        for shown in table:
+            shown.__exit__(None, None, None)
+        number, count = progress.number + 1, len(progress.phases)
+        title = f"{description.task}, {progress.phase.name} (phase {number} of {count})"
+        table[:] = [LiveTable(title, seconds_left=progress.seconds_left)]
+        return table[0].__enter__().update
+
+    budget = {"minutes": options.minutes, "num_steps": options.num_steps}
+    words = "".join(f" --{name.replace('_', '-')} {value:g}" for name, value in budget.items() if value is not None)
+    resume = f"handful train {description.task} --resume {folder}{words}"
+    try:
+        done = run.train(**budget, on_phase=on_phase, checkpoint_seconds=options.checkpoint_seconds)
+    except StorageError as error:
+        raise StorageError(f"{error} Once there is room, resume: {resume}") from error
+    finally:
+        for shown in table:
+            shown.__exit__(None, None, None)
+    if not done:
+        print(f"Interrupted and saved. To resume: {resume}")
+        raise KeyboardInterrupt
+    print(f"Trained {len(description.phases)} phases. The policy is {latest_policy(folder)}.")
+    print(f"To see how it went: handful plot {folder}")
+
+
+def _with_given(config: RunConfig, options: Options) -> RunConfig:
+    """A configuration with the values of the options that the user gave."""
+    values = dict(options_of(options.config, inline=("trainer",)))
+    names = {name: _positive(name) for name in options.given}
+    given = {positive: values[positive] for name, positive in names.items() if positive in values}
+    return with_options(config, given, inline=("trainer",))
+
+
+def _positive(name: str) -> str:
+    """The name of a flag, for that which switches it off."""
+    head, dot, last = name.rpartition(".")
+    return f"{head}{dot}{last.removeprefix('no-')}"
