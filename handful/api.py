@@ -26,14 +26,16 @@ EVALUATION_SEED = 1_000_000
 """Added to the seed of an evaluation, so that it meets no episode that training drew from a small seed."""
 
 
-def make(task: str, *, num_envs: int = 1, **settings: Any) -> TaskEnvironment:
+def make(task: str, *, num_envs: int = 1, variant: str | None = None, **settings: Any) -> TaskEnvironment:
     """Simulations of a task, such as ``block-lifting``, that step together: a `handful.environment.VectorEnvironment`.
 
+    ``variant`` names one of the task's variants, see `handful.tasks.task.Task.variants`; None is the task itself.
     ``settings`` are as `handful.tasks.environment.TaskEnvironment` takes them, for example ``randomization="full"``.
     """
     from handful.tasks.environment import TaskEnvironment
+    from handful.tasks.registry import make_task
 
-    return TaskEnvironment(task, num_envs=num_envs, **settings)
+    return TaskEnvironment(make_task(task, variant), num_envs=num_envs, **settings)
 
 
 def load_policy(policy: str | pathlib.Path) -> PolicyActor:

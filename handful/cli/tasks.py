@@ -48,6 +48,8 @@ def _described(task: Task) -> dict[str, object]:
         "horizon": task.horizon,
         "seconds": task.horizon * CONTROL_TIMESTEP,
         "stages": dict(zip(task.stages, task.stage_rewards, strict=True)),
+        "score": task.score_name,
+        "variants": {name: dict(arguments) for name, arguments in task.variants.items()},
         "object_features": entry_names(task.object_features),
         "object_positions": entry_names(task.object_positions),
         "gymnasium": gymnasium_id(task.name),
@@ -86,3 +88,7 @@ def _print_task(name: str, task: Task) -> None:
     for stage, reward in zip(task.stages, task.stage_rewards, strict=True):
         table.add_row(stage, f"{reward:g}")
     console.print(table)
+    if task.score_name is not None:
+        console.print(f"Score, at the end of an episode: share of {task.score_name}.")
+    if task.variants:
+        console.print(f"Variants to train in: {', '.join(task.variants)}.")
