@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from handful.tasks.task import Task
 
 
+MOST_LISTED = 8
+"""Most stages of a task that the list of all tasks names one by one."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """List the tasks, or describe one of them: its goal, what varies, its stages and their rewards."""
@@ -68,7 +72,8 @@ def _print_list(tasks: dict[str, Task]) -> None:
     table.columns[0].no_wrap = True
     table.add_column("episode", justify="right")
     for name, task in tasks.items():
-        table.add_row(name, _summary(task), ", ".join(task.stages[1:]), f"{_described(task)['seconds']:g} s")
+        stages = task.stages[1:] if len(task.stages) <= MOST_LISTED else (*task.stages[1:5], "...", task.stages[-1])
+        table.add_row(name, _summary(task), ", ".join(stages), f"{_described(task)['seconds']:g} s")
     Console().print(table)
     print("handful tasks TASK describes one task; handful preview TASK draws it; handful view TASK shows it live.")
 

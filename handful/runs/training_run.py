@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 
 from handful.config import to_json
+from handful.demonstrations.conversion import converted
 from handful.demonstrations.dataset import load_demonstrations
 from handful.demonstrations.frontiers import FrontierStarts
 from handful.demonstrations.sequences import demonstration_sequences
@@ -38,6 +39,7 @@ from handful.runs.folder import (
 from handful.runs.interruption import Interruption
 from handful.runs.logs import EpisodeWriter, MetricsWriter
 from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
+from handful.tasks.registry import make_task
 from handful.trajectory import Demonstrations
 
 
@@ -52,7 +54,7 @@ class TrainingRun:
         config = self.config = description.config
         torch.set_num_threads(config.torch_threads)
         self.environment = TaskEnvironment(
-            self.task,
+            make_task(self.task, config.variant),
             num_envs=config.num_envs,
             randomization=config.randomization,
             camera_hz=config.camera_hz,
@@ -65,8 +67,9 @@ class TrainingRun:
             end_when_lost=config.curriculum.end_when_lost,
             held_steps=_steps(config.curriculum.max_held_seconds),
         )
-        spec = DemonstrationSpec.of(self.environment)
-        self.demonstrations = load_demonstrations(description.demonstrations, spec, pixels=False)
+        spec = DemonstrationSpec.of(self.environment) if config.variant is None else self.task
+        demonstrations = load_demonstrations(description.demonstrations, spec, pixels=False)
+        self.demonstrations = demonstrations if config.variant is None else converted(demonstrations, self.environment)
         self._digest = _digest(description.demonstrations)
         cut = self.demonstrations.cut_after_success(config.curriculum.cut_after_success)
         self.environment.starts = _starts(config.curriculum, cut, horizon=self.environment.horizon)

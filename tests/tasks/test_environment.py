@@ -13,6 +13,7 @@ from handful.simulation.randomization import Level
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.episodes import SUSTAINED_STEPS
 from handful.tasks.registry import TASKS
+from handful.tasks.task import Task
 
 pytestmark = pytest.mark.parametrize("task", sorted(TASKS))
 
@@ -248,6 +249,18 @@ def test_success_is_the_top_stage_held_for_half_a_second_at_the_end(task):
         environment.reset()
         episodes = [summary for _ in range(30) for summary in environment.step(np.zeros((1, 9))).episodes]
         assert [summary.success for summary in episodes] == [success]
+
+
+def test_an_episode_ends_with_its_score_and_one_that_diverges_with_none(task):
+    environment = _environment(task, horizon=2, pixels=False)
+    environment.reset()
+    environment.task.score = lambda snapshot, stage: np.array([0.25, 0.5, 0.75])  # type: ignore[method-assign]
+    environment.physics.qvel[1, 10] = 1e12
+    episodes = [each for _ in range(2) for each in environment.step(np.zeros((3, 9))).episodes]
+    assert [(each.env, each.score) for each in episodes] == [(1, 0.0), (0, 0.25), (2, 0.75)]
+    top = len(environment.spec.stages) - 1
+    score = Task.score(environment.task, environment.snapshot, np.array([0, top - 1, top]))
+    assert score.tolist() == [0.0, 0.0, 1.0]  # unless a task counts more
 
 
 def test_nothing_varies_at_level_none_and_looks_only_at_full(task):
