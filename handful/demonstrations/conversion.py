@@ -21,12 +21,15 @@ def converted(demonstrations: Demonstrations, environment: TaskEnvironment) -> D
 
     Each state keeps what the variant's model has, such as the first eight balls of a liquid of 32. What is observed of it,
     its stage and its reward are found anew; actions and parameters stay. Demonstrations that do not end in the top stage of
-    the variant are left out. The environment's simulations are left in states of the demonstrations.
+    the variant are left out. The environment's simulations are left in states of the demonstrations. A variant that has the
+    task's own bodies, and differs in what episodes draw, takes the demonstrations as they are.
 
     Raises:
         DataError: no demonstration ends in the top stage.
     """
     source, target = compile_task(make_task(demonstrations.task)), environment.physics.model
+    if (source.nq, source.opt.timestep) == (target.nq, target.opt.timestep):
+        return demonstrations
     columns = state_columns(source, target)
     trajectories = [
         each

@@ -101,6 +101,10 @@ def test_demonstrations_without_success_are_left_out_and_some_must_be_left():
         converted(failed, _environment("pouring", "eight-balls"))
 
 
+def test_a_variant_with_the_tasks_own_bodies_takes_demonstrations_as_they_are(demonstrations):
+    assert converted(demonstrations, _environment("pouring")) is demonstrations
+
+
 def test_the_columns_of_a_model_for_itself_are_all_columns():
     for task in ("pouring", "order-fulfillment"):
         model = compile_task(make_task(task))
