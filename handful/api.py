@@ -27,14 +27,16 @@ EVALUATION_SEED = 1_000_000
 """Added to the seed of an evaluation, so that it meets no episode that training drew from a small seed."""
 
 
-def make(task: str, *, num_envs: int = 1, **settings: Any) -> TaskEnvironment:
+def make(task: str, *, num_envs: int = 1, variant: str | None = None, **settings: Any) -> TaskEnvironment:
     """Simulations of a task, such as ``block-lifting``, that step together: a `handful.environment.VectorEnvironment`.
 
+    ``variant`` names one of the task's variants, see `handful.tasks.task.Task.variants`; None is the task itself.
     ``settings`` are as `handful.tasks.environment.TaskEnvironment` takes them, for example ``randomization="full"``.
     """
     from handful.tasks.environment import TaskEnvironment
+    from handful.tasks.registry import make_task
 
-    return TaskEnvironment(task, num_envs=num_envs, **settings)
+    return TaskEnvironment(make_task(task, variant), num_envs=num_envs, **settings)
 
 
 def load_policy(policy: str | pathlib.Path) -> PolicyActor:
@@ -154,16 +156,16 @@ def train(
     from handful.runs.training_run import open_or_begin
 
     if isinstance(config, str):
-        phases, folder = find_recipe(config).phases(task), pathlib.Path(run)
-        if len(phases) > 1:
+        (first, *others), folder = find_recipe(config).phases(task), pathlib.Path(run)
+        if others:
             if has_phases(folder):
                 phased = PhasedRun(folder, read_phases(folder))
             else:
-                options = {"task": task, "recipe": config, "phases": phases}
+                options = {"task": task, "recipe": config, "phases": (first, *others)}
                 phased = begin_phases(folder, **options, demonstrations=pathlib.Path(demonstrations))
             phased.train(minutes=minutes, num_steps=num_steps, on_phase=lambda progress: on_iteration)
             return phased
-        config = phases[0].config
+        config = first.config
     if minutes is None and num_steps is None:
         raise ConfigurationError("expected a budget: minutes or num_steps.")
     training = open_or_begin(pathlib.Path(run), task=task, config=config, demonstrations=pathlib.Path(demonstrations))

@@ -82,7 +82,8 @@ class EnvironmentSpec:
     stages: tuple[str, ...]
     """Names of the task's stages in order; stage 0 is the start, the last one is success."""
     stage_rewards: tuple[float, ...]
-    """Task reward paid at every step in each stage."""
+    """Task reward paid at every step in each stage; a task whose reward depends on more says which values stand here. The
+    largest is what the best state pays."""
     horizon: int
     """Length of every episode [control steps]; an episode ends there by truncation, success or not."""
     control_timestep: float
@@ -117,6 +118,8 @@ class EpisodeSummary:
     """Number of the demonstration in whose state it began; -1 for a random start."""
     start_step: int = -1
     """Number of that state in the demonstration; -1 for a random start."""
+    score: float = 0.0
+    """How much of the task was done at its last step, in [0, 1]; 0 where the physics diverged."""
 
 
 @dataclasses.dataclass(frozen=True)

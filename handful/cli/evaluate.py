@@ -34,6 +34,8 @@ class Options:
     """Seed of the starts; they differ from those of training."""
     randomization: str = "task"
     """How much varies from episode to episode: none, task or full."""
+    variant: str | None = None
+    """Variant of the task, such as one with smaller orders; `handful tasks TASK` lists them. By default the task itself."""
     camera_hz: int | None = None
     """Rate of the camera [Hz]: 20, 10 or 5; by default the rate that the policy was trained with."""
     renderer: str | None = None
@@ -63,7 +65,7 @@ def run(options: Options) -> None:
     if options.seed < 0:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
     check_renderer(options.renderer)  # also where no camera is built, so that a wrong name is noticed
-    task = make_task(options.task)
+    task = make_task(options.task, options.variant)
     policy = read_policy(options.task, options.policy)
     camera_hz = policy.camera_hz if options.camera_hz is None else options.camera_hz
     environment = TaskEnvironment(
@@ -87,6 +89,7 @@ def run(options: Options) -> None:
         "task": options.task,
         "policy": str(policy.source),
         "randomization": options.randomization,
+        "variant": options.variant,
         "camera_hz": camera_hz,
         "seed": options.seed,
         "backend": options.backend,
@@ -97,14 +100,15 @@ def run(options: Options) -> None:
     if options.json:
         print(json.dumps(report))
     else:
-        _print_table(options, report, result)
+        _print_table(options, report, result, score_name=task.score_name)
 
 
-def _print_table(options: Options, report: dict[str, Any], result: EvaluationResult) -> None:
+def _print_table(options: Options, report: dict[str, Any], result: EvaluationResult, *, score_name: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    title = f"{options.task}: {report['policy']}, {result.num_episodes} episodes, randomisation {options.randomization}"
+    name = options.task if options.variant is None else f"{options.task}, variant {options.variant}"
+    title = f"{name}: {report['policy']}, {result.num_episodes} episodes, randomisation {options.randomization}"
     table = Table("")
     for column in ("", "95% interval"):
         table.add_column(column, justify="right")
@@ -113,6 +117,8 @@ def _print_table(options: Options, report: dict[str, Any], result: EvaluationRes
         table.add_row(label, format(value, form), " to ".join(format(end, form) for end in interval))
 
     add_row("sustained success", result.success_rate, result.success_interval, ".1%")
+    if score_name is not None:
+        add_row(f"{score_name}, at the end", result.mean_score, result.score_interval, ".1%")
     for stage, rate in result.stage_rates.items():
         add_row(f"reached '{stage}'", rate, result.stage_intervals[stage], ".1%")
     add_row("mean return", result.mean_return, result.return_interval, ".1f")

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from handful.tasks.task import Task
 
 
+MOST_LISTED = 8
+"""Most stages of a task that the list of all tasks names one by one."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """List the tasks, or describe one of them: its goal, what varies, its stages and their rewards."""
@@ -48,6 +52,8 @@ def _described(task: Task) -> dict[str, object]:
         "horizon": task.horizon,
         "seconds": task.horizon * CONTROL_TIMESTEP,
         "stages": dict(zip(task.stages, task.stage_rewards, strict=True)),
+        "score": task.score_name,
+        "variants": {name: dict(arguments) for name, arguments in task.variants.items()},
         "object_features": entry_names(task.object_features),
         "object_positions": entry_names(task.object_positions),
         "gymnasium": gymnasium_id(task.name),
@@ -66,7 +72,8 @@ def _print_list(tasks: dict[str, Task]) -> None:
     table.columns[0].no_wrap = True
     table.add_column("episode", justify="right")
     for name, task in tasks.items():
-        table.add_row(name, _summary(task), ", ".join(task.stages[1:]), f"{_described(task)['seconds']:g} s")
+        stages = task.stages[1:] if len(task.stages) <= MOST_LISTED else (*task.stages[1:5], "...", task.stages[-1])
+        table.add_row(name, _summary(task), ", ".join(stages), f"{_described(task)['seconds']:g} s")
     Console().print(table)
     print("handful tasks TASK describes one task; handful preview TASK draws it; handful view TASK shows it live.")
 
@@ -86,3 +93,7 @@ def _print_task(name: str, task: Task) -> None:
     for stage, reward in zip(task.stages, task.stage_rewards, strict=True):
         table.add_row(stage, f"{reward:g}")
     console.print(table)
+    if task.score_name is not None:
+        console.print(f"Score, at the end of an episode: share of {task.score_name}.")
+    if task.variants:
+        console.print(f"Variants to train in: {', '.join(task.variants)}.")

@@ -161,7 +161,7 @@ def _new(options: Options) -> TrainingRun:
     from handful.runs.folder import DEMONSTRATIONS_FILE, RunDescription, check_new, free_folder
     from handful.tasks.registry import make_task
 
-    make_task(options.task)
+    make_task(options.task, options.config.variant)
     folder = options.run or free_folder(options.task)
     check_new(folder)
     demonstrations, recipe = options.demonstrations or folder / DEMONSTRATIONS_FILE, options.recipe or DEFAULT_RECIPE

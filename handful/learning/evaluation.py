@@ -62,6 +62,17 @@ class EvaluationResult:
         """95% interval of the mean return."""
         return mean_interval(np.array([episode.task_return for episode in self.episodes]))
 
+    @property
+    def mean_score(self) -> float:
+        """Mean of the scores: how much of the task was done at the end of an episode, in [0, 1]."""
+        return float(np.mean([episode.score for episode in self.episodes]))
+
+    @property
+    def score_interval(self) -> tuple[float, float]:
+        """95% interval of the mean score, within [0, 1]."""
+        low, high = mean_interval(np.array([episode.score for episode in self.episodes]))
+        return max(low, 0.0), min(high, 1.0)
+
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         return {
@@ -70,6 +81,8 @@ class EvaluationResult:
             "success_interval": list(self.success_interval),
             "stage_rates": self.stage_rates,
             "stage_intervals": {name: list(interval) for name, interval in self.stage_intervals.items()},
+            "mean_score": self.mean_score,
+            "mean_score_interval": list(self.score_interval),
             "mean_return": self.mean_return,
             "mean_return_interval": list(self.return_interval),
             "num_diverged": sum(episode.diverged for episode in self.episodes),

@@ -58,6 +58,9 @@ class RunConfig(Config):
     """Simulations that step together."""
     randomization: str = "task"
     """How much varies from episode to episode: none, task or full."""
+    variant: str | None = None
+    """Variant of the task to train in, such as one with smaller orders; `handful tasks TASK` lists them. Demonstrations are
+    of the task itself. By default there is none."""
     camera_hz: int = 5
     """Rate of the camera [Hz]: 20, 10 or 5."""
     renderer: str | None = None

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 
 from handful.config import to_json
+from handful.demonstrations.conversion import converted
 from handful.demonstrations.dataset import load_demonstrations
 from handful.demonstrations.frontiers import FrontierStarts
 from handful.demonstrations.sequences import demonstration_sequences
@@ -44,6 +45,7 @@ from handful.runs.interruption import Interruption
 from handful.runs.logs import EpisodeWriter, MetricsWriter
 from handful.storage import write_atomically
 from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
+from handful.tasks.registry import make_task
 from handful.trajectory import Demonstrations
 
 
@@ -59,7 +61,7 @@ class TrainingRun:
         torch.set_num_threads(config.torch_threads)
         teacher = self._teacher = _read_teacher(folder, description, resume=resume)
         self.environment = TaskEnvironment(
-            self.task,
+            make_task(self.task, config.variant),
             num_envs=config.num_envs,
             randomization=config.randomization,
             camera_hz=config.camera_hz,
@@ -75,8 +77,9 @@ class TrainingRun:
         )
         if teacher is not None:
             check_policy_fits(teacher.manifest, self.environment.spec)
-        spec = DemonstrationSpec.of(self.environment)
-        self.demonstrations = load_demonstrations(description.demonstrations, spec, pixels=False)
+        spec = DemonstrationSpec.of(self.environment) if config.variant is None else self.task
+        demonstrations = load_demonstrations(description.demonstrations, spec, pixels=False)
+        self.demonstrations = demonstrations if config.variant is None else converted(demonstrations, self.environment)
         self._digest = _digest(description.demonstrations)
         cut = self.demonstrations.cut_after_success(config.curriculum.cut_after_success)
         self.environment.starts = _starts(config.curriculum, cut, horizon=self.environment.horizon)

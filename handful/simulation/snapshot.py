@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
 from handful.simulation import jaco, scene
 from handful.simulation.physics.protocol import Physics
+
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +21,14 @@ class Snapshot:
     physics: Physics
     parameters: Mapping[str, np.ndarray]
     """Each simulation's drawn parameters, [env, ...]."""
-    _observed: dict[str, np.ndarray] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
-    """Observed positions so far: most observables need them, and clipping is what they cost."""
+    _computed: dict[Hashable, Any] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was computed so far: results by function, see `once`, and observed positions by body."""
+
+    def once(self, function: Callable[[Snapshot], Result]) -> Result:
+        """What a function of the snapshot returns; the first call computes it, for all observables that need it."""
+        if function not in self._computed:
+            self._computed[function] = function(self)
+        return self._computed[function]
 
     @property
     def tcp_position(self) -> np.ndarray:
@@ -51,9 +60,9 @@ class Snapshot:
         Learners scale observations by mean and deviation. These should be those of objects on the table, wherever an
         object on the floor has rolled.
         """
-        if body not in self._observed:
-            self._observed[body] = self.position(body).clip(*scene.OBSERVED_REGION)
-        return self._observed[body]
+        if body not in self._computed:
+            self._computed[body] = self.position(body).clip(*scene.OBSERVED_REGION)
+        return self._computed[body]
 
     def rotation(self, body: str) -> np.ndarray:
         """Rotation of a body to the world, [env, 3, 3]."""

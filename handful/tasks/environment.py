@@ -128,9 +128,8 @@ class TaskEnvironment:
             num_threads=num_threads,
             device=device,
         )
-        camera = None
-        if pixels:
-            camera = make_camera(renderer, self.physics, width=image_size, height=image_size, num_threads=num_threads)
+        drawing = {"width": image_size, "height": image_size, "num_threads": num_threads}
+        camera = make_camera(renderer, self.physics, **drawing) if pixels else None
         top = len(self.task.stages) - 1
         self._episodes = EpisodeCounters(num_envs, horizon=self.horizon, top_stage=top, held_steps=held_steps)
         self._end_when_lost = end_when_lost
@@ -184,35 +183,36 @@ class TaskEnvironment:
         control = jaco.velocity_commands(action, self.num_envs)
         with span("physics"):
             diverged = self.physics.step(control)
+        snapshot = self.snapshot
         with span("stage"):
-            stage = np.where(diverged, 0, self.task.stage(self.snapshot))
-            reward = np.where(diverged, np.float32(0.0), self.task.reward(self.snapshot, stage))
+            stage = np.where(diverged, 0, self.task.stage(snapshot))
+            reward = np.where(diverged, np.float32(0.0), self.task.reward(snapshot, stage)).astype(np.float32)
         self._episodes.count(stage, reward)
         self.num_diverged += int(diverged.sum())
-        terminated = diverged | self.task.lost(self.snapshot) if self._end_when_lost else diverged
+        terminated = diverged | self.task.lost(snapshot) if self._end_when_lost else diverged
         truncated = self._episodes.over & ~terminated
         done = np.flatnonzero(terminated | truncated)
         final_observation, episodes = None, []
         if len(done):
             with span("observe"):
-                final_observation = self._observer.final_observation(self.snapshot, diverged)
-            episodes = self._episodes.summaries(done, diverged)
+                final_observation = self._observer.final_observation(snapshot, diverged)
+            episodes = self._episodes.summaries(done, diverged, self.task.score(snapshot, stage))
             if self.starts is not None:
                 for episode in episodes:
                     self.starts.report(episode)
             with span("begin episodes"):
                 self._begin_episodes(done)
-        observed_stage = self.task.stage(self.snapshot) if len(done) else stage
+            snapshot = self.snapshot
         pixels_updated = self._observer.take_images()
         with span("observe"):
-            observation = self._observer.observe(self.snapshot)
+            observation = self._observer.observe(snapshot)
         return TimeStep(
             observation=observation,
-            reward=reward.astype(np.float32),
+            reward=reward,
             terminated=terminated,
             truncated=truncated,
             stage=stage,
-            observed_stage=observed_stage,
+            observed_stage=self.task.stage(snapshot) if len(done) else stage,
             pixels_updated=pixels_updated,
             final_observation=final_observation,
             episodes=episodes,

@@ -79,10 +79,10 @@ class EpisodeCounters:
         np.maximum(self._highest_stage, stage, out=self._highest_stage)
         self._steps_held[:] = np.where(stage == self._top_stage, self._steps_held + 1, 0)
 
-    def summaries(self, ids: np.ndarray, diverged: np.ndarray) -> list[EpisodeSummary]:
+    def summaries(self, ids: np.ndarray, diverged: np.ndarray, score: np.ndarray) -> list[EpisodeSummary]:
         """What is known of the episodes that have ended in the simulations ``ids``, without shortened ones.
 
-        ``diverged`` says where the physics diverged, bool [env].
+        ``diverged`` says where the physics diverged, bool [env]; ``score`` is the task's, [env].
         """
         held = (self._steps_held >= SUSTAINED_STEPS) & ~diverged
         return [
@@ -98,6 +98,7 @@ class EpisodeCounters:
                 held=bool(held[env]),
                 demonstration=int(self._demonstration[env]),
                 start_step=int(self._start_step[env]),
+                score=0.0 if diverged[env] else float(score[env]),
             )
             for env in ids
             if not self._shortened[env]

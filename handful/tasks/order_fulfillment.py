@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
+from typing import ClassVar
 
 import mujoco
 import numpy as np
 
 from handful.errors import ConfigurationError
-from handful.simulation.observable import Observable, entry_names, observe
+from handful.simulation.observable import Observable
 from handful.simulation.physics.protocol import Physics
 from handful.simulation.props.car import Car
 from handful.simulation.props.open_box import OpenBox
 from handful.simulation.props.plane import Plane
-from handful.simulation.props.prop import offset
 from handful.simulation.props.sides import OppositeSides
 from handful.simulation.props.toy import Toy
 from handful.simulation.randomization import Level, Parameters, ParameterSpec, draw_parameters
 from handful.simulation.snapshot import Snapshot
-from handful.tasks.task import LOST_HEIGHT, Task
-
-GREEN, RED = "green_box", "red_box"
-
-PLANES = ("plane_1", "plane_2")
-CARS = ("car_1", "car_2")
-TOYS = PLANES + CARS
-BOX_OF = (GREEN, GREEN, RED, RED)
-"""The right box of each toy."""
+from handful.tasks.order import (
+    BOX_OF,
+    CARS,
+    GREEN,
+    PLANES,
+    RED,
+    TOYS,
+    from_tcp,
+    if_present,
+    positions,
+    present,
+    rotations,
+    to_box,
+    velocities,
+    xyz,
+)
+from handful.tasks.task import LOST_HEIGHT, REACH_DISTANCE, Task
 
 IN_BOX_HEIGHT = 0.070
 """A toy is in a box when its centre is between the walls and at most this far over the floor [m]. A toy that lies on
 another one counts; its underside is below the rim."""
+
+GRASP_HEIGHT = 0.02
+"""A toy is held when its centre is near the tool and this far above where it rested [m]."""
+
+GRASP_DISTANCE = 0.07
+"""Distance from the tool to the centre of a held toy [m]: a toy held by one end counts."""
+
+PROGRESS = ("", "reach", "hold", "over")
+"""What has been done for the toy to deliver next: nothing; the tool is near it; it is held; it is held over its box."""
+
+PROGRESS_REWARDS = (0.0, 0.125, 0.25, 0.5)
+"""What that is worth, where a delivered toy is worth 1 (our choice, as in the other tasks)."""
 
 APART = 0.100
 """Least distance between the centres of two toys at the start [m]: toys that touch end to end are nearer."""
@@ -45,14 +65,23 @@ PARKED = -20.0
 """Height of an absent toy [m]: too far from everything to touch it."""
 
 
+def _stages_of(count: str) -> tuple[str, ...]:
+    """Names of the stages in which so many toys are delivered."""
+    return tuple(f"{count} {progress}".strip() or "start" for progress in PROGRESS)
+
+
 class OrderFulfillment(Task):
     """Put the toy planes into the green box and the toy cars into the red one.
 
     One to four toys stand on the table between the boxes: at most two planes and two cars.
 
-    Stages count the toys in their right boxes: *start*, none; *one*, *two*, *three*; *fulfilled*, all toys that are
-    present. The reward is their number, so a small order pays less. Success is an order fulfilled over the last half
-    second of the episode.
+    Stages count the toys in their right boxes, and within that what has been done for the next toy, the nearest to the
+    tool of those that wait: *reach*, the tool is within 5 cm of its centre; *hold*, it is in the hand, 2 cm up; *over*, it
+    is held between the walls of its box. So *one hold* is one toy delivered and a second one in the hand. *fulfilled* is all
+    toys that are present, however many.
+    A delivered toy is worth 1, the next one 1/8, 1/4 and 1/2 on its way; the reward is their sum by the number of toys that
+    are present, so every fulfilled order pays 1. The rewards by stage are those of an order of four.
+    Success is an order fulfilled over the last half second of the episode.
     Absent toys are far below the table, weightless and invisible, and are observed as zeros.
     Randomised: which toys and how many, their places, yaws, proportions, colours, masses and friction; which box is on
     which side, the boxes' places, yaws, sizes and shades; and what every scene randomises.
@@ -60,8 +89,10 @@ class OrderFulfillment(Task):
 
     name = "order-fulfillment"
     horizon = 1000
-    stages = ("start", "one", "two", "three", "fulfilled")
-    stage_rewards = (0.0, 1.0, 2.0, 3.0, 4.0)
+    stages = (*_stages_of(""), *_stages_of("one"), *_stages_of("two"), *_stages_of("three"), "fulfilled")
+    stage_rewards = (*((count + reward) / 4 for count in range(4) for reward in PROGRESS_REWARDS), 1.0)
+    score_name = "toys in their right boxes"
+    variants: ClassVar = {"one-toy": {"max_toys": 1}, "two-toys": {"max_toys": 2}}
 
     toys_place = ParameterSpec.between(
         "toys.place",
@@ -71,7 +102,9 @@ class OrderFulfillment(Task):
         nominal=((0.37, -0.053), (0.49, 0.053), (0.37, 0.053), (0.49, -0.053)),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_toys: int = len(TOYS)) -> None:
+        """The task, with orders of at most ``max_toys``."""
+        self._max_toys = max_toys
         # Ranges are our choice: the toys in the middle, a box on either side, all within the arm's reach and the camera's
         # view. The toys are a little smaller than that of clearing-box: four of them and two boxes share the table.
         planes, cars = [Plane(name, scale=0.85) for name in PLANES], [Car(name, scale=0.85) for name in CARS]
@@ -86,31 +119,39 @@ class OrderFulfillment(Task):
         green, red = boxes = tuple(self.boxes.values())
         self.sides = OppositeSides(green, place, yaw, red, place, yaw)
         self.props = (*self.toys, *boxes)
-        kinds = ("plane", "car")
-        features = [name for kind in kinds for name in (f"tcp_to_nearest_{kind}", f"nearest_{kind}_to_box")]
-        self.object_features = (Observable(_xyz(features), self._features),)
-        self.object_positions = (Observable(_xyz(f"nearest_{kind}" for kind in kinds), self._nearest_positions),)
-        toys = list(enumerate(self.toys))
+        self.object_positions = (
+            Observable(xyz(f"nearest_{kind}" for kind in ("plane", "car")), self._nearest_positions),
+        )
+        self.object_features = (
+            Observable.vector("tcp_to_target", lambda snapshot: self._of_target(snapshot, from_tcp)),
+            Observable.vector("target_to_its_box", lambda snapshot: self._of_target(snapshot, to_box)),
+            Observable.scalar("target_is_plane", lambda snapshot: self._target_is(snapshot)[:, :2].sum(axis=1)),
+            Observable.scalar("share_delivered", self._share_delivered),
+        )
+        velocity_axes = ("x", "y", "z", "roll", "pitch", "yaw")
         self.object_state = (
             *self.object_features,
-            Observable(tuple(f"{toy}_present" for toy in TOYS), lambda snapshot: present(snapshot.parameters)),
-            _if_present(
-                *((k, toy.position) for k, toy in toys),
-                *((k, offset(toy, self.boxes[BOX_OF[k]], f"{toy.name}_to_box")) for k, toy in toys),
-                *((k, toy.rotation) for k, toy in toys),
-                *((k, toy.velocity) for k, toy in toys),
-                *((k, each) for k, toy in toys for each in (toy.drawn("length"), toy.half_height, toy.drawn("mass"))),
+            Observable.matrix("target_rotation", lambda snapshot: self._of_target(snapshot, rotations)),
+            Observable.vector("target_velocity", lambda snapshot: self._of_target(snapshot, velocities), velocity_axes),
+            Observable.vector(
+                "target",
+                lambda snapshot: self._of_target(snapshot, self._sizes_and_masses),
+                ("length", "half_height", "mass"),
             ),
+            Observable(tuple(f"target_is_{toy}" for toy in TOYS), self._target_is),
+            Observable(tuple(f"{toy}_present" for toy in TOYS), lambda snapshot: present(snapshot.parameters)),
+            Observable(tuple(f"{toy}_delivered" for toy in TOYS), lambda snapshot: snapshot.once(self.delivered)),
+            Observable(xyz(f"tcp_to_{toy}" for toy in TOYS), lambda snapshot: if_present(snapshot, from_tcp)),
+            Observable(xyz(f"{toy}_to_its_box" for toy in TOYS), lambda snapshot: if_present(snapshot, to_box)),
             *(box.position for box in boxes),
             *(box.rotation for box in boxes),
-            *(box.velocity for box in boxes),
-            *(size for box in boxes for size in (box.drawn("inner_half_size"), box.drawn("height"))),
         )
 
     def object_parameter_specs(self) -> tuple[ParameterSpec, ...]:
+        most = float(self._max_toys)
         return (
             *super().object_parameter_specs(),
-            ParameterSpec.between("order.size", 1.0, 5.0, level=Level.TASK, nominal=4.0),  # rounded down
+            ParameterSpec.between("order.size", 1.0, 1.0 + most, level=Level.TASK, nominal=most),  # rounded down
             ParameterSpec.between("order.priority", (0.0,) * 4, (1.0,) * 4, level=Level.TASK),  # the lowest are present
             *self.sides.parameter_specs(),
             self.toys_place,
@@ -160,8 +201,9 @@ class OrderFulfillment(Task):
             qpos[~here, model.joint(toy.name).qposadr[0] + 2] = PARKED
 
     def stage(self, snapshot: Snapshot) -> np.ndarray:
-        count = self.delivered(snapshot).sum(axis=1)
-        return np.where(count == present(snapshot.parameters).sum(axis=1), len(self.stages) - 1, count)
+        count = snapshot.once(self.delivered).sum(axis=1)
+        fulfilled = count == present(snapshot.parameters).sum(axis=1)
+        return np.where(fulfilled, len(self.stages) - 1, len(PROGRESS) * count + self._progress(snapshot))
 
     def lost(self, snapshot: Snapshot) -> np.ndarray:
         heights = np.stack([snapshot.position(prop.name)[:, 2] for prop in (*self.toys, *self.boxes.values())], axis=1)
@@ -170,8 +212,13 @@ class OrderFulfillment(Task):
         return np.asarray(((heights < LOST_HEIGHT) & there).any(axis=1))
 
     def reward(self, snapshot: Snapshot, stage: np.ndarray) -> np.ndarray:
-        """The number of toys in their right boxes."""
-        return self.delivered(snapshot).sum(axis=1).astype(np.float32)
+        """Toys in their right boxes, and what the next one is worth on its way, as a share of the order."""
+        worth = len(TOYS) * np.asarray(self.stage_rewards)[stage]  # in toys; of an order that is fulfilled, four
+        return np.minimum(worth / present(snapshot.parameters).sum(axis=1), 1.0).astype(np.float32)
+
+    def score(self, snapshot: Snapshot, stage: np.ndarray) -> np.ndarray:
+        """Share of the order that is in its right boxes."""
+        return self._share_delivered(snapshot)
 
     def delivered(self, snapshot: Snapshot) -> np.ndarray:
         """Whether each toy is present and in its right box, bool [env, toy]."""
@@ -179,56 +226,64 @@ class OrderFulfillment(Task):
         inside = [self.boxes[box].holds(snapshot, toy, above=IN_BOX_HEIGHT) for toy, box in toys]
         return np.stack(inside, axis=1) & present(snapshot.parameters)
 
+    def target(self, snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray]:
+        """The toy to deliver next: the nearest to the tool of those present and not delivered.
+
+        These are its index in `TOYS`, int64 [env], and whether there is one, bool [env].
+        """
+        waiting = present(snapshot.parameters) & ~snapshot.once(self.delivered)
+        distance = np.where(waiting, np.linalg.norm(snapshot.once(from_tcp), axis=2), np.inf)
+        return distance.argmin(axis=1), np.asarray(waiting.any(axis=1))
+
     def nearest(self, snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray]:
         """The plane and the car to deliver next: the nearest to the tool of those present, preferably not delivered.
 
         These are their indices in `TOYS`, int64 [env, 2], and whether there is one, bool [env, 2].
         """
-        there, delivered = present(snapshot.parameters), self.delivered(snapshot)
-        distance = np.linalg.norm(_positions(snapshot) - snapshot.tcp_position[:, None], axis=2)
-        distance = np.where(there, distance + 10.0 * delivered, np.inf).reshape(-1, 2, 2)
+        distance = np.linalg.norm(snapshot.once(from_tcp), axis=2) + 10.0 * snapshot.once(self.delivered)
+        distance = np.where(present(snapshot.parameters), distance, np.inf).reshape(-1, 2, 2)
         return distance.argmin(axis=2) + np.array([0, 2]), np.isfinite(distance.min(axis=2))
-
-    def _nearest(self, snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray]:
-        """Centres of the nearest plane and car [m], [env, kind, 3], and whether they exist, bool [env, kind, 1]."""
-        index, exists = self.nearest(snapshot)
-        return np.take_along_axis(_positions(snapshot), index[:, :, None], axis=1), exists[:, :, None]
 
     def _nearest_positions(self, snapshot: Snapshot) -> np.ndarray:
         """The nearest plane and the nearest car [m]; zeros where there is none."""
-        toys, exist = self._nearest(snapshot)
-        return np.where(exist, toys, 0.0).reshape(len(toys), -1)
+        index, exists = self.nearest(snapshot)
+        toys = np.take_along_axis(snapshot.once(positions), index[:, :, None], axis=1)
+        return np.where(exists[:, :, None], toys, 0.0).reshape(len(toys), -1)
 
-    def _features(self, snapshot: Snapshot) -> np.ndarray:
-        """From the tool to the nearest plane, from there to its box, and the same for cars; zeros where there is none."""
-        toys, exist = self._nearest(snapshot)
-        boxes = np.stack([snapshot.observed_position(GREEN), snapshot.observed_position(RED)], axis=1)
-        features = np.concatenate([toys - snapshot.tcp_position[:, None], boxes - toys], axis=2)  # [env, kind, 6]
-        return np.where(exist, features, 0.0).reshape(len(toys), -1)
+    def _progress(self, snapshot: Snapshot) -> np.ndarray:
+        """What has been done for the target, as an index in `PROGRESS`, [env]."""
+        index, _ = snapshot.once(self.target)
+        rows, parameters = np.arange(len(index)), snapshot.parameters
+        position = np.stack([snapshot.position(toy) for toy in TOYS], axis=1)[rows, index]
+        rest_height = self._half_heights(snapshot)[rows, index]
+        distance = np.linalg.norm(position - snapshot.tcp_position, axis=1)
+        held = (position[:, 2] - rest_height > GRASP_HEIGHT) & (distance < GRASP_DISTANCE)
+        over = [
+            box.between_walls(parameters, snapshot.in_frame_of(name, position[:, None]))[:, 0]
+            for name, box in self.boxes.items()
+        ]
+        over_its_box = held & np.where(index < len(PLANES), *over)
+        return np.select([over_its_box, held, distance < REACH_DISTANCE], [3, 2, 1], 0)
 
+    def _share_delivered(self, snapshot: Snapshot) -> np.ndarray:
+        """Share of the order that is delivered, [env]."""
+        return snapshot.once(self.delivered).sum(axis=1) / present(snapshot.parameters).sum(axis=1)
 
-def _xyz(names: Iterable[str]) -> tuple[str, ...]:
-    """Names of the entries of several vectors."""
-    return tuple(f"{name}_{axis}" for name in names for axis in "xyz")
+    def _of_target(self, snapshot: Snapshot, of_toys: Callable[[Snapshot], np.ndarray]) -> np.ndarray:
+        """The target's part of a quantity of all toys, [env, toy, ...]; zeros where there is no target."""
+        return np.einsum("et,et...->e...", self._target_is(snapshot), of_toys(snapshot))
 
+    def _target_is(self, snapshot: Snapshot) -> np.ndarray:
+        """Whether each toy is the target, bool [env, toy]."""
+        index, exists = snapshot.once(self.target)
+        return (index[:, None] == np.arange(len(TOYS))) & exists[:, None]
 
-def _positions(snapshot: Snapshot) -> np.ndarray:
-    """Observed centres of all toys [m], [env, toy, 3]."""
-    return np.stack([snapshot.observed_position(toy) for toy in TOYS], axis=1)
+    def _sizes_and_masses(self, snapshot: Snapshot) -> np.ndarray:
+        """Length [m], half height [m] and mass [kg] of all toys, [env, toy, 3]."""
+        drawn, heights = snapshot.parameters, self._half_heights(snapshot)
+        lengths, masses = (np.stack([drawn[f"{toy}.{what}"] for toy in TOYS], axis=1) for what in ("length", "mass"))
+        return np.stack([lengths, heights, masses], axis=2)
 
-
-def _if_present(*observables: tuple[int, Observable]) -> Observable:
-    """Observables of toys, each with its toy's index; zeros where the toy is absent."""
-    parts: Sequence[Observable] = [observable for _, observable in observables]
-    toys = np.repeat([toy for toy, _ in observables], [len(part.names) for part in parts])
-
-    def values(snapshot: Snapshot) -> np.ndarray:
-        return np.where(present(snapshot.parameters)[:, toys], observe(parts, snapshot), 0.0)
-
-    return Observable(entry_names(parts), values)
-
-
-def present(parameters: Parameters) -> np.ndarray:
-    """Which toys are present, bool [env, toy]: as many as the order's size, given stacked parameters."""
-    rank = parameters["order.priority"].argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-    return rank < np.clip(np.floor(parameters["order.size"]), 1, len(TOYS))[:, None]
+    def _half_heights(self, snapshot: Snapshot) -> np.ndarray:
+        """Height of all toys' centres when they stand on the table [m], [env, toy]."""
+        return np.stack([toy.rest_height(snapshot.parameters) for toy in self.toys], axis=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from handful.errors import unknown_name
+from handful.errors import ConfigurationError, unknown_name
 
 if TYPE_CHECKING:
     from handful.tasks.task import Task
@@ -21,13 +21,20 @@ TASKS = {
 """Module and class of each task, imported when one is made: a list of names needs no simulator."""
 
 
-def make_task(name: str) -> Task:
-    """The task of that name.
+def make_task(name: str, variant: str | None = None) -> Task:
+    """The task of that name, or a variant of it.
 
     Raises:
-        ConfigurationError: no task has that name; the message lists those there are, nearest first.
+        ConfigurationError: no task or no variant has that name; the message lists those there are, nearest first.
     """
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     module, _, class_name = TASKS[name].partition(":")
-    return getattr(importlib.import_module(module), class_name)()
+    task_class: type[Task] = getattr(importlib.import_module(module), class_name)
+    if variant is None:
+        return task_class()
+    if not task_class.variants:
+        raise ConfigurationError(f"{name} has no variants: leave out the variant '{variant}'.")
+    if variant not in task_class.variants:
+        raise unknown_name(f"variant of {name}", variant, task_class.variants)
+    return task_class(**task_class.variants[variant])

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import abc
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
@@ -43,7 +44,8 @@ class Task(abc.ABC):
     stages: tuple[str, ...]
     """Stages in order. Stage 0 is the start, the last one is success. They are also the clusters of the curriculum."""
     stage_rewards: tuple[float, ...]
-    """Task reward paid at every step in each stage."""
+    """Task reward paid at every step in each stage. Where `reward` depends on more than the stage, the class says which of
+    its values stand here. The largest is what the best state pays."""
     props: Sequence[Prop]
     """The task's objects, in the order in which they are drawn and added to the scene."""
     object_features: Sequence[Observable]
@@ -52,6 +54,11 @@ class Task(abc.ABC):
     """What the auxiliary head predicts [m]."""
     object_state: Sequence[Observable]
     """What the value function observes besides the arm."""
+    score_name: ClassVar[str | None] = None
+    """What `score` measures, for people; None where it only says whether the top stage is reached."""
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Easier or faster forms of the task to train in, by name: the arguments that make them. All variants have the task's
+    observations, actions and stages, so that a policy trained in one acts in the others."""
 
     def parameter_specs(self) -> tuple[ParameterSpec, ...]:
         """All that an episode draws."""
@@ -103,6 +110,10 @@ class Task(abc.ABC):
     def reward(self, snapshot: Snapshot, stage: np.ndarray) -> np.ndarray:
         """Task reward of each simulation in its stage, float32 [env]."""
         return np.asarray(self.stage_rewards, np.float32)[stage]
+
+    def score(self, snapshot: Snapshot, stage: np.ndarray) -> np.ndarray:
+        """How much of the task is done, in [0, 1], float64 [env]: 1 in the top stage and 0 below it, unless overridden."""
+        return (stage == len(self.stages) - 1).astype(np.float64)
 
 
 def compile_task(task: Task) -> mujoco.MjModel:

@@ -9,7 +9,16 @@ def test_lists_every_task_with_its_stages(handful, monkeypatch):
     assert status == 0
     for name in TASKS:
         line = next(line for line in output.splitlines() if f" {name} " in line)
-        assert ", ".join(make_task(name).stages[1:]) in line
+        stages = make_task(name).stages[1:]
+        shown = ", ".join(stages) if name != "order-fulfillment" else "reach, hold, over, one, ..., fulfilled"
+        assert shown in line and stages[-1] in shown
+
+
+def test_says_what_a_task_scores_and_in_which_variants_it_can_be_learned(handful):
+    status, output, _ = handful("tasks", "pouring")
+    assert status == 0
+    assert "share of balls in the box" in output and "Variants to train in: eight-balls." in output
+    assert "Variants" not in handful("tasks", "block-lifting")[1]
 
 
 def test_says_what_one_task_is(handful):

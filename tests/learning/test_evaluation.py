@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from toy import ToyEnvironment, ToyExpert
 
@@ -54,6 +55,9 @@ def test_an_expert_succeeds_and_who_holds_still_does_not():
     assert zero.success_rate < 0.5 < zero.success_interval[1] + 0.5
     assert expert.return_interval[0] < expert.mean_return < expert.return_interval[1]
     assert json.loads(json.dumps(expert.to_json()))["success_rate"] == 1.0
+    assert expert.mean_score == 1.0 > zero.mean_score == np.mean([0.5 * each.final_stage for each in zero.episodes])
+    assert 0.0 <= zero.score_interval[0] < zero.mean_score < zero.score_interval[1] <= 1.0
+    assert zero.to_json()["mean_score"] == zero.mean_score
 
 
 def test_a_policy_forgets_at_the_right_simulation_and_holds_the_image_between_frames():

@@ -111,6 +111,7 @@ class ToyEnvironment:
                         highest_stage=int(self._highest[env]),
                         final_stage=int(stage[env]),
                         diverged=bool(terminated[env]),
+                        score=0.5 * float(stage[env]),
                     )
                 )
             self._begin(done)

@@ -8,8 +8,8 @@ from handful.cli.main import run_command_line
 from handful.config import from_json, options_of, to_json, with_options
 from handful.errors import ConfigurationError
 from handful.runs.config import RunConfig
-from handful.runs.recipes import DEFAULT_RECIPE, RECIPES, find_recipe
-from handful.tasks.registry import TASKS
+from handful.runs.recipes import DEFAULT_RECIPE, RECIPES, TEACHER_VALUES, find_recipe
+from handful.tasks.registry import TASKS, make_task
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -48,6 +48,22 @@ def test_the_papers_recipe_is_the_same_for_all_tasks_and_adds_nothing():
 def test_the_default_recipe_clones_the_tasks_that_pay_late():
     cloned = {task for task in TASKS if find_recipe(DEFAULT_RECIPE).config(task).trainer.cloning.epochs}
     assert cloned == {"pouring", "order-fulfillment"}
+
+
+def test_a_teacher_has_values_of_its_own_where_its_task_needs_them():
+    configs = {task: find_recipe("teacher").config(task) for task in TASKS}
+    assert {task: config.variant for task, config in configs.items() if config.variant} == {
+        "pouring": "eight-balls",
+        "order-fulfillment": "one-toy",
+    }
+    assert set(TEACHER_VALUES) <= set(TASKS)
+    for task, config in configs.items():
+        make_task(task, config.variant)  # which exists
+        trainer = config.trainer
+        assert trainer.policy.initial_log_std == trainer.cloning.minimum_log_std  # cloning changes the deviation
+    blocks = configs["clearing-blocks"]
+    assert (blocks.trainer.ppo.discount, blocks.curriculum.random_start_probability) == (0.993, 0.25)
+    assert configs["block-lifting"].trainer.ppo.discount == 0.98
 
 
 def test_an_unknown_recipe_is_told_with_the_choices():

@@ -13,6 +13,7 @@ from handful.simulation.randomization import Level
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.episodes import SUSTAINED_STEPS
 from handful.tasks.registry import TASKS
+from handful.tasks.task import Task
 
 pytestmark = pytest.mark.parametrize("task", sorted(TASKS))
 
@@ -78,6 +79,23 @@ def test_an_observable_fills_as_many_entries_as_it_names(task):
         assert observable(environment.snapshot).shape == (3, len(observable.names)), observable.names
 
 
+def _objects_upon_each_other(physics, generator: np.random.Generator) -> np.ndarray:
+    """Positions in which some free bodies, and all that slide as a liquid's balls do, stand where another free one does."""
+    model, qpos = physics.model, physics.qpos.copy()
+    kinds = model.jnt_type
+    free = [int(model.jnt_qposadr[k]) for k in np.flatnonzero(kinds == mujoco.mjtJoint.mjJNT_FREE)]
+    slides = [int(model.jnt_qposadr[k]) for k in np.flatnonzero(kinds == mujoco.mjtJoint.mjJNT_SLIDE)][::3]
+    for env in range(physics.num_envs):
+        places = [physics.qpos[env, at : at + 3].copy() for at in free]
+        onto = places[generator.integers(len(places))]
+        for at in free:
+            if generator.random() < 0.5:
+                qpos[env, at : at + 3] = places[generator.integers(len(places))]
+        for at in slides:
+            qpos[env, at : at + 3] = onto
+    return qpos
+
+
 def test_no_observation_is_constant(task):
     environment = _environment(task, num_envs=8)
     environment.reset()
@@ -86,6 +104,13 @@ def test_no_observation_is_constant(task):
     for step in [environment.step(action) for action in _actions(30, 8)]:
         for group in GROUPS:
             rows[group].append(step.observation[group].reshape(8, -1).copy())
+    # Flags and shares of objects that are where they should be do not change by themselves: put objects upon each other.
+    generator = np.random.default_rng(0)
+    for _ in range(16):
+        environment.physics.qpos[:] = _objects_upon_each_other(environment.physics, generator)
+        environment.physics.forward(np.arange(8))
+        for group, values in environment.observe().items():
+            rows[group].append(np.asarray(values).reshape(8, -1))
     for group in GROUPS:
         spread = np.concatenate(rows[group]).astype(float).std(axis=0)
         names = environment.spec.observations[group].names or range(len(spread))
@@ -224,6 +249,18 @@ def test_success_is_the_top_stage_held_for_half_a_second_at_the_end(task):
         environment.reset()
         episodes = [summary for _ in range(30) for summary in environment.step(np.zeros((1, 9))).episodes]
         assert [summary.success for summary in episodes] == [success]
+
+
+def test_an_episode_ends_with_its_score_and_one_that_diverges_with_none(task):
+    environment = _environment(task, horizon=2, pixels=False)
+    environment.reset()
+    environment.task.score = lambda snapshot, stage: np.array([0.25, 0.5, 0.75])  # type: ignore[method-assign]
+    environment.physics.qvel[1, 10] = 1e12
+    episodes = [each for _ in range(2) for each in environment.step(np.zeros((3, 9))).episodes]
+    assert [(each.env, each.score) for each in episodes] == [(1, 0.0), (0, 0.25), (2, 0.75)]
+    top = len(environment.spec.stages) - 1
+    score = Task.score(environment.task, environment.snapshot, np.array([0, top - 1, top]))
+    assert score.tolist() == [0.0, 0.0, 1.0]  # unless a task counts more
 
 
 def test_nothing_varies_at_level_none_and_looks_only_at_full(task):

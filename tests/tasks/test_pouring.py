@@ -5,9 +5,10 @@ from poses import moved, pose
 from handful.geometry import multiply_quaternions, quaternion_from_rotation_vector
 from handful.simulation.props.liquid import NUM_BALLS
 from handful.tasks.environment import TaskEnvironment
-from handful.tasks.pouring import BALL_REWARD, BOX, GRASP_REWARD, MUG, STAGE_COUNTS, Pouring
+from handful.tasks.pouring import BOX, MUG, Pouring
+from handful.tasks.registry import make_task
 
-START, GRASP, FIRST, QUARTER, HALF, POURED = range(6)
+START, GRASP, OVER, FIRST, QUARTER, HALF, POURED = range(7)
 
 
 @pytest.fixture
@@ -40,21 +41,50 @@ def test_a_mug_in_the_hand_is_grasped_and_one_on_the_table_is_not(environment):
     assert _stage_and_reward(environment) == ([START] * 4, [0.0] * 4)
     tool = environment.snapshot.tcp_position.copy()
     _move(environment, MUG, tool)
-    assert _stage_and_reward(environment) == ([GRASP] * 4, pytest.approx([GRASP_REWARD] * 4))
+    assert _stage_and_reward(environment) == ([GRASP] * 4, pytest.approx([0.125] * 4))
     _move(environment, MUG, tool - np.array([0.0, 0.0, 0.08]))  # in the air, but not in the hand
     assert _stage_and_reward(environment)[0] == [START] * 4
 
 
-def test_every_ball_in_the_box_pays_and_the_stages_are_milestones_of_their_count(environment):
+def test_a_mug_held_over_the_box_pays_more_than_one_held_elsewhere_and_less_than_most_balls(environment):
+    tool = environment.snapshot.tcp_position.copy()
+    _move(environment, MUG, tool)
+    pose(environment, BOX)[:, :2] = tool[:, :2]
+    assert _stage_and_reward(environment) == ([OVER] * 4, pytest.approx([0.25] * 4))
+    _balls(environment)[:, :4] = pose(environment, BOX)[:, None, :3]
+    assert _stage_and_reward(environment) == ([FIRST] * 4, pytest.approx([0.25] * 4))
+    _balls(environment)[:, :10] = pose(environment, BOX)[:, None, :3]
+    assert _stage_and_reward(environment) == ([QUARTER] * 4, pytest.approx([10 / 32] * 4))
+
+
+def test_every_ball_in_the_box_pays_and_the_stages_are_milestones_of_their_share(environment):
     balls, box = _balls(environment), pose(environment, BOX)[:, :3].copy()
+    milestones = {1: FIRST, 8: QUARTER, 16: HALF, 26: POURED}
     for count in range(1, NUM_BALLS + 1):
         balls[:, count - 1] = box
         stage, reward = _stage_and_reward(environment)
-        assert reward == pytest.approx([BALL_REWARD * count] * 4)
-        assert stage == [GRASP + sum(count >= milestone for milestone in STAGE_COUNTS)] * 4
-        if count in STAGE_COUNTS:
-            assert reward == pytest.approx([environment.spec.stage_rewards[stage[0]]] * 4)
-    assert stage == [POURED] * 4
+        assert reward == pytest.approx([count / NUM_BALLS] * 4)
+        assert stage == [max(stage for milestone, stage in milestones.items() if count >= milestone)] * 4
+        assert reward[0] <= environment.spec.stage_rewards[stage[0]]
+        score = environment.task.score(environment.snapshot, np.array(stage))
+        assert score == pytest.approx(reward)
+    assert (stage, reward) == ([POURED] * 4, [1.0] * 4)
+
+
+def test_a_liquid_of_eight_balls_looks_the_same_to_a_policy(environment):
+    few = TaskEnvironment(make_task("pouring", "eight-balls"), num_envs=8, pixels=False, seed=2)
+    few.reset()
+    for group in ("physical_state", "object_features", "object_positions"):
+        assert few.spec.observations[group] == environment.spec.observations[group]
+    assert (few.spec.stages, few.spec.stage_rewards) == (environment.spec.stages, environment.spec.stage_rewards)
+    assert _balls(few).shape == (8, 8, 3) and few.physics.num_substeps == 5
+    before = _balls(few).copy()
+    for _ in range(10):
+        few.step(np.zeros((8, 9)))
+    assert np.abs(_balls(few) - before).max() < 4e-3  # the heap is at rest; contacts yield twice as much as at 5 ms
+    assert few.task.balls_in_mug(few.snapshot).all()
+    _balls(few)[:, :7] = pose(few, BOX)[:, None, :3]
+    assert _stage_and_reward(few) == ([POURED] * 8, pytest.approx([7 / 8] * 8))
 
 
 def test_balls_in_a_mug_that_stands_in_the_box_do_not_count(environment):

@@ -16,10 +16,11 @@ from handful.simulation.randomization import Level, Parameters, ParameterSpec, n
 from handful.simulation.snapshot import Snapshot
 
 TIMESTEP = 0.005
-"""Time step of the physics of a scene with a liquid [s]: balls are light and small, and their contacts stiff."""
+"""Time step of the physics of a scene with a liquid [s], unless another is given: balls are light and small, and their
+contacts stiff."""
 
 NUM_BALLS = 32
-"""Number of balls of a liquid."""
+"""Number of balls of a liquid, unless another is given."""
 
 BALL_SHARES = (0.29, 0.30, 0.31, 0.32)
 """Radius of a ball as a fraction of the mug's inner radius, one for each settled heap."""
@@ -31,9 +32,9 @@ CALMING_TIME = 0.25
 _TOUCHES_BALLS, _ARM_TOUCHES = 4, 2
 """Bits of ``contype`` and ``conaffinity`` for contacts with balls and with the arm."""
 
-_CONTACT = (0.01, 1.0)
-"""Time constant [s] and damping ratio of contacts with balls: as stiff as the time step allows, without a bounce. The
-lowest balls of a heap overlap by up to a millimetre."""
+_CONTACT_STEPS, _DAMPING_RATIO = 2.0, 1.0
+"""Time constant [physics steps] and damping ratio of contacts with balls: as stiff as the time step allows, without a
+bounce. At 5 ms the lowest balls of a heap overlap by up to a millimetre."""
 
 _SETTLING_TIME, _SWIRL, _TURNS = 0.8, 0.25, 12.0
 """Duration of each of three phases of settling a heap in the nominal mug (drop, swirl, rest) [s]; initial slope of the
@@ -47,11 +48,17 @@ class Liquid(Prop):
     A ball is a point mass on three slide joints along the world's axes. It has half the degrees of freedom of a free body,
     and its position is its three entries of ``qpos``. Without friction, a contact is one row of the solver. A step of a
     full mug at rest takes 121 us of one core, 187 us with friction, 321 us with free bodies, 459 us with both (measured).
+
+    Attributes:
+        num_balls: Number of balls.
+        timestep: Time step of the physics [s].
     """
 
-    def __init__(self, name: str, mug: Mug) -> None:
-        """A liquid of that name in that mug; its balls are ``NAME/number``."""
+    def __init__(self, name: str, mug: Mug, *, num_balls: int = NUM_BALLS, timestep: float = TIMESTEP) -> None:
+        """A liquid of that name in that mug; its balls are ``NAME/number``. Those of lower numbers lie lower in the mug."""
         self.name = name
+        self.num_balls = num_balls
+        self.timestep = timestep
         self._mug = mug
 
     def parameter_specs(self) -> tuple[ParameterSpec, ...]:
@@ -65,11 +72,11 @@ class Liquid(Prop):
 
     def add(self, spec: mujoco.MjSpec) -> None:
         """Add the nominal balls and set the time step that they need. Add first all props that they may touch."""
-        spec.option.timestep = TIMESTEP
+        spec.option.timestep = self.timestep
         nominal = nominal_parameters((*self.parameter_specs(), *self._mug.parameter_specs()))
         radius = float(self.ball_radius(nominal)[0])
         let_touch(spec, _TOUCHES_BALLS)
-        for k in range(NUM_BALLS):
+        for k in range(self.num_balls):
             place = np.array([0.004 * k, 0.0, 2.0 + 0.05 * k])
             ball = spec.worldbody.add_body(name=f"{self.name}/{k}", pos=place)
             for axis, at in zip(np.eye(3), place, strict=True):
@@ -84,14 +91,14 @@ class Liquid(Prop):
                 conaffinity=_TOUCHES_BALLS,
                 condim=1,
                 priority=2,  # no friction, whatever they touch
-                solref=_CONTACT,
+                solref=(_CONTACT_STEPS * self.timestep, _DAMPING_RATIO),
             )
 
     def apply(self, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
         """Write size, colour, mass and drag of the balls: ``geom_*``, ``body_*`` and ``dof_damping``."""
         model = physics.model
-        geoms = [model.geom(f"{self.name}/{k}").id for k in range(NUM_BALLS)]
-        bodies = [model.body(f"{self.name}/{k}").id for k in range(NUM_BALLS)]
+        geoms = [model.geom(f"{self.name}/{k}").id for k in range(self.num_balls)]
+        bodies = [model.body(f"{self.name}/{k}").id for k in range(self.num_balls)]
         radius, mass = self.ball_radius(parameters)[:, None], parameters[f"{self.name}.ball_mass"][:, None]
         rows = np.ix_(ids, geoms)
         physics.field("geom_size")[(*rows, 0)] = radius
@@ -109,7 +116,7 @@ class Liquid(Prop):
         address = model.joint(self._mug.name).qposadr[0]
         position = qpos[:, address : address + 3]
         yaw = 2.0 * np.arctan2(qpos[:, address + 6], qpos[:, address + 3]) if yaw is None else yaw
-        heaps = np.stack([settled_heap(share) for share in BALL_SHARES])[self._heap(parameters)]  # [env, ball, 3]
+        heaps = np.stack([self._settled(share) for share in BALL_SHARES])[self._heap(parameters)]  # [env, ball, 3]
         turn = yaw_matrix(yaw)
         radius = parameters[f"{self._mug.name}.inner_radius"][:, None, None]
         places = heaps * radius
@@ -120,11 +127,11 @@ class Liquid(Prop):
 
     def positions(self, physics: Physics) -> np.ndarray:
         """Centres of the balls [m], world frame, [env, ball, 3]."""
-        return physics.qpos[:, self._entries(physics.model)].reshape(-1, NUM_BALLS, 3)
+        return physics.qpos[:, self._entries(physics.model)].reshape(-1, self.num_balls, 3)
 
     def velocities(self, physics: Physics) -> np.ndarray:
         """Velocities of the balls [m/s], world frame, [env, ball, 3]."""
-        return physics.qvel[:, self._dofs(physics.model)].reshape(-1, NUM_BALLS, 3)
+        return physics.qvel[:, self._dofs(physics.model)].reshape(-1, self.num_balls, 3)
 
     def ball_radius(self, parameters: Parameters) -> np.ndarray:
         """Radius of a ball [m], [env]."""
@@ -132,7 +139,7 @@ class Liquid(Prop):
 
     def surface(self, parameters: Parameters) -> np.ndarray:
         """Height of the settled liquid over the mug's inner floor [m], [env]."""
-        highest = np.array([settled_heap(share)[:, 2].max() + share for share in BALL_SHARES])
+        highest = np.array([self._settled(share)[:, 2].max() + share for share in BALL_SHARES])
         return highest[self._heap(parameters)] * parameters[f"{self._mug.name}.inner_radius"]
 
     @property
@@ -161,22 +168,26 @@ class Liquid(Prop):
 
         return Observable.vector("ball", radius_and_mass, ("radius", "mass"))
 
+    def _settled(self, share: float) -> np.ndarray:
+        """The settled heap of these balls, see `settled_heap`."""
+        return settled_heap(share, num_balls=self.num_balls, timestep=self.timestep)
+
     def _heap(self, parameters: Parameters) -> np.ndarray:
         return np.clip(parameters[f"{self.name}.heap"].astype(np.int64), 0, len(BALL_SHARES) - 1)
 
     def _entries(self, model: mujoco.MjModel) -> slice:
         """Where the balls are in ``qpos``."""
         first = int(model.jnt_qposadr[model.body(f"{self.name}/0").jntadr[0]])
-        return slice(first, first + 3 * NUM_BALLS)
+        return slice(first, first + 3 * self.num_balls)
 
     def _dofs(self, model: mujoco.MjModel) -> slice:
         """Where the balls are in ``qvel``."""
         first = int(model.body(f"{self.name}/0").dofadr[0])
-        return slice(first, first + 3 * NUM_BALLS)
+        return slice(first, first + 3 * self.num_balls)
 
 
 @functools.cache
-def settled_heap(share: float) -> np.ndarray:
+def settled_heap(share: float, *, num_balls: int = NUM_BALLS, timestep: float = TIMESTEP) -> np.ndarray:
     """Balls at rest in a mug of inner radius 1 above the origin of its floor, [ball, 3].
 
     Simulates balls that drop into the nominal mug, three abreast, and settle. Without friction, whether a heap is at rest
@@ -185,9 +196,8 @@ def settled_heap(share: float) -> np.ndarray:
     result is deterministic.
     """
     mug = Mug("mug")
-    liquid = Liquid("liquid", mug)
+    liquid = Liquid("liquid", mug, num_balls=num_balls, timestep=timestep)
     spec = mujoco.MjSpec()
-    spec.option.timestep = TIMESTEP
     spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=(1.0, 1.0, 0.1))
     mug.add(spec)
     liquid.add(spec)
@@ -195,12 +205,12 @@ def settled_heap(share: float) -> np.ndarray:
     nominal = {name: values[0] for name, values in nominal_parameters(mug.parameter_specs()).items()}
     inner, half_height, floor = nominal["mug.inner_radius"], 0.5 * nominal["mug.height"], nominal["mug.floor"]
     radius = share * inner
-    balls = [model.geom(f"liquid/{k}").id for k in range(NUM_BALLS)]
+    balls = [model.geom(f"liquid/{k}").id for k in range(num_balls)]
     model.geom_size[balls, 0] = model.geom_rbound[balls] = radius
     model.geom_aabb[balls, 3:] = radius
     model.dof_damping[liquid._dofs(model)] = model.body("liquid/0").mass / CALMING_TIME
     data = mujoco.MjData(model)
-    layer, beside = np.divmod(np.arange(NUM_BALLS), 3)
+    layer, beside = np.divmod(np.arange(num_balls), 3)
     angle = 2.0 * np.pi / 3.0 * beside + layer  # turned by a radian from layer to layer
     height = floor + (1.0 + 2.1 * layer) * radius
     drop = np.stack([1.3 * radius * np.cos(angle), 1.3 * radius * np.sin(angle), height], axis=1)

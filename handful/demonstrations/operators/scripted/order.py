@@ -8,7 +8,8 @@ from handful.demonstrations.operators.scripted.carrying import CarryingOperator,
 from handful.demonstrations.operators.scripted.grasping import axis_heading, heading
 from handful.simulation.scene import WORKSPACE_CENTER
 from handful.simulation.snapshot import Snapshot
-from handful.tasks.order_fulfillment import BOX_OF, TOYS, OrderFulfillment, present
+from handful.tasks.order import BOX_OF, TOYS, present
+from handful.tasks.order_fulfillment import OrderFulfillment
 
 _DROP_HEIGHT = 0.025
 """Height of the tool over the box's rim when it lets a toy go [m]: the toy's underside is then about at the rim."""

@@ -1,0 +1,60 @@
+"""The toys of an order: their names, their right boxes, which are present, and quantities of all of them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from handful.simulation.randomization import Parameters
+from handful.simulation.snapshot import Snapshot
+
+GREEN, RED = "green_box", "red_box"
+
+PLANES = ("plane_1", "plane_2")
+CARS = ("car_1", "car_2")
+TOYS = PLANES + CARS
+BOX_OF = (GREEN, GREEN, RED, RED)
+"""The right box of each toy."""
+
+
+def present(parameters: Parameters) -> np.ndarray:
+    """Which toys are present, bool [env, toy]: as many as the order's size, given stacked parameters."""
+    rank = parameters["order.priority"].argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+    return rank < np.clip(np.floor(parameters["order.size"]), 1, len(TOYS))[:, None]
+
+
+def xyz(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of the entries of several vectors."""
+    return tuple(f"{name}_{axis}" for name in names for axis in "xyz")
+
+
+def positions(snapshot: Snapshot) -> np.ndarray:
+    """Observed centres of all toys [m], [env, toy, 3]."""
+    return np.stack([snapshot.observed_position(toy) for toy in TOYS], axis=1)
+
+
+def from_tcp(snapshot: Snapshot) -> np.ndarray:
+    """From the tool to all toys [m], [env, toy, 3]."""
+    return snapshot.once(positions) - snapshot.tcp_position[:, None]
+
+
+def to_box(snapshot: Snapshot) -> np.ndarray:
+    """From all toys to their right boxes [m], [env, toy, 3]."""
+    return np.stack([snapshot.observed_position(box) for box in BOX_OF], axis=1) - snapshot.once(positions)
+
+
+def rotations(snapshot: Snapshot) -> np.ndarray:
+    """Rotations of all toys to the world, [env, toy, 3, 3]."""
+    return np.stack([snapshot.rotation(toy) for toy in TOYS], axis=1)
+
+
+def velocities(snapshot: Snapshot) -> np.ndarray:
+    """Velocities of all toys, [env, toy, 6]; see `Snapshot.velocity`."""
+    return np.stack([snapshot.velocity(toy) for toy in TOYS], axis=1)
+
+
+def if_present(snapshot: Snapshot, of_toys: Callable[[Snapshot], np.ndarray]) -> np.ndarray:
+    """A vector of every toy side by side, [env, entry]; zeros where the toy is absent."""
+    values = np.where(present(snapshot.parameters)[:, :, None], of_toys(snapshot), 0.0)
+    return values.reshape(len(values), -1)
