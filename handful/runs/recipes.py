@@ -94,13 +94,17 @@ class TeacherValues:
     less: with 0.25, clearing-blocks lifted in 11% of its episodes, its mean action in 50%."""
     random_start_probability: float = 0.3
     """Fraction of the steps in episodes from random starts, while the frontiers move."""
+    max_random_seconds: float = math.inf
+    """Longest episode from a random start while the frontiers move [s]."""
     variant: str | None = None
     """Variant of the task to begin with."""
 
 
 TEACHER_VALUES = {
     "block-lifting": TeacherValues(discount=0.98),
-    "clearing-blocks": TeacherValues(discount=0.993, log_std=-2.1, random_start_probability=0.25),
+    "clearing-blocks": TeacherValues(
+        discount=0.993, log_std=-2.1, random_start_probability=0.35, max_random_seconds=15.0
+    ),
     "clearing-box": TeacherValues(discount=0.99),
     "pouring": TeacherValues(discount=0.99, log_std=-1.6, variant="eight-balls"),
     "order-fulfillment": TeacherValues(discount=0.99, log_std=-1.6, variant="one-toy"),
@@ -117,6 +121,7 @@ def _teacher(task: str) -> RunConfig:
         curriculum=CurriculumConfig(
             frontiers=True,
             random_start_probability=own.random_start_probability,
+            max_random_seconds=own.max_random_seconds,
             end_when_lost=True,
             max_held_seconds=1.5,
         ),
@@ -143,7 +148,7 @@ def _teacher(task: str) -> RunConfig:
                 objective="clip",
                 discount=own.discount,
                 learning_rate_control="kl",
-                learning_rate=3e-4,
+                learning_rate=1e-4,
                 kl_target=0.02,
                 kl_stop_factor=None,
                 half_life=None,

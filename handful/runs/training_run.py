@@ -271,6 +271,7 @@ def _starts(config: CurriculumConfig, demonstrations: Demonstrations, *, horizon
             horizon=horizon,
             random_fraction=config.random_start_probability,
             final_random_fraction=config.final_random_start_probability,
+            max_random_length=_steps(config.max_random_seconds),
         )
     max_length = _steps(config.max_seconds)
     probability = start_probability(config.random_start_probability, horizon=horizon, max_length=max_length)

@@ -83,6 +83,15 @@ def test_random_starts_get_their_fraction_of_the_steps_and_more_at_the_end():
         assert lengths[True] / sum(lengths.values()) == pytest.approx(expected, abs=0.05)
 
 
+def test_random_starts_are_short_until_half_of_the_frontiers_are_at_the_beginning():
+    subject, generator = starts(random_fraction=1.0, max_random_length=20), np.random.default_rng(0)
+    whole = starts(random_fraction=1.0).sample(generator).max_length
+    subject.frontiers[:] = [26, 5]
+    assert subject.sample(generator).max_length == 20 < whole
+    subject.frontiers[:] = [26, 0]
+    assert subject.sample(generator).max_length == whole
+
+
 def test_the_state_is_saved_whole():
     subject, other, generator = starts(), starts(), np.random.default_rng(1)
     for _ in range(200):
