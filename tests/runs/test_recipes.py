@@ -62,7 +62,7 @@ def test_a_teacher_has_values_of_its_own_where_its_task_needs_them():
         trainer = config.trainer
         assert trainer.policy.initial_log_std == trainer.cloning.minimum_log_std  # cloning changes the deviation
     blocks = configs["clearing-blocks"]
-    assert (blocks.trainer.ppo.discount, blocks.curriculum.random_start_probability) == (0.993, 0.25)
+    assert (blocks.trainer.ppo.discount, blocks.curriculum.random_start_probability) == (0.993, 0.35)
     assert configs["block-lifting"].trainer.ppo.discount == 0.98
 
 
