@@ -11,7 +11,7 @@ import tyro
 from handful.errors import ConfigurationError, DataError, unknown_name
 from handful.runs.comparison import METHODS, method_config, run_folder
 from handful.runs.config import RunConfig
-from handful.runs.recipes import DEFAULT_RECIPE, find_recipe
+from handful.runs.recipes import find_recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Options:
 
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of the task, for example block-lifting."""
-    recipe: str = DEFAULT_RECIPE
+    recipe: str = "quick"
     """Recipe whose values stand for the options that are left out. `handful recipes` lists them."""
     output: pathlib.Path | None = None
     """Folder of the runs and of comparison.png; by default runs/compare-TASK."""

@@ -194,7 +194,7 @@ def _student(task: str) -> RunConfig:
 
 def _fine_tuning(task: str) -> RunConfig:
     """Reinforcement and imitation from pixels for a student, judged and held by its teacher."""
-    teacher, student = _teacher(task), _student(task)
+    teacher, student = _teacher(task), _student(task)  # of the task itself, never of a variant
     curriculum = dataclasses.replace(student.curriculum, random_start_probability=0.7)
     return dataclasses.replace(
         student,
@@ -214,19 +214,44 @@ def _fine_tuning(task: str) -> RunConfig:
     )
 
 
+BUDGETS = {
+    "block-lifting": (500_000, 1_500_000, 1_000_000),
+    "block-stacking": (4_000_000, 4_000_000, 2_000_000),
+    "clearing-box": (3_000_000, 4_000_000, 2_000_000),
+    "clearing-blocks": (8_000_000, 5_000_000, 3_000_000),
+    "pouring": (3_000_000, 3_000_000, 2_000_000),
+    "order-fulfillment": (8_000_000, 6_000_000, 3_000_000),
+}
+"""Control steps of teacher, student and fine-tuning of each task; another task has those of block stacking."""
+
+STEPS_PER_MINUTE = 100_000, 100_000, 80_000
+"""About how many control steps each of the three phases makes on two cores [1/min]."""
+
+
 def _teacher_student(task: str) -> tuple[Phase, ...]:
-    """A teacher from the physical state, a student that copies it from pixels, and reinforcement from there."""
+    """A teacher from the physical state, a student that copies it from pixels, and reinforcement from there.
+
+    A teacher that begins in a variant of the task goes on in the task itself for as long again.
+    """
+    steps = BUDGETS.get(task, BUDGETS["block-stacking"])
+    minutes = [count / rate for count, rate in zip(steps, STEPS_PER_MINUTE, strict=True)]
+    config = _teacher(task)
+    teachers = (Phase("teacher", config, steps[0], minutes[0]),)
+    if config.variant is not None:
+        teachers = (
+            Phase(config.variant, config, steps[0] // 2, minutes[0] / 2),
+            Phase(
+                "teacher",
+                dataclasses.replace(config, variant=None),
+                steps[0] // 2,
+                minutes[0] / 2,
+                start_from=config.variant,
+            ),
+        )
     return (
-        Phase("teacher", _teacher(task), num_steps=4_000_000, minutes=40.0),
-        Phase("student", _student(task), num_steps=4_000_000, minutes=50.0, teacher="teacher"),
-        Phase(
-            "fine-tuning",
-            _fine_tuning(task),
-            num_steps=2_000_000,
-            minutes=30.0,
-            teacher="teacher",
-            start_from="student",
-        ),
+        *teachers,
+        Phase("student", _student(task), steps[1], minutes[1], teacher="teacher"),
+        Phase("fine-tuning", _fine_tuning(task), steps[2], minutes[2], teacher="teacher", start_from="student"),
     )
 
 
@@ -260,7 +285,7 @@ RECIPES = {
 }
 """Every recipe by its name."""
 
-DEFAULT_RECIPE = "quick"
+DEFAULT_RECIPE = "teacher-student"
 
 
 def find_recipe(name: str) -> Recipe:
