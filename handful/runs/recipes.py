@@ -26,6 +26,25 @@ TASKS_BEGUN_BY_CLONING = ("pouring", "order-fulfillment")
 """Tasks whose first reward lies so far off that a policy which begins by moving at random does not find it soon."""
 
 
+BUDGETS = {
+    "block-lifting": (500_000, 1_500_000, 1_000_000),
+    "block-stacking": (4_000_000, 4_000_000, 2_000_000),
+    "clearing-box": (3_000_000, 4_000_000, 2_000_000),
+    "clearing-blocks": (8_000_000, 5_000_000, 3_000_000),
+    "pouring": (3_000_000, 3_000_000, 2_000_000),
+    "order-fulfillment": (8_000_000, 6_000_000, 3_000_000),
+}
+"""Control steps of teacher, student and fine-tuning of each task; another task has those of block stacking."""
+
+
+def _budget(task: str) -> tuple[int, int, int]:
+    return BUDGETS.get(task, BUDGETS["block-stacking"])
+
+
+STEPS_PER_MINUTE = 100_000, 100_000, 80_000
+"""About how many control steps each of the three phases makes on two cores [1/min]."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """A way to train a policy of any task."""
@@ -188,6 +207,7 @@ def _student(task: str) -> RunConfig:
         trainer=TrainerConfig(
             algorithm="distillation",
             policy=PolicyConfig(hidden_size=128, initial_log_std=-2.0),
+            distillation=DistillationConfig(half_life=_budget(task)[1] / 3),
         ),
     )
 
@@ -214,26 +234,12 @@ def _fine_tuning(task: str) -> RunConfig:
     )
 
 
-BUDGETS = {
-    "block-lifting": (500_000, 1_500_000, 1_000_000),
-    "block-stacking": (4_000_000, 4_000_000, 2_000_000),
-    "clearing-box": (3_000_000, 4_000_000, 2_000_000),
-    "clearing-blocks": (8_000_000, 5_000_000, 3_000_000),
-    "pouring": (3_000_000, 3_000_000, 2_000_000),
-    "order-fulfillment": (8_000_000, 6_000_000, 3_000_000),
-}
-"""Control steps of teacher, student and fine-tuning of each task; another task has those of block stacking."""
-
-STEPS_PER_MINUTE = 100_000, 100_000, 80_000
-"""About how many control steps each of the three phases makes on two cores [1/min]."""
-
-
 def _teacher_student(task: str) -> tuple[Phase, ...]:
     """A teacher from the physical state, a student that copies it from pixels, and reinforcement from there.
 
     A teacher that begins in a variant of the task goes on in the task itself for as long again.
     """
-    steps = BUDGETS.get(task, BUDGETS["block-stacking"])
+    steps = _budget(task)
     minutes = [count / rate for count, rate in zip(steps, STEPS_PER_MINUTE, strict=True)]
     config = _teacher(task)
     teachers = (Phase("teacher", config, steps[0], minutes[0]),)
