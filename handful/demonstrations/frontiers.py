@@ -89,12 +89,12 @@ class FrontierStarts:
             step=step,
         )
 
-    def report(self, episode: EpisodeSummary) -> None:
+    def report(self, episode: EpisodeSummary, end: Start | None) -> None:
         """Take note of how an episode ended, and move a frontier back where its starts succeed."""
-        kind = 0 if episode.random_start else 1
+        kind = 0 if episode.demonstration < 0 else 1
         self._lengths[kind] += AVERAGE_RATE * (episode.length - self._lengths[kind])
         number = episode.demonstration
-        if episode.random_start or not 0 <= episode.start_step - self.frontiers[number] <= self._step:
+        if number < 0 or not 0 <= episode.start_step - self.frontiers[number] <= self._step:
             return
         outcomes = self._outcomes[number]
         outcomes[:] = [*outcomes[1:], int(episode.held)]

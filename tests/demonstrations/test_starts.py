@@ -187,7 +187,7 @@ class Listening(DemonstrationStarts):
         start = super().sample(generator)
         return dataclasses.replace(start, step=len(self.told))
 
-    def report(self, episode):
+    def report(self, episode, end):
         self.told.append(episode.start_step)
 
     def state_dict(self):
