@@ -22,10 +22,10 @@ HOME_SPREAD = 0.12
 class RetryStarts:
     """Another distribution, some of whose random starts are replaced by states in which episodes had failed.
 
-    Kept are the final states of episodes that ran out of time without success. In half of the starts the episode goes on
-    from that state as it is: perhaps with an empty fist beside the block. In the other half the arm is back at its start,
-    with its fingers anywhere between open and closed, and the objects lie where they were left. From fingers half open it is
-    a small step to opening them, which a policy with a closed hand never finds by noise.
+    Kept are the final states of episodes that ran out of time without success, most of them with an empty fist beside the
+    object. A third of the starts is such a state as it is. In another third the fingers are anywhere between open and closed,
+    and in the last third the arm is back at its start too; the objects lie where they were left. A policy with a closed hand
+    never finds by noise that it helps to open it, but with fingers nearly open it succeeds, and from there it learns.
     """
 
     def __init__(self, starts: StartDistribution, *, fraction: float, nq: int, nv: int) -> None:
@@ -48,8 +48,9 @@ class RetryStarts:
         failure = self._failures[int(generator.integers(len(self._failures)))]
         assert failure.state is not None
         state = failure.state.copy()
-        if generator.random() < 0.5:
-            self._back_to_start(state, generator)
+        kind = int(generator.integers(3))
+        if kind > 0:
+            self._open(state, generator, back=kind == 2)
         return Start(
             state=state,
             parameters=failure.parameters,
@@ -57,11 +58,12 @@ class RetryStarts:
             max_length=start.max_length if start is not None else None,
         )
 
-    def _back_to_start(self, state: np.ndarray, generator: np.random.Generator) -> None:
-        """Write the arm's start into a saved state, at rest, with the fingers anywhere."""
+    def _open(self, state: np.ndarray, generator: np.random.Generator, *, back: bool) -> None:
+        """Put the fingers of a saved state anywhere, at rest, and the arm ``back`` to its start."""
         joints, arm = len(jaco.JOINTS), len(jaco.ARM_JOINTS)
         qpos, qvel = state[1 : 1 + self._nq], state[1 + self._nq : 1 + self._nq + self._nv]
-        qpos[:arm] = jaco.HOME_QPOS[:arm] + generator.uniform(-HOME_SPREAD, HOME_SPREAD, arm)
+        if back:
+            qpos[:arm] = jaco.HOME_QPOS[:arm] + generator.uniform(-HOME_SPREAD, HOME_SPREAD, arm)
         qpos[arm:joints] = generator.uniform(jaco.FINGER_OPEN, jaco.FINGER_CLOSED)
         qvel[:joints] = 0.0
         state[1 + self._nq + self._nv :] = 0.0  # warm start and commands
