@@ -123,8 +123,8 @@ def write_verdicts(verdicts: Sequence[Verdict], path: pathlib.Path) -> None:
         "A difference is that of the mean returns over seeds, by mean actions from random starts, at the last evaluation "
         "that both methods have reached; its interval is a 95% bootstrap interval. An ordering is decided at the end of the "
         f"runs, from {MINIMUM_SEEDS} seeds of each method on: if the interval leaves out 0, or, where methods are called "
-        f"level or not below, if it lies inside or outside of a margin of {MARGIN:.0%} of the greater return. Of few seeds "
-        "intervals are too narrow: with 5, they leave out 0 by chance in 13% of the cases, not in 5%.",
+        f"level or not below, if it lies inside or outside of a margin of {MARGIN:.0%} of the greater return. With few "
+        "seeds intervals are too narrow: with 5, they leave out 0 by chance in 13% of the cases, not in 5%.",
         "",
         "| task | ordering | | difference | 95% interval | seeds | steps | paper |",
         "|---|---|---|---|---|---|---|---|",

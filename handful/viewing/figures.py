@@ -34,18 +34,19 @@ def draw_figure(experiment: Experiment, results: Results, path: Path) -> None:
         raise DataError(f"nothing to draw: no run of {experiment.name} has been evaluated yet.")
     num_columns = min(MAX_COLUMNS, len(panels)) if len(experiment.panels) == 1 else len(experiment.panels)
     num_rows = math.ceil(len(panels) / num_columns)
-    legend_inside = len(experiment.panels) > 1
+    own_legends = len(experiment.panels) > 1
     # Panels with long legends of their own are larger than those that share one.
-    width, height = (5.6, 4.0) if legend_inside else (4.2, 3.0)
+    width, height = (5.6, 4.4) if own_legends else (4.2, 3.0)
     figure = Figure(figsize=(max(5.6, width * num_columns), height * num_rows + 0.6), dpi=130, layout="constrained")
     axes = list(figure.subplots(num_rows, num_columns, squeeze=False).flat)
     for (task, panel), axis in zip(panels, axes, strict=False):
         _draw_panel(axis, task, panel, results)
-        if legend_inside:
-            axis.legend(frameon=False, fontsize=7, ncols=2)
+        if own_legends:
+            below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}  # curves may lie anywhere inside
+            axis.legend(**below, frameon=False, fontsize=7, ncols=3 if not panel.sequential else 5)
     for axis in axes[len(panels) :]:
         axis.remove()
-    if not legend_inside:
+    if not own_legends:
         _shared_legend(figure, axes[: len(panels)])
     what = "mean over seeds" + (", band: 95% bootstrap interval" if _has_intervals(results) else "")
     figure.suptitle(f"Mean actions, random starts: {what} ({_seed_words(results)})", fontsize=9)
@@ -55,7 +56,7 @@ def draw_figure(experiment: Experiment, results: Results, path: Path) -> None:
 
 def _draw_panel(axis: Axes, task: str, panel: Panel, results: Results) -> None:
     from matplotlib import colormaps
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
     for index, (method, label) in enumerate(panel.labels.items()):
         steps, returns = results.curve(task, method)
@@ -75,6 +76,7 @@ def _draw_panel(axis: Axes, task: str, panel: Panel, results: Results) -> None:
     axis.set_xlabel("control steps", fontsize=8)
     axis.set_ylabel("return of an episode", fontsize=8)
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.set_xlim(left=0)
     axis.grid(color="#DDDDDD", linewidth=0.6)
     axis.set_axisbelow(True)

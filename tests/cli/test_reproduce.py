@@ -1,150 +1,145 @@
-"""`handful compare`, `plot` and `bench` as their user meets them."""
+"""`handful reproduce` as its user meets it."""
 
 from __future__ import annotations
 
+import csv
 import json
+import signal
+import time
 
 import pytest
-from command_line import NUM_STEPS, TASK, TINY, assert_same_runs, rows
+from command_line import NUM_STEPS, TASK, TINY, assert_same_runs
 from PIL import Image
 
-from handful.cli.compare import METHODS
-from handful.learning.trainer import Trainer
-from handful.runs.folder import read_description
+from handful.runs.evaluations import read_evaluations
+from handful.runs.experiment_run import locked
+from handful.runs.experiment_worker import Budget, train_and_evaluate
+from handful.runs.folder import read_description, write_description
+
+PATIENCE = 300.0
+"""Only to end a test that hangs [s]: a crowded machine is slow."""
+NUM_EPISODES = 4
+STATE = ("--policy.groups", "physical_state")
+# No method begins by cloning, whatever the recipe says.
+LEARNER = tuple(TINY[: TINY.index("--cloning.epochs")] + TINY[TINY.index("--cloning.epochs") + 2 :])
+WORDS = (
+    *("reproduce", "figure-4", TASK, *LEARNER, *STATE, "--methods", "full", "rl", "--num-processes", 2),
+    *("--num-steps", NUM_STEPS, "--num-evaluations", 2, "--num-episodes", NUM_EPISODES),
+)
 
 
-def finished(folder) -> dict[str, bytes]:
-    return {str(path.parent): path.read_bytes() for path in folder.glob("*/seed-*/checkpoint.safetensors")}
+def wait_for_rows(process, runs) -> None:
+    """Until all runs have reported their first iteration."""
+    end = time.monotonic() + PATIENCE
+    while not all((run / "metrics.csv").exists() and (run / "metrics.csv").read_text().count("\n") > 2 for run in runs):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @pytest.mark.slow
-def test_a_comparison_that_was_stopped_trains_what_is_missing_and_nothing_twice(
-    tmp_path, demonstrations, whole_run, handful, monkeypatch
+def test_interrupted_and_resumed_in_two_processes_it_ends_as_in_one_that_was_never_stopped(
+    tmp_path, demonstrations, start_process, handful
 ):
-    folder = tmp_path / "compare"
-    words = ("compare", TASK, *TINY, "--num-steps", NUM_STEPS, "--demonstrations", demonstrations, "--output", folder)
-    iterate = Trainer.iterate
-
-    def stop_in_the_second_method(self):
-        if self.discriminator is None and self.iteration == 3:
-            raise KeyboardInterrupt
-        return iterate(self)
-
-    with monkeypatch.context() as interrupted:
-        interrupted.setattr(Trainer, "iterate", stop_in_the_second_method)
-        status, out, _ = handful(*words)
-    assert status == 130 and "To resume: the same 'handful compare' again." in out
-    before = finished(folder)
-    assert len(before) == 2
+    output = tmp_path / "figure"
+    words = (*WORDS, "--demonstrations", demonstrations, "--output", output)
+    runs = {method: output / TASK / method / "seed-0" for method in ("full", "rl")}
+    process = start_process(*words)
+    wait_for_rows(process, runs.values())
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130 and err == "interrupted.\n"
+    assert out.splitlines()[-1] == "Interrupted and saved. To resume: the same 'handful reproduce' again."
+    assert all((run / "checkpoint.safetensors").exists() for run in runs.values())
 
     status, out, err = handful(*words)
     assert (status, err) == (0, "")
-    assert f"The curves so far: {folder}/comparison.png" in out
-    after = finished(folder)
-    assert {path.rpartition("/seed-")[0].rpartition("/")[2] for path in after} == set(METHODS)
-    assert after[f"{folder}/full/seed-0"] == before[f"{folder}/full/seed-0"]
-    # The full model with seed 0 is what 'handful train' trains.
-    assert_same_runs(folder / "full" / "seed-0", whole_run)
-    assert all(len(rows(folder / method / "seed-0")) == len(rows(whole_run)) for method in METHODS)
-    configs = {method: read_description(folder / method / "seed-0").config for method in METHODS}
-    assert {method: config.trainer.imitation_weight for method, config in configs.items()} == {
-        **{"full": 0.5, "rl": 0.0, "gail": 1.0, "rl-no-curriculum": 0.0}
-    }
-    assert [method for method, c in configs.items() if c.curriculum.random_start_probability == 1.0] == [
-        "rl-no-curriculum"
-    ]
+    assert f"{output}/figure-4.png" in out and "The paper's orderings: 0 hold, 0 do not hold" in out
+    budget = Budget(NUM_STEPS, num_evaluations=2, num_episodes=NUM_EPISODES)
+    for method, run in runs.items():
+        never_stopped = tmp_path / f"never-stopped-{method}"
+        write_description(never_stopped, read_description(run))
+        assert train_and_evaluate(never_stopped, budget)
+        assert_same_runs(run, never_stopped)
+        evaluations = read_evaluations(run)
+        assert evaluations == read_evaluations(never_stopped)
+        assert [each.steps for each in evaluations] == [NUM_STEPS // 2, NUM_STEPS]
+    assert read_description(runs["full"]).config.trainer.cloning.epochs == 0
 
-    # More seeds are added to what is there.
-    status, _, err = handful(*words, "--num-seeds", 2, "--methods", "rl")
-    assert (status, err) == (0, "")
-    more = finished(folder)
-    assert more.keys() - after.keys() == {f"{folder}/rl/seed-1"}
-    assert more.items() >= after.items()
-    assert rows(folder / "rl" / "seed-1") != rows(folder / "rl" / "seed-0")
-    with Image.open(folder / "comparison.png") as picture:
+    # A point of the curve is what `handful evaluate` says of that policy.
+    status, out, _ = handful("evaluate", TASK, "--policy", run, "--num-episodes", NUM_EPISODES, "--json")
+    assert json.loads(out)["mean_return"] == evaluations[-1].mean_return
+    with open(output / "figure-4.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["method"], row["seed"], row["steps"]) for row in rows] == [
+        *((method, "0", str(steps)) for method in runs for steps in (NUM_STEPS // 2, NUM_STEPS)),
+        ("demonstrations", "", ""),
+    ]
+    assert float(rows[3]["return"]) == evaluations[-1].mean_return and float(rows[4]["return"]) > 0
+    with Image.open(output / "figure-4.png") as picture:
         assert picture.format == "PNG" and min(picture.size) > 400
 
-    # Curves of the same folders, drawn again by hand.
-    status, out, _ = handful(
-        "plot", folder / "full" / "seed-0", folder / "rl" / "seed-0", "--output", tmp_path / "a.png"
-    )
-    assert (status, out) == (0, f"{tmp_path}/a.png\n") and (tmp_path / "a.png").exists()
+    # What is done is not done again, and other options do not mix with it.
+    before = {run: (run / "checkpoint.safetensors").stat().st_mtime_ns for run in runs.values()}
+    status, out, err = handful(*words)
+    assert (status, err) == (0, "") and "runs are done" not in out
+    assert {run: (run / "checkpoint.safetensors").stat().st_mtime_ns for run in runs.values()} == before
+    for changed, sentence in (
+        (("--ppo.discount", 0.5), "holds a run of block-lifting with another configuration"),
+        (("--methods", "gail", "--ppo.discount", 0.5), "holds a run of block-lifting with another configuration"),
+        (("--num-episodes", 5), "was evaluated in 4 episodes at a time, not in 5"),
+    ):
+        status, _, err = handful(*words, *changed)
+        assert status == 2 and sentence in err and err.count("\n") == 1
 
 
-def test_a_comparison_too_short_for_an_episode_trains_all_the_same(tmp_path, demonstrations, handful):
-    words = (
-        "--num-steps",
-        1,
-        "--demonstrations",
-        demonstrations,
-        "--output",
-        tmp_path / "c",
-        "--methods",
-        "rl",
-        "gail",
-    )
-    status, out, err = handful("compare", TASK, *TINY, *words)
-    assert (status, err) == (0, "")
-    assert "No curves yet: nothing to compare" in out and len(finished(tmp_path / "c")) == 2
+@pytest.mark.slow
+def test_a_run_that_fails_is_said_and_costs_no_other(tmp_path, demonstrations, handful):
+    words = (*WORDS, "--num-steps", 1, "--num-evaluations", 1, "--demonstrations", demonstrations, "--output", tmp_path)
+    broken = tmp_path / TASK / "full" / "seed-0"
+    broken.mkdir(parents=True)
+    (broken / "checkpoint.safetensors").write_text("no checkpoint")
+    status, out, err = handful(*words)
+    assert status == 1 and err == "error: 1 of 2 runs failed; the same command tries them again.\n"
+    assert f"Failed: {broken}: " in out
+    assert len(read_evaluations(tmp_path / TASK / "rl" / "seed-0")) == 1
+    assert (tmp_path / "figure-4.csv").exists()
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--methods", "gial"), "unknown method 'gial': did you mean 'gail'? The choices are: gail, "),
-        (("--methods", "full", "full"), "expected each method once"),
-        (("--num-seeds", 0), "expected at least 1 seed, got 0."),
-        (("--seed", 3), "--seed is what the methods and their seeds are about"),
-        (("--imitation-weight", 1), "--imitation-weight is what the methods and their seeds are about"),
-        (("--camera-hz", 7), "unknown camera rate 7 Hz"),
-        (("--minutes", 0), "expected --minutes above 0, got 0.0."),
+        (("figure-3",), "unknown figure 'figure-3': did you mean "),
+        (("figure-4", "block-liftin"), "unknown task 'block-liftin': did you mean 'block-lifting'?"),
+        (("figure-4", TASK, TASK), "expected each task once, got block-lifting, block-lifting."),
+        (
+            ("figure-4", TASK, "--methods", "gial"),
+            "unknown method 'gial': did you mean 'gail'? The choices are: gail, ",
+        ),
+        (("figure-4", TASK, "--methods", "full", "full"), "expected each method once"),
+        (("figure-4", TASK, "--num-seeds", 0), "expected --num-seeds of at least 1, got 0."),
+        (("figure-4", TASK, "--num-steps", 0), "expected --num-steps of at least 1, got 0."),
+        (("figure-4", TASK, "--seed", 3), "--seed is what the methods and their seeds are about"),
+        (
+            ("figure-4", TASK, "--imitation-weight", 1),
+            "--imitation-weight is what the methods and their seeds are about",
+        ),
+        (("figure-4", TASK, "--cloning.epochs", 1), "--cloning.epochs is what the methods and their seeds are about"),
+        (("figure-4", TASK, "--camera-hz", 7), "unknown camera rate 7 Hz"),
+        (("figure-4", TASK, "--recipe", "teacher-student"), "expected a recipe of one phase, got teacher-student"),
+        (("figure-4", TASK, "pouring", "--demonstrations", "x.hdf5"), "expected one task with --demonstrations"),
+        (("figure-5", "--policy.no-recurrent"), "the methods full and no-lstm are the same"),
+        (("figure-5", *STATE, "--methods", "no-auxiliary-task"), "the method no-auxiliary-task is the full one where"),
     ],
 )
-def test_what_cannot_be_compared_is_one_sentence(words, sentence, tmp_path, handful):
-    budget = () if "--minutes" in words else ("--num-steps", 1)
-    status, out, err = handful("compare", TASK, *TINY, "--output", tmp_path / "c", *budget, *words)
+def test_what_cannot_be_reproduced_is_one_sentence(words, sentence, tmp_path, handful):
+    status, out, err = handful("reproduce", *words, "--output", tmp_path / "f")
     assert (status, out) == (2, "")
     assert sentence in err and err.count("\n") == 1
-    assert not (tmp_path / "c").exists()
+    assert not (tmp_path / "f").exists()
 
 
-def test_a_run_is_drawn(whole_run, tmp_path, handful):
-    path = tmp_path / "curves.png"
-    assert handful("plot", whole_run, "--output", path) == (0, f"{path}\n", "")
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-
-
-@pytest.mark.parametrize(
-    ("words", "status", "sentence"),
-    [
-        (("nowhere",), 1, "nowhere is not a run: expected a folder with metrics.csv, there is none."),
-        (("RUN", "--output", "/proc/curves.png"), 1, "cannot write /proc/curves.png"),
-        (("RUN", "--output", "curves.doc"), 2, "expected the name of a picture to end in"),
-    ],
-)
-def test_what_cannot_be_drawn_is_one_sentence(words, status, sentence, whole_run, handful):
-    returned, out, err = handful("plot", *(whole_run if word == "RUN" else word for word in words))
-    assert (returned, out) == (status, "")
-    assert sentence in err and err.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_the_bench_prints_figures_with_units(handful):
-    status, out, err = handful("bench", TASK, "--json", "--num-envs", 4, "--seconds", 0.01, "--num-threads", 1)
-    assert (status, err, out.count("\n")) == (0, "", 1)
-    figures = json.loads(out)
-    assert all(figure.keys() >= {"name", "value", "unit"} and figure["value"] > 0 for figure in figures)
-    assert figures[0]["task"] == TASK and figures[0]["num_envs"] == 4 and figures[0]["versions"]["torch"]
-    names = [figure["name"] for figure in figures]
-    assert len(set(names)) == len(names)
-    wanted = {"physics", "learning/5hz", "inference/20hz", "update/5hz", "learning/20hz", "memory"} | {
-        f"physics_and_camera/{renderer}/{rate}hz" for renderer in ("rasterizer", "raycaster") for rate in (5, 20)
-    }
-    assert wanted <= set(names)
-
-
-@pytest.mark.parametrize("words", [("--num-envs", 0), ("--seconds", 0), ("--num-threads", 0)])
-def test_a_bench_of_nothing_is_refused(words, handful):
-    status, out, err = handful("bench", TASK, *words)
-    assert (status, out, err.count("\n")) == (2, "", 1)
+def test_two_commands_do_not_train_in_one_folder(tmp_path, handful):
+    with locked(tmp_path):
+        status, _, err = handful(*WORDS, "--output", tmp_path)
+    assert status == 2 and err.startswith(f"error: another 'handful reproduce' is training in {tmp_path}")
