@@ -125,11 +125,15 @@ def run(options: Options) -> None:
 
 def _check(options: Options, experiment: Experiment) -> tuple[str, ...]:
     """Refuse what cannot be, in a sentence; returns the tasks."""
+    from handful.runs.config import check_settings
     from handful.tasks.registry import make_task
 
     tasks = options.tasks or experiment.tasks
     for task in tasks:
         make_task(task)
+        config = _common(options, task)
+        make_task(task, config.variant)
+        check_settings(config)
     for name in options.methods:
         if experiment.method(name).needs_pixels and not _sees_pixels(options):
             raise ConfigurationError(
@@ -163,14 +167,8 @@ def _check(options: Options, experiment: Experiment) -> tuple[str, ...]:
 
 def _common(options: Options, task: str) -> RunConfig:
     """What the methods have in common on a task: the recipe's values, those that the user gave, and one thread."""
-    from handful.runs.config import check_settings
-    from handful.tasks.registry import make_task
-
     config = with_given(find_recipe(options.recipe).config(task), options.config, options.given)
-    config = dataclasses.replace(config, num_threads=config.num_threads or 1)
-    check_settings(config)
-    make_task(task, config.variant)
-    return config
+    return dataclasses.replace(config, num_threads=config.num_threads or 1)
 
 
 def _sees_pixels(options: Options) -> bool:

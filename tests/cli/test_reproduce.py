@@ -126,6 +126,7 @@ def test_a_run_that_fails_is_said_and_costs_no_other(tmp_path, demonstrations, h
         ),
         (("figure-4", TASK, "--cloning.epochs", 1), "--cloning.epochs is what the methods and their seeds are about"),
         (("figure-4", TASK, "--camera-hz", 7), "unknown camera rate 7 Hz"),
+        (("figure-4", TASK, "--variant", "small"), "block-lifting has no variants: leave out the variant 'small'."),
         (("figure-4", TASK, "--recipe", "teacher-student"), "expected a recipe of one phase, got teacher-student"),
         (("figure-4", TASK, "pouring", "--demonstrations", "x.hdf5"), "expected one task with --demonstrations"),
         (("figure-5", "--policy.no-recurrent"), "the methods full and no-lstm are the same"),
