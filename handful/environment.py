@@ -153,8 +153,11 @@ class StartDistribution(Protocol):
         """Draw one start; None means a random start of the task."""
         ...
 
-    def report(self, episode: EpisodeSummary) -> None:
-        """Take note of how an episode ended; the summary says which start it had."""
+    def report(self, episode: EpisodeSummary, end: Start | None) -> None:
+        """Take note of how an episode ended; the summary says which start it had.
+
+        ``end`` is the state in which it was cut off, with its parameters; None where it terminated.
+        """
 
     def metrics(self) -> dict[str, float]:
         """What there is to say of the curriculum's progress, by name."""

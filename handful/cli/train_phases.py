@@ -20,11 +20,11 @@ def begun_phases(options: Options, phases: tuple[Phase, ...]) -> PhasedRun:
     from handful.runs.folder import free_folder
     from handful.tasks.registry import make_task
 
-    make_task(options.task)
     phases = tuple(
         dataclasses.replace(phase, config=with_given(phase.config, options.config, options.given)) for phase in phases
     )
     for phase in phases:
+        make_task(options.task, phase.config.variant)
         named = {name: "." for name in ("teacher", "start_from") if getattr(phase, name) is not None}
         check_settings(dataclasses.replace(phase.config, **named))
     folder = options.run or free_folder(options.task)

@@ -33,6 +33,7 @@ class FrontierStarts:
         horizon: int,
         random_fraction: float = 0.3,
         final_random_fraction: float = 0.9,
+        max_random_length: int | None = None,
         step_s: float = 0.5,
     ) -> None:
         """Place every frontier near its demonstration's success.
@@ -42,6 +43,9 @@ class FrontierStarts:
             horizon: Longest episode [control steps].
             random_fraction: Of the control steps, in episodes from random starts, at first.
             final_random_fraction: The same once every frontier is at the beginning.
+            max_random_length: Longest episode from a random start until half of the frontiers are at the beginning
+                [control steps]: until then most of a long one would be spent where its beginning had gone wrong. None: no
+                such bound.
             step_s: How far a frontier moves back at once [s].
         """
         self._trajectories = demonstrations.trajectories
@@ -49,12 +53,13 @@ class FrontierStarts:
         self._step = max(1, round(step_s / demonstrations.control_timestep))
         self._grace = round(2.0 / demonstrations.control_timestep)
         self._horizon = horizon
-        self._random_length = min(horizon, int(2 * np.median(self._success)) + round(1.5 * self._grace))
+        self._whole_length = min(horizon, int(2 * np.median(self._success)) + round(1.5 * self._grace))
+        self._short_length = min(self._whole_length, max_random_length or self._whole_length)
         self._fractions = random_fraction, final_random_fraction
         self.frontiers = np.maximum(0, self._success - self._step)
         """Step of each demonstration from which on episodes begin, int64 [demonstration]."""
         self._outcomes = np.full((len(self._success), WINDOW), -1)  # latest last; -1: none yet
-        self._lengths = np.array([self._random_length, 3.0 * self._step])  # running means: random starts, others
+        self._lengths = np.array([self._short_length, 3.0 * self._step])  # running means: random starts, others
 
     @property
     def random_fraction(self) -> float:
@@ -66,7 +71,9 @@ class FrontierStarts:
         """Draw one start."""
         random, other = np.array([self.random_fraction, 1.0 - self.random_fraction]) / self._lengths
         if generator.random() < random / (random + other):
-            return Start(state=None, parameters={}, cluster=0, max_length=self._random_length)
+            short = (self.frontiers == 0).mean() < 0.5
+            length = self._short_length if short else self._whole_length
+            return Start(state=None, parameters={}, cluster=0, max_length=length)
         weights = 0.15 + (self.frontiers > 0) * (0.5 + self.frontiers / self._success)
         number = int(generator.choice(len(weights), p=weights / weights.sum()))
         frontier, success = int(self.frontiers[number]), int(self._success[number])
@@ -82,12 +89,12 @@ class FrontierStarts:
             step=step,
         )
 
-    def report(self, episode: EpisodeSummary) -> None:
+    def report(self, episode: EpisodeSummary, end: Start | None) -> None:
         """Take note of how an episode ended, and move a frontier back where its starts succeed."""
-        kind = 0 if episode.random_start else 1
+        kind = 0 if episode.demonstration < 0 else 1
         self._lengths[kind] += AVERAGE_RATE * (episode.length - self._lengths[kind])
         number = episode.demonstration
-        if episode.random_start or not 0 <= episode.start_step - self.frontiers[number] <= self._step:
+        if number < 0 or not 0 <= episode.start_step - self.frontiers[number] <= self._step:
             return
         outcomes = self._outcomes[number]
         outcomes[:] = [*outcomes[1:], int(episode.held)]

@@ -82,7 +82,7 @@ class DemonstrationStarts:
             step=step,
         )
 
-    def report(self, episode: EpisodeSummary) -> None:
+    def report(self, episode: EpisodeSummary, end: Start | None) -> None:
         """Ignore it: the probabilities are constant."""
 
     def metrics(self) -> dict[str, float]:

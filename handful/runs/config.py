@@ -28,6 +28,11 @@ class CurriculumConfig(Config):
     clusters, max_seconds and include_solved play no part (our choice)."""
     final_random_start_probability: Fraction = 0.9
     """Fraction of the control steps in episodes from random starts once every frontier is at the beginning."""
+    retry_fraction: Fraction = 0.0
+    """Fraction of the random starts that are replaced by states in which earlier episodes had failed (our choice)."""
+    max_random_seconds: Bound = math.inf
+    """Longest episode from a random start until half of the frontiers are at the beginning [s] (our choice; infinite: as
+    long as any). The end of a long task is learned from demonstrations' states by then, its beginning from these."""
     end_when_lost: bool = False
     """Whether episodes end when an object has fallen off the table (our choice)."""
     max_held_seconds: Bound = math.inf

@@ -26,6 +26,25 @@ TASKS_BEGUN_BY_CLONING = ("pouring", "order-fulfillment")
 """Tasks whose first reward lies so far off that a policy which begins by moving at random does not find it soon."""
 
 
+BUDGETS = {
+    "block-lifting": (500_000, 1_500_000, 1_000_000),
+    "block-stacking": (4_000_000, 4_000_000, 2_000_000),
+    "clearing-box": (3_000_000, 4_000_000, 2_000_000),
+    "clearing-blocks": (8_000_000, 5_000_000, 3_000_000),
+    "pouring": (3_000_000, 3_000_000, 2_000_000),
+    "order-fulfillment": (8_000_000, 6_000_000, 3_000_000),
+}
+"""Control steps of teacher, student and fine-tuning of each task; another task has those of block stacking."""
+
+
+def _budget(task: str) -> tuple[int, int, int]:
+    return BUDGETS.get(task, BUDGETS["block-stacking"])
+
+
+STEPS_PER_MINUTE = 100_000, 100_000, 80_000
+"""About how many control steps each of the three phases makes on two cores [1/min]."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """A way to train a policy of any task."""
@@ -94,13 +113,17 @@ class TeacherValues:
     less: with 0.25, clearing-blocks lifted in 11% of its episodes, its mean action in 50%."""
     random_start_probability: float = 0.3
     """Fraction of the steps in episodes from random starts, while the frontiers move."""
+    max_random_seconds: float = math.inf
+    """Longest episode from a random start while the frontiers move [s]."""
     variant: str | None = None
     """Variant of the task to begin with."""
 
 
 TEACHER_VALUES = {
     "block-lifting": TeacherValues(discount=0.98),
-    "clearing-blocks": TeacherValues(discount=0.993, log_std=-2.1, random_start_probability=0.25),
+    "clearing-blocks": TeacherValues(
+        discount=0.993, log_std=-2.1, random_start_probability=0.35, max_random_seconds=15.0
+    ),
     "clearing-box": TeacherValues(discount=0.99),
     "pouring": TeacherValues(discount=0.99, log_std=-1.6, variant="eight-balls"),
     "order-fulfillment": TeacherValues(discount=0.99, log_std=-1.6, variant="one-toy"),
@@ -117,6 +140,7 @@ def _teacher(task: str) -> RunConfig:
         curriculum=CurriculumConfig(
             frontiers=True,
             random_start_probability=own.random_start_probability,
+            max_random_seconds=own.max_random_seconds,
             end_when_lost=True,
             max_held_seconds=1.5,
         ),
@@ -143,7 +167,7 @@ def _teacher(task: str) -> RunConfig:
                 objective="clip",
                 discount=own.discount,
                 learning_rate_control="kl",
-                learning_rate=3e-4,
+                learning_rate=1e-4,
                 kl_target=0.02,
                 kl_stop_factor=None,
                 half_life=None,
@@ -183,13 +207,14 @@ def _student(task: str) -> RunConfig:
         trainer=TrainerConfig(
             algorithm="distillation",
             policy=PolicyConfig(hidden_size=128, initial_log_std=-2.0),
+            distillation=DistillationConfig(half_life=_budget(task)[1] / 3),
         ),
     )
 
 
 def _fine_tuning(task: str) -> RunConfig:
     """Reinforcement and imitation from pixels for a student, judged and held by its teacher."""
-    teacher, student = _teacher(task), _student(task)
+    teacher, student = _teacher(task), _student(task)  # of the task itself, never of a variant
     curriculum = dataclasses.replace(student.curriculum, random_start_probability=0.7)
     return dataclasses.replace(
         student,
@@ -210,18 +235,29 @@ def _fine_tuning(task: str) -> RunConfig:
 
 
 def _teacher_student(task: str) -> tuple[Phase, ...]:
-    """A teacher from the physical state, a student that copies it from pixels, and reinforcement from there."""
+    """A teacher from the physical state, a student that copies it from pixels, and reinforcement from there.
+
+    A teacher that begins in a variant of the task goes on in the task itself for as long again.
+    """
+    steps = _budget(task)
+    minutes = [count / rate for count, rate in zip(steps, STEPS_PER_MINUTE, strict=True)]
+    config = _teacher(task)
+    teachers = (Phase("teacher", config, steps[0], minutes[0]),)
+    if config.variant is not None:
+        teachers = (
+            Phase(config.variant, config, steps[0] // 2, minutes[0] / 2),
+            Phase(
+                "teacher",
+                dataclasses.replace(config, variant=None),
+                steps[0] // 2,
+                minutes[0] / 2,
+                start_from=config.variant,
+            ),
+        )
     return (
-        Phase("teacher", _teacher(task), num_steps=4_000_000, minutes=40.0),
-        Phase("student", _student(task), num_steps=4_000_000, minutes=50.0, teacher="teacher"),
-        Phase(
-            "fine-tuning",
-            _fine_tuning(task),
-            num_steps=2_000_000,
-            minutes=30.0,
-            teacher="teacher",
-            start_from="student",
-        ),
+        *teachers,
+        Phase("student", _student(task), steps[1], minutes[1], teacher="teacher"),
+        Phase("fine-tuning", _fine_tuning(task), steps[2], minutes[2], teacher="teacher", start_from="student"),
     )
 
 
@@ -255,7 +291,7 @@ RECIPES = {
 }
 """Every recipe by its name."""
 
-DEFAULT_RECIPE = "quick"
+DEFAULT_RECIPE = "teacher-student"
 
 
 def find_recipe(name: str) -> Recipe:

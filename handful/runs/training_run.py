@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import math
 import pathlib
 import time
 from collections.abc import Callable
@@ -15,11 +14,9 @@ import torch
 from handful.config import to_json
 from handful.demonstrations.conversion import converted
 from handful.demonstrations.dataset import load_demonstrations
-from handful.demonstrations.frontiers import FrontierStarts
 from handful.demonstrations.sequences import demonstration_sequences
 from handful.demonstrations.specification import DemonstrationSpec
-from handful.demonstrations.starts import DemonstrationStarts, start_probability
-from handful.environment import PIXELS, TOOL_STATE, StartDistribution
+from handful.environment import PIXELS, TOOL_STATE
 from handful.errors import ConfigurationError, DataError, TrainingError
 from handful.learning.algorithms.distillation import Teacher
 from handful.learning.algorithms.reinforcement import ReinforcementImitation
@@ -30,7 +27,7 @@ from handful.learning.persistence.checkpoint import load_checkpoint, save_checkp
 from handful.learning.persistence.policy_file import PolicyManifest, check_policy_fits, load_policy, save_policy
 from handful.learning.trainer import Trainer
 from handful.profiling import span
-from handful.runs.config import CurriculumConfig, RunConfig, check_settings
+from handful.runs.config import RunConfig, check_settings
 from handful.runs.failure import reproduce_failure, write_failure
 from handful.runs.folder import (
     CHECKPOINT_FILE,
@@ -43,10 +40,10 @@ from handful.runs.folder import (
 )
 from handful.runs.interruption import Interruption
 from handful.runs.logs import EpisodeWriter, MetricsWriter
+from handful.runs.starts import control_steps, make_starts
 from handful.storage import write_atomically
-from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
+from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import make_task
-from handful.trajectory import Demonstrations
 
 
 class TrainingRun:
@@ -72,7 +69,7 @@ class TrainingRun:
             staggered=True,
             tool_state=TOOL_STATE in config.groups or (teacher is not None and teacher.manifest.reads(TOOL_STATE)),
             end_when_lost=config.curriculum.end_when_lost,
-            held_steps=_steps(config.curriculum.max_held_seconds),
+            held_steps=control_steps(config.curriculum.max_held_seconds),
             fresh_looks=config.curriculum.fresh_looks,
         )
         if teacher is not None:
@@ -82,7 +79,7 @@ class TrainingRun:
         self.demonstrations = demonstrations if config.variant is None else converted(demonstrations, self.environment)
         self._digest = _digest(description.demonstrations)
         cut = self.demonstrations.cut_after_success(config.curriculum.cut_after_success)
-        self.environment.starts = _starts(config.curriculum, cut, horizon=self.environment.horizon)
+        self.environment.starts = make_starts(config.curriculum, cut, self.environment)
         frames = bool(self.cloning_epochs) and PIXELS in config.trainer.policy.groups
         sequences = demonstration_sequences(cut, self.environment, frames=frames, groups=config.groups)
         num_threads = self.environment.physics.num_threads
@@ -259,33 +256,6 @@ def open_or_begin(
             f"{folder} holds a run of {saved.task} with another configuration: name another folder."
         )
     return TrainingRun(folder, description, resume=True)
-
-
-def _starts(config: CurriculumConfig, demonstrations: Demonstrations, *, horizon: int) -> StartDistribution | None:
-    """Where episodes begin; None: always in random starts."""
-    if config.random_start_probability >= 1.0:
-        return None
-    if config.frontiers:
-        return FrontierStarts(
-            demonstrations,
-            horizon=horizon,
-            random_fraction=config.random_start_probability,
-            final_random_fraction=config.final_random_start_probability,
-        )
-    max_length = _steps(config.max_seconds)
-    probability = start_probability(config.random_start_probability, horizon=horizon, max_length=max_length)
-    return DemonstrationStarts(
-        demonstrations,
-        random_start_probability=probability,
-        clusters=config.clusters,
-        max_length=max_length,
-        include_solved=config.include_solved,
-    )
-
-
-def _steps(seconds: float) -> int | None:
-    """A time in control steps; None where it is infinite."""
-    return None if math.isinf(seconds) else max(1, round(seconds * CONTROL_HZ))
 
 
 def _digest(path: pathlib.Path) -> str:

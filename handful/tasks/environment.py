@@ -11,6 +11,7 @@ import numpy as np
 from handful.environment import (
     ArraySpec,
     EnvironmentSpec,
+    EpisodeSummary,
     Observation,
     Start,
     StartDistribution,
@@ -197,9 +198,7 @@ class TaskEnvironment:
             with span("observe"):
                 final_observation = self._observer.final_observation(snapshot, diverged)
             episodes = self._episodes.summaries(done, diverged, self.task.score(snapshot, stage))
-            if self.starts is not None:
-                for episode in episodes:
-                    self.starts.report(episode)
+            self._report(episodes, terminated, stage)
             with span("begin episodes"):
                 self._begin_episodes(done)
             snapshot = self.snapshot
@@ -217,6 +216,16 @@ class TaskEnvironment:
             final_observation=final_observation,
             episodes=episodes,
         )
+
+    def _report(self, episodes: Sequence[EpisodeSummary], terminated: np.ndarray, stage: np.ndarray) -> None:
+        """Tell where episodes begin how those that have just ended did, and in which state."""
+        if self.starts is None or not episodes:
+            return
+        states = self.physics.get_state()
+        for episode in episodes:
+            parameters = {name: values[episode.env].copy() for name, values in self.parameters.items()}
+            end = Start(states[episode.env].copy(), parameters, cluster=int(stage[episode.env]))
+            self.starts.report(episode, None if terminated[episode.env] else end)
 
     def restore(self, ids: np.ndarray, parameters: Sequence[Parameters], states: np.ndarray) -> None:
         """Put the simulations ``ids`` into recorded states [len(ids), state_size] and parameters; a DataError refuses."""

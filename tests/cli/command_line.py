@@ -16,7 +16,7 @@ NUM_ENVS, ROLLOUT_STEPS = 4, 10
 NUM_STEPS = 20 * NUM_ENVS * ROLLOUT_STEPS
 """Length of the runs that are compared; episodes begin and end in it."""
 TINY = (
-    *("--num-envs", str(NUM_ENVS), "--rollout-steps", str(ROLLOUT_STEPS), "--num-threads", "1"),
+    *("--recipe", "quick", "--num-envs", str(NUM_ENVS), "--rollout-steps", str(ROLLOUT_STEPS), "--num-threads", "1"),
     *("--cloning.epochs", "1", "--cloning.warmup-steps", "80", "--cloning.num-segments", "2"),
     *("--ppo.epochs", "2", "--ppo.num-minibatches", "2", "--discriminator.batch-size", "32"),
 )

@@ -15,8 +15,8 @@ from command_line import NUM_ENVS, NUM_STEPS, ROLLOUT_STEPS, TASK, TINY, assert_
 from handful.cli import demonstrate
 from handful.cli.main import parse_options
 from handful.cli.train import Options
+from handful.learning.algorithms.reinforcement import ReinforcementImitation
 from handful.learning.config.trainer import TrainerConfig
-from handful.learning.trainer import Trainer
 from handful.runs.config import RunConfig
 from handful.runs.folder import read_description
 
@@ -269,16 +269,17 @@ def test_a_full_disk_leaves_the_last_checkpoint_to_go_on_from(copied_run, whole_
 
 
 def test_a_nan_stops_the_run_and_is_reproduced(tmp_path, demonstrations, handful, monkeypatch):
-    original = Trainer._update_discriminator
+    original = ReinforcementImitation.update
 
-    def break_down(self, rollout):
-        metrics, reward = original(self, rollout)
-        return metrics, reward * float("nan") if self.iteration == 3 else reward
+    def break_down(self, rollout, *, steps):
+        if steps == 3 * ITERATION:
+            rollout.task_reward *= float("nan")
+        return original(self, rollout, steps=steps)
 
     run = tmp_path / "run"
     words = ("--demonstrations", demonstrations, "--run", run, "--num-steps", NUM_STEPS, "--checkpoint-seconds", 0)
     with monkeypatch.context() as broken:
-        broken.setattr(Trainer, "_update_discriminator", break_down)
+        broken.setattr(ReinforcementImitation, "update", break_down)
         status, _, err = handful("train", TASK, *TINY, *words)
         assert status == 1 and err.count("\n") == 1
         assert "iteration 4: the reward of a step is not a finite number." in err
@@ -314,13 +315,13 @@ def test_a_run_clones_where_it_is_asked_to_and_imitates(words, cloned, tmp_path,
     assert [bool(row["policy_loss"]) for row in rows(run)] == [not cloned, not cloned, True]
 
 
-def test_a_run_begun_with_another_runs_networks_does_not_clone(whole_run, tmp_path, demonstrations, handful):
+def test_a_run_begun_with_another_runs_networks_does_not_clone_again(whole_run, tmp_path, demonstrations, handful):
     run = tmp_path / "run"
     words = ("train", TASK, *TINY, "--demonstrations", demonstrations, "--run", run, "--num-steps", ITERATION)
     status, out, _ = handful(*words, "--start-from", whole_run)
     assert status == 0 and "copying" not in out
     begun, came_from = checkpoint(run), checkpoint(whole_run)
-    assert not begun["cloned"] and begun["steps"] == ITERATION
+    assert begun["cloned"] == came_from["cloned"] and begun["steps"] == ITERATION
     count = "vector_normalizer.count"
     assert begun["ppo"]["policy"][count] == came_from["ppo"]["policy"][count] + ITERATION
 

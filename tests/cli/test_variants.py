@@ -14,7 +14,7 @@ from handful.runs.folder import read_description
 def test_a_run_in_a_variant_learns_from_the_tasks_demonstrations_and_is_resumed_to_the_bit(handful, tmp_path):
     demonstrations = tmp_path / "one.hdf5"
     assert handful("demonstrate", "pouring", "--num-episodes", 1, "--output", demonstrations)[0] == 0
-    words = ["train", "pouring", "--recipe", "teacher", "--demonstrations", demonstrations, *TINY, "--num-steps"]
+    words = ["train", "pouring", *TINY, "--recipe", "teacher", "--demonstrations", demonstrations, "--num-steps"]
     for run, budgets in (("whole", (120,)), ("parted", (40, 120))):
         status, _, error = handful(*words, budgets[0], "--run", tmp_path / run)
         assert status == 0, error

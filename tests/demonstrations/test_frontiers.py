@@ -57,7 +57,7 @@ def test_starts_lie_at_the_frontier_or_after_it_and_before_success():
 def test_a_frontier_moves_back_when_starts_at_it_succeed(outcomes, moves):
     subject = starts()
     for outcome in outcomes:
-        subject.report(summary(held=bool(outcome), demonstration=0, step=30))
+        subject.report(summary(held=bool(outcome), demonstration=0, step=30), None)
     assert subject.frontiers[0] == (16 if moves else 26)
 
 
@@ -65,8 +65,8 @@ def test_starts_away_from_the_frontier_and_random_ones_move_nothing():
     subject = starts()
     subject.frontiers[0] = 12
     for _ in range(20):
-        subject.report(summary(held=True, demonstration=0, step=30))
-        subject.report(summary(held=True))
+        subject.report(summary(held=True, demonstration=0, step=30), None)
+        subject.report(summary(held=True), None)
     assert subject.frontiers.tolist() == [12, 0]
 
 
@@ -79,8 +79,17 @@ def test_random_starts_get_their_fraction_of_the_steps_and_more_at_the_end():
             random = subject.sample(generator).state is None
             length = 200 if random else 40
             lengths[random] += length
-            subject.report(summary(held=False, demonstration=-1 if random else 0, length=length))
+            subject.report(summary(held=False, demonstration=-1 if random else 0, length=length), None)
         assert lengths[True] / sum(lengths.values()) == pytest.approx(expected, abs=0.05)
+
+
+def test_random_starts_are_short_until_half_of_the_frontiers_are_at_the_beginning():
+    subject, generator = starts(random_fraction=1.0, max_random_length=20), np.random.default_rng(0)
+    whole = starts(random_fraction=1.0).sample(generator).max_length
+    subject.frontiers[:] = [26, 5]
+    assert subject.sample(generator).max_length == 20 < whole
+    subject.frontiers[:] = [26, 0]
+    assert subject.sample(generator).max_length == whole
 
 
 def test_the_state_is_saved_whole():
@@ -88,7 +97,7 @@ def test_the_state_is_saved_whole():
     for _ in range(200):
         start = subject.sample(generator)
         held = bool(generator.random() < 0.7)
-        subject.report(summary(held=held, demonstration=start.demonstration, step=start.step))
+        subject.report(summary(held=held, demonstration=start.demonstration, step=start.step), None)
     other.load_state_dict(subject.state_dict())
     left, right = np.random.default_rng(2), np.random.default_rng(2)
     for _ in range(50):

@@ -187,7 +187,7 @@ class Listening(DemonstrationStarts):
         start = super().sample(generator)
         return dataclasses.replace(start, step=len(self.told))
 
-    def report(self, episode):
+    def report(self, episode, end):
         self.told.append(episode.start_step)
 
     def state_dict(self):
@@ -241,3 +241,28 @@ def test_starts_are_told_how_their_episodes_ended_and_their_state_is_saved(demon
 def test_a_trajectory_whose_fields_do_not_fit_is_refused(changes, message):
     with pytest.raises(DataError, match=message):
         _trajectory(**changes)
+
+
+def test_looks_are_drawn_anew_where_an_episode_begins_in_a_demonstration_and_nothing_else(demonstrations):
+    def parameters(level: str, *, fresh: bool) -> dict[str, np.ndarray]:
+        starts = DemonstrationStarts(demonstrations, random_start_probability=0.0)
+        environment = make_environment(num_envs=8, starts=starts, randomization=level, fresh_looks=fresh)
+        environment.reset(seeds=range(8))
+        return environment.parameters
+
+    recorded, own, task = (
+        parameters("full", fresh=False),
+        parameters("full", fresh=True),
+        parameters("task", fresh=True),
+    )
+    looks = {spec.name for spec in make_environment(num_envs=1).parameter_specs if spec.looks}
+    assert looks == {
+        *("arm.gray", "light.position", "light.color", "camera.offset", "camera.rotation"),
+        *("table.color", "floor.color", "wall.color", "block.color_hsv"),
+    }
+    for name in recorded:
+        distinct = len(np.unique(own[name], axis=0))
+        assert distinct == 8 if name in looks else distinct <= len(demonstrations.trajectories)
+    # At the level of the task, cameras and lights stay as they were recorded; objects still get colours.
+    assert len(np.unique(task["block.color_hsv"], axis=0)) == 8
+    assert len(np.unique(task["camera.offset"], axis=0)) <= len(demonstrations.trajectories)

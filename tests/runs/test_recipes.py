@@ -8,7 +8,7 @@ from handful.cli.main import run_command_line
 from handful.config import from_json, options_of, to_json, with_options
 from handful.errors import ConfigurationError
 from handful.runs.config import RunConfig
-from handful.runs.recipes import DEFAULT_RECIPE, RECIPES, TEACHER_VALUES, find_recipe
+from handful.runs.recipes import RECIPES, TEACHER_VALUES, find_recipe
 from handful.tasks.registry import TASKS, make_task
 
 
@@ -55,8 +55,8 @@ def test_the_papers_recipe_is_the_same_for_all_tasks_and_adds_nothing():
     assert trainer.discriminator.groups == ("object_features",) and not trainer.discriminator.use_actions
 
 
-def test_the_default_recipe_clones_the_tasks_that_pay_late():
-    cloned = {task for task in TASKS if find_recipe(DEFAULT_RECIPE).config(task).trainer.cloning.epochs}
+def test_the_quick_recipe_clones_the_tasks_that_pay_late():
+    cloned = {task for task in TASKS if find_recipe("quick").config(task).trainer.cloning.epochs}
     assert cloned == {"pouring", "order-fulfillment"}
 
 
@@ -72,7 +72,7 @@ def test_a_teacher_has_values_of_its_own_where_its_task_needs_them():
         trainer = config.trainer
         assert trainer.policy.initial_log_std == trainer.cloning.minimum_log_std  # cloning changes the deviation
     blocks = configs["clearing-blocks"]
-    assert (blocks.trainer.ppo.discount, blocks.curriculum.random_start_probability) == (0.993, 0.25)
+    assert (blocks.trainer.ppo.discount, blocks.curriculum.random_start_probability) == (0.993, 0.35)
     assert configs["block-lifting"].trainer.ppo.discount == 0.98
 
 

@@ -80,6 +80,8 @@ def test_is_demonstrated_learned_and_evaluated_from_the_command_line(tmp_path, c
         "2",
         "--discriminator.batch-size",
         "32",
+        "--cloning.epochs",
+        "2",
     )
     assert run_command_line(["demonstrate", TASK, "--num-episodes", "3", "--output", demonstrations]) == 0
     words = ["train", TASK, "--demonstrations", demonstrations, "--run", run, "--num-steps", "400", *tiny]

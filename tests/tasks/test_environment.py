@@ -209,7 +209,7 @@ def test_episodes_begin_where_the_start_distribution_says(task):
     )
 
     class Sometimes:
-        def report(self, episode) -> None:
+        def report(self, episode, end) -> None:
             pass
 
         def sample(self, generator: np.random.Generator) -> Start | None:
@@ -456,7 +456,7 @@ def test_success_held_for_so_many_steps_cuts_an_episode_off_and_counts_as_held(t
 
 def test_a_start_without_a_state_is_a_random_start_of_a_length_of_its_own(task):
     class Short:
-        def report(self, episode) -> None:
+        def report(self, episode, end) -> None:
             pass
 
         def sample(self, generator: np.random.Generator) -> Start:

@@ -1,0 +1,111 @@
+"""Starts where earlier episodes failed: demonstrations show how to succeed, and not what to do after a miss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from handful.environment import EpisodeSummary, Start, StartDistribution, StateTree
+from handful.simulation import jaco
+
+CAPACITY = 512
+"""Failures that are kept; a new one replaces any (our choice)."""
+
+MINIMUM = 16
+"""Failures that there must be before episodes begin in one (our choice)."""
+
+HOME_SPREAD = 0.12
+"""Spread of the arm's joints about their start [rad], as in random starts."""
+
+
+class RetryStarts:
+    """Another distribution, some of whose random starts are replaced by states in which episodes had failed.
+
+    Kept are the final states of episodes that ran out of time without success, most of them with an empty fist beside the
+    object. A third of the starts is such a state as it is. In another third the fingers are anywhere between open and closed,
+    and in the last third the arm is back at its start too; the objects lie where they were left. A policy with a closed hand
+    never finds by noise that it helps to open it, but with fingers nearly open it succeeds, and from there it learns.
+    """
+
+    def __init__(self, starts: StartDistribution, *, fraction: float, nq: int, nv: int) -> None:
+        """Wrap ``starts``; a ``fraction`` of its random starts becomes retries.
+
+        ``nq`` and ``nv`` are the sizes of ``qpos`` and ``qvel`` in a saved state, see `STATE_FIELDS`.
+        """
+        self.starts = starts
+        self._fraction = fraction
+        self._nq, self._nv = nq, nv
+        self._failures: list[Start] = []
+        self._num_kept = 0
+
+    def sample(self, generator: np.random.Generator) -> Start | None:
+        """Draw one start; None means a random start of the task."""
+        start = self.starts.sample(generator)
+        random = start is None or start.state is None
+        if not random or len(self._failures) < MINIMUM or generator.random() >= self._fraction:
+            return start
+        failure = self._failures[int(generator.integers(len(self._failures)))]
+        assert failure.state is not None
+        state = failure.state.copy()
+        kind = int(generator.integers(3))
+        if kind > 0:
+            self._open(state, generator, back=kind == 2)
+        return Start(
+            state=state,
+            parameters=failure.parameters,
+            cluster=failure.cluster,
+            max_length=start.max_length if start is not None else None,
+        )
+
+    def _open(self, state: np.ndarray, generator: np.random.Generator, *, back: bool) -> None:
+        """Put the fingers of a saved state anywhere, at rest, and the arm ``back`` to its start."""
+        joints, arm = len(jaco.JOINTS), len(jaco.ARM_JOINTS)
+        qpos, qvel = state[1 : 1 + self._nq], state[1 + self._nq : 1 + self._nq + self._nv]
+        if back:
+            qpos[:arm] = jaco.HOME_QPOS[:arm] + generator.uniform(-HOME_SPREAD, HOME_SPREAD, arm)
+        qpos[arm:joints] = generator.uniform(jaco.FINGER_OPEN, jaco.FINGER_CLOSED)
+        qvel[:joints] = 0.0
+        state[1 + self._nq + self._nv :] = 0.0  # warm start and commands
+
+    def report(self, episode: EpisodeSummary, end: Start | None) -> None:
+        """Take note of how an episode ended, and keep its last state if it failed."""
+        self.starts.report(episode, end)
+        if end is None or end.state is None or episode.held or episode.diverged or episode.demonstration >= 0:
+            return
+        if len(self._failures) < CAPACITY:
+            self._failures.append(end)
+        else:  # round and round
+            self._failures[self._num_kept % CAPACITY] = end
+        self._num_kept += 1
+
+    def metrics(self) -> dict[str, float]:
+        """Those of the distribution inside."""
+        return self.starts.metrics()
+
+    def state_dict(self) -> StateTree:
+        """The failures, and the state of the distribution inside."""
+        failures: StateTree = {}
+        if self._failures:
+            names = self._failures[0].parameters
+            states = [failure.state for failure in self._failures if failure.state is not None]
+            failures = {
+                "states": np.stack(states),
+                "clusters": np.array([failure.cluster for failure in self._failures]),
+                "parameters": {name: np.stack([each.parameters[name] for each in self._failures]) for name in names},
+            }
+        return {"starts": self.starts.state_dict(), "failures": failures, "num_kept": self._num_kept}
+
+    def load_state_dict(self, state: Any) -> None:
+        """Resume from what ``state_dict`` gave."""
+        self.starts.load_state_dict(state["starts"])
+        self._num_kept = int(state["num_kept"])
+        failures = state["failures"]
+        self._failures = [
+            Start(
+                state=np.array(failures["states"][number]),
+                parameters={name: np.array(values[number]) for name, values in failures["parameters"].items()},
+                cluster=int(failures["clusters"][number]),
+            )
+            for number in range(len(failures["states"]) if failures else 0)
+        ]
