@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from handful.api import EVALUATION_SEED
 from handful.demonstrations.operators.scripted.script import ScriptedActor
+from handful.environment import EVALUATION_SEED
 from handful.learning.evaluation import evaluate_policy
 from handful.simulation import scene
 from handful.tasks.environment import TaskEnvironment

@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from handful.environment import TOOL_STATE
+from handful.environment import EVALUATION_SEED, TOOL_STATE
 from handful.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from handful.runs.phases import PhasedRun
     from handful.runs.training_run import TrainingRun
     from handful.tasks.environment import TaskEnvironment
-
-EVALUATION_SEED = 1_000_000
-"""Added to the seed of an evaluation, so that it meets no episode that training drew from a small seed."""
 
 
 def make(task: str, *, num_envs: int = 1, variant: str | None = None, **settings: Any) -> TaskEnvironment:

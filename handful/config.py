@@ -79,19 +79,26 @@ def options_of(config: Config, *, inline: tuple[str, ...] = (), prefix: str = ""
 
 
 def with_options(config: ConfigType, options: Mapping[str, Any], *, inline: tuple[str, ...] = ()) -> ConfigType:
-    """A configuration with other values of some fields, which are named as `options_of` names them."""
-    for name, value in options.items():
-        config = _with_option(config, tuple(name.replace("-", "_").split(".")), value, inline)
-    return config
+    """A configuration with other values of some fields, which are named as `options_of` names them.
+
+    All are changed at once, so that only the outcome is checked, and not what lies between.
+    """
+    return _with_options(config, {tuple(name.replace("-", "_").split(".")): options[name] for name in options}, inline)
 
 
-def _with_option(config: Any, path: tuple[str, ...], value: Any, inline: tuple[str, ...]) -> Any:
+def _with_options(config: Any, options: Mapping[tuple[str, ...], Any], inline: tuple[str, ...]) -> Any:
     names = {field.name for field in dataclasses.fields(config)}
-    if path[0] not in names:
-        path = (next(name for name in inline if name in names), *path)
-    if len(path) == 1:
-        return dataclasses.replace(config, **{path[0]: value})
-    return dataclasses.replace(config, **{path[0]: _with_option(getattr(config, path[0]), path[1:], value, inline)})
+    changes: dict[str, Any] = {}
+    nested: dict[str, dict[tuple[str, ...], Any]] = {}
+    for path, value in options.items():
+        if path[0] not in names:
+            path = (next(name for name in inline if name in names), *path)
+        if len(path) == 1:
+            changes[path[0]] = value
+        else:
+            nested.setdefault(path[0], {})[path[1:]] = value
+    changes |= {name: _with_options(getattr(config, name), inner, inline) for name, inner in nested.items()}
+    return dataclasses.replace(config, **changes)
 
 
 @functools.cache

@@ -37,6 +37,9 @@ TOOL_STATE = "tool_state"
 GROUPS = (*POLICY_GROUPS, PHYSICAL_STATE, TIME_LEFT, OBJECT_FEATURES, OBJECT_POSITIONS)
 """Every observation group, in the order in which an environment reports them."""
 
+EVALUATION_SEED = 1_000_000
+"""Added to the seed of an evaluation, so that it meets no episode that training drew from a small seed."""
+
 Images: TypeAlias = "np.ndarray | torch.Tensor"
 """Images, uint8: an array, or a torch tensor on the device where they were drawn."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from handful.api import EVALUATION_SEED
+from handful.environment import EVALUATION_SEED
 from handful.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -71,6 +71,8 @@ def _groups(cls: type, defaults: dict[str, Any], prefix: str, title: str, meanin
     for field in dataclasses.fields(cls):
         annotated = typing.get_origin(hints[field.name]) is Annotated
         hint, *marks = typing.get_args(hints[field.name]) if annotated else (hints[field.name],)
+        if tyro.conf.Suppress in marks:  # filled in by the program
+            continue
         name, default = field.name.replace("_", "-"), defaults.get(field.name)
         if not dataclasses.is_dataclass(hint):
             entries.append(_entry(f"{prefix}{name}", hint, marks, default, texts[field.name]))

@@ -33,7 +33,7 @@ COMMANDS = {
     "train": "learn a task from demonstrations and reward",
     "recipes": "list the recipes of train, or the values that one sets",
     "evaluate": "run a policy from random starts and report its success",
-    "compare": "train the paper's four methods with the same budget",
+    "reproduce": "train the experiments of the paper's Figs. 4 and 5, and draw them",
     "plot": "draw the learning curves of runs",
     "bench": "measure the speed of simulation and learning",
 }

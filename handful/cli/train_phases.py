@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from handful.config import options_of, with_options
+from handful.cli.given import with_given
 from handful.errors import ConfigurationError, StorageError
-from handful.runs.config import RunConfig
 from handful.runs.phases import Phase, PhasedRun, Progress, begin_phases, latest_policy, read_phases
 
 if TYPE_CHECKING:
@@ -21,7 +20,9 @@ def begun_phases(options: Options, phases: tuple[Phase, ...]) -> PhasedRun:
     from handful.runs.folder import free_folder
     from handful.tasks.registry import make_task
 
-    phases = tuple(dataclasses.replace(phase, config=_with_given(phase.config, options)) for phase in phases)
+    phases = tuple(
+        dataclasses.replace(phase, config=with_given(phase.config, options.config, options.given)) for phase in phases
+    )
     for phase in phases:
         make_task(options.task, phase.config.variant)
         named = {name: "." for name in ("teacher", "start_from") if getattr(phase, name) is not None}
@@ -39,7 +40,7 @@ def resumed_phases(options: Options) -> PhasedRun:
     if description.task != options.task:
         raise ConfigurationError(f"the run {folder} is of the task {description.task}, not {options.task}.")
     for phase in description.phases:
-        if _with_given(phase.config, options) != phase.config:
+        if with_given(phase.config, options.config, options.given) != phase.config:
             raise ConfigurationError(
                 f"the run {folder} was begun with other options in its phase {phase.name}: a run is resumed under its "
                 "own configuration."
@@ -85,17 +86,3 @@ def train_phases(run: PhasedRun, options: Options) -> None:
         raise KeyboardInterrupt
     print(f"Trained {len(description.phases)} phases. The policy is {latest_policy(folder)}.")
     print(f"To see how it went: handful plot {folder}")
-
-
-def _with_given(config: RunConfig, options: Options) -> RunConfig:
-    """A configuration with the values of the options that the user gave."""
-    values = dict(options_of(options.config, inline=("trainer",)))
-    names = {name: _positive(name) for name in options.given}
-    given = {positive: values[positive] for name, positive in names.items() if positive in values}
-    return with_options(config, given, inline=("trainer",))
-
-
-def _positive(name: str) -> str:
-    """The name of a flag, for that which switches it off."""
-    head, dot, last = name.rpartition(".")
-    return f"{head}{dot}{last.removeprefix('no-')}"

@@ -4,6 +4,7 @@ config.json               task, demonstrations, recipe and configuration, from t
 demonstrations.hdf5       unless they are elsewhere
 metrics.csv               a row for each iteration, and TensorBoard files with the same
 episodes.csv              a row for each training episode: where it began and how it ended
+evaluations.csv           a row for each evaluation, in a run of `handful reproduce`
 checkpoint.safetensors    everything that is needed to resume
 policy.safetensors        the policy
 teacher.safetensors       the policy that it learns from, if there is one

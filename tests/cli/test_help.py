@@ -28,7 +28,13 @@ def test_help_fits_the_terminal_and_explains_every_option(command, width):
         explanation = lines[index][TEXT_COLUMN:] if lines[index][:TEXT_COLUMN].endswith(" ") else ""
         below = lines[index + 1] if index + 1 < len(lines) else ""
         assert explanation or below.startswith(" " * TEXT_COLUMN), lines[index]
-    shown = {line.split()[0] for line in (lines[index] for index in rows)} - {"TASK", "RUN", "RECIPE"}
+    shown = {line.split()[0] for line in (lines[index] for index in rows)} - {
+        "TASK",
+        "[TASK",
+        "RUN",
+        "RECIPE",
+        "FIGURE",
+    }
     # One way of each switch is shown, and both are known.
     names = option_names(options_of(command))
     switches = {name for name in names if name.replace("no-", "") in names and "no-" in name}

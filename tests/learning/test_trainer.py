@@ -281,6 +281,15 @@ def test_a_teacher_from_the_physical_state_needs_no_images_and_resumes_to_the_bi
     assert_same(everything(whole), everything(second))
 
 
+def test_a_value_function_may_see_pixels_where_the_policy_sees_the_state():
+    groups = ("pixels", "proprioception", "time_left")
+    policy = PolicyConfig(groups=("physical_state",))
+    trainer = small_trainer(policy=policy, value_function=ValueFunctionConfig(groups=groups))
+    for _ in range(2):
+        metrics = trainer.iterate()
+    assert metrics["value_loss"] > 0 and "auxiliary_error_cm" not in metrics
+
+
 def test_a_value_function_may_see_pixels_and_nothing_else():
     """The ablation "no value function from states" of the paper's Fig. 5."""
     trainer = small_trainer(value_function=ValueFunctionConfig(groups=("pixels", "proprioception")))

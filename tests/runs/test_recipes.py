@@ -33,6 +33,16 @@ def test_options_are_changed_by_the_names_of_the_command_line():
     assert values == expected
 
 
+def test_options_are_changed_at_once_in_whatever_order_they_are_named():
+    config = find_recipe("zhu-2018").config("block-lifting")
+    changes = {"num-envs": 2, "ppo.num-minibatches": 2}  # fewer simulations alone would be refused
+    for names in (changes, reversed(changes)):
+        changed = with_options(config, {name: changes[name] for name in names}, inline=("trainer",))
+        assert (changed.num_envs, changed.trainer.ppo.num_minibatches) == (2, 2)
+    with pytest.raises(ConfigurationError, match="at most as many --ppo.num-minibatches"):
+        with_options(config, {"num-envs": 2}, inline=("trainer",))
+
+
 def test_the_papers_recipe_is_the_same_for_all_tasks_and_adds_nothing():
     configs = [find_recipe("zhu-2018").config(task) for task in TASKS]
     assert all(config == configs[0] for config in configs)

@@ -117,7 +117,7 @@ class PPO:
         self._set_learning_rate(self.learning_rate if steered else config.learning_rate * decay * learning_rate_scale)
         stages = rollout.stage if config.advantage_scale == "stage" else torch.zeros_like(rollout.stage)
         advantage = standardized(advantage, stages, floor=config.minimum_stage_scale)
-        if rollout.sequences.frame_positions is not None:
+        if self.policy.sees_pixels and rollout.sequences.frame_positions is not None:
             self.policy.position_normalizer.update(rollout.sequences.frame_positions)
         self.value_function.return_normalizer.update(value_target)
 
