@@ -205,6 +205,20 @@ class TimeStep:
         """Whether an episode ended, bool [env]."""
         return self.terminated | self.truncated
 
+    @classmethod
+    def first(cls, observation: Observation, *, stage: np.ndarray, pixels_updated: np.ndarray) -> TimeStep:
+        """The time step after a reset or a load: an observation and its stage, no reward yet."""
+        nothing = np.zeros(len(stage), bool)
+        return cls(
+            observation=observation,
+            reward=np.zeros(len(stage), np.float32),
+            terminated=nothing,
+            truncated=nothing.copy(),
+            stage=stage,
+            observed_stage=stage,
+            pixels_updated=pixels_updated,
+        )
+
 
 class VectorEnvironment(Protocol):
     """N simulations of one task that step together."""

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from handful.cli.given import with_given
 from handful.errors import ConfigurationError, StorageError
 from handful.runs.phases import Phase, PhasedRun, Progress, begin_phases, latest_policy, read_phases
-
-if TYPE_CHECKING:
-    from handful.cli.train import Options
 
 
 def begun_phases(options: Options, phases: tuple[Phase, ...]) -> PhasedRun:

@@ -23,8 +23,8 @@ class RetryStarts:
     """Another distribution, some of whose random starts are replaced by states in which episodes had failed.
 
     Kept are the final states of episodes that ran out of time without success, most of them with an empty fist beside the
-    object. A third of the starts is such a state as it is. In another third the fingers are anywhere between open and closed,
-    and in the last third the arm is back at its start too; the objects lie where they were left. A policy with a closed hand
+    object. A third of the starts is such a state as it is; in another the fingers are anywhere between open and closed,
+    and in the last the arm is back at its start too; the objects lie where they were left. A policy with a closed hand
     never finds by noise that it helps to open it, but with fingers nearly open it succeeds, and from there it learns.
     """
 

@@ -11,9 +11,7 @@ import numpy as np
 from handful.environment import (
     ArraySpec,
     EnvironmentSpec,
-    EpisodeSummary,
     Observation,
-    Start,
     StartDistribution,
     StateTree,
     TimeStep,
@@ -31,15 +29,14 @@ from handful.simulation.randomization import (
     parse_level,
     seeded_generator,
     stack_parameters,
-    with_fresh_looks,
 )
 from handful.simulation.rendering.camera import Camera
 from handful.simulation.rendering.factory import make_camera
 from handful.simulation.snapshot import Snapshot
-from handful.tasks.episodes import EpisodeCounters
+from handful.tasks.episodes import EpisodeCounters, report_ends
 from handful.tasks.observer import Observer
 from handful.tasks.registry import make_task
-from handful.tasks.task import Task, apply_parameters, compile_task, start_positions
+from handful.tasks.task import Task, apply_parameters, compile_task, start_parameters, start_positions
 
 CONTROL_HZ = round(1.0 / scene.CONTROL_TIMESTEP)
 
@@ -198,7 +195,9 @@ class TaskEnvironment:
             with span("observe"):
                 final_observation = self._observer.final_observation(snapshot, diverged)
             episodes = self._episodes.summaries(done, diverged, self.task.score(snapshot, stage))
-            self._report(episodes, terminated, stage)
+            if self.starts is not None and episodes:
+                states, parameters = self.physics.get_state(), self.parameters
+                report_ends(self.starts, episodes, states, parameters, terminated=terminated, stage=stage)
             with span("begin episodes"):
                 self._begin_episodes(done)
             snapshot = self.snapshot
@@ -216,16 +215,6 @@ class TaskEnvironment:
             final_observation=final_observation,
             episodes=episodes,
         )
-
-    def _report(self, episodes: Sequence[EpisodeSummary], terminated: np.ndarray, stage: np.ndarray) -> None:
-        """Tell where episodes begin how those that have just ended did, and in which state."""
-        if self.starts is None or not episodes:
-            return
-        states = self.physics.get_state()
-        for episode in episodes:
-            parameters = {name: values[episode.env].copy() for name, values in self.parameters.items()}
-            end = Start(states[episode.env].copy(), parameters, cluster=int(stage[episode.env]))
-            self.starts.report(episode, None if terminated[episode.env] else end)
 
     def restore(self, ids: np.ndarray, parameters: Sequence[Parameters], states: np.ndarray) -> None:
         """Put the simulations ``ids`` into recorded states [len(ids), state_size] and parameters; a DataError refuses."""
@@ -286,7 +275,10 @@ class TaskEnvironment:
     def _begin_episodes(self, ids: np.ndarray) -> None:
         """Begin new episodes in the simulations ``ids``."""
         begins = [self.starts.sample(self._generators[i]) if self.starts else None for i in ids]
-        parameters = [self._parameters_of(start, self._generators[i]) for i, start in zip(ids, begins, strict=True)]
+        parameters = [
+            start_parameters(self.task, start, self.level, self._generators[i], fresh_looks=self._fresh_looks)
+            for i, start in zip(ids, begins, strict=True)
+        ]
         self._apply_parameters(ids, parameters)
         drawn = np.array([start is None or start.state is None for start in begins])
         if drawn.any():
@@ -297,14 +289,6 @@ class TaskEnvironment:
             self.physics.set_state(ids[~drawn], states)
         self._episodes.begin(ids, begins)
 
-    def _parameters_of(self, start: Start | None, generator: np.random.Generator) -> Parameters:
-        """The parameters of an episode that begins in a start."""
-        if start is None or start.state is None:
-            return self.task.draw(generator, self.level)
-        if not self._fresh_looks:
-            return start.parameters
-        return with_fresh_looks(start.parameters, self.parameter_specs, self.level, generator)
-
     def _apply_parameters(self, ids: np.ndarray, parameters: Sequence[Parameters]) -> None:
         stacked = stack_parameters(parameters)
         for name, values in stacked.items():
@@ -312,15 +296,5 @@ class TaskEnvironment:
         apply_parameters(self.task, self.physics, ids, stacked)
 
     def _first_time_step(self, pixels_updated: np.ndarray) -> TimeStep:
-        """The time step after a reset or a load: an observation, no reward yet."""
-        nothing = np.zeros(self.num_envs, bool)
         stage = self.task.stage(self.snapshot)
-        return TimeStep(
-            observation=self._observer.observe(self.snapshot),
-            reward=np.zeros(self.num_envs, np.float32),
-            terminated=nothing,
-            truncated=nothing.copy(),
-            stage=stage,
-            observed_stage=stage,
-            pixels_updated=pixels_updated,
-        )
+        return TimeStep.first(self._observer.observe(self.snapshot), stage=stage, pixels_updated=pixels_updated)

@@ -6,14 +6,35 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from handful.environment import EpisodeSummary, Start
+from handful.environment import EpisodeSummary, Start, StartDistribution
 from handful.simulation import scene
+from handful.simulation.randomization import Parameters
 
 SUSTAINED_STEPS = round(0.5 / scene.CONTROL_TIMESTEP)
 """Success is sustained when the top stage held for half a second at the episode's end [control steps]."""
 
 NUM_STAGGERED_GROUPS = 5
 """Groups of simulations whose training episodes begin at different times (ours)."""
+
+
+def report_ends(
+    starts: StartDistribution,
+    episodes: Sequence[EpisodeSummary],
+    states: np.ndarray,
+    parameters: Parameters,
+    *,
+    terminated: np.ndarray,
+    stage: np.ndarray,
+) -> None:
+    """Tell where episodes begin how those that have just ended did, and in which state.
+
+    Physical states, parameters, ``terminated`` and ``stage`` are of all simulations, each [env, ...].
+    """
+    for episode in episodes:
+        env = episode.env
+        own = {name: values[env].copy() for name, values in parameters.items()}
+        end = Start(states[env].copy(), own, cluster=int(stage[env]))
+        starts.report(episode, None if terminated[env] else end)
 
 
 class EpisodeCounters:

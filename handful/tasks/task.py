@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import mujoco
 import numpy as np
 
+from handful.environment import Start
 from handful.simulation import jaco, scene
 from handful.simulation.observable import Observable
 from handful.simulation.physics.protocol import Physics
@@ -24,6 +25,7 @@ from handful.simulation.randomization import (
     apply_scene,
     draw_parameters,
     scene_parameter_specs,
+    with_fresh_looks,
 )
 from handful.simulation.snapshot import Snapshot
 
@@ -128,6 +130,17 @@ def apply_parameters(task: Task, physics: Physics, ids: np.ndarray, parameters: 
     apply_scene(physics, ids, parameters)
     task.apply_objects(physics, ids, parameters)
     physics.update_constants(ids)
+
+
+def start_parameters(
+    task: Task, start: Start | None, level: Level, generator: np.random.Generator, *, fresh_looks: bool
+) -> Parameters:
+    """The parameters of an episode that begins in a start: drawn for a random one, else its own, or with other looks."""
+    if start is None or start.state is None:
+        return task.draw(generator, level)
+    if not fresh_looks:
+        return start.parameters
+    return with_fresh_looks(start.parameters, task.parameter_specs(), level, generator)
 
 
 def start_positions(task: Task, model: mujoco.MjModel, parameters: Parameters) -> np.ndarray:
