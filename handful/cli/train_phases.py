@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 from handful.cli.given import with_given
+from handful.cli.train_options import Options
 from handful.errors import ConfigurationError, StorageError
 from handful.runs.phases import Phase, PhasedRun, Progress, begin_phases, latest_policy, read_phases
 
