@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from handful.learning.persistence.policy_file import PolicyManifest
     from handful.tasks.environment import TaskEnvironment
 
-SHIPPED = pathlib.Path(__file__).parents[2] / "policies"
-"""The repository's policies, beside the package."""
+_INSTALLED = pathlib.Path(__file__).parents[1] / "policies"
+
+SHIPPED = _INSTALLED if _INSTALLED.is_dir() else pathlib.Path(__file__).parents[2] / "policies"
+"""The policies that ship: inside an installed package, or in the repository beside it."""
 
 STAND_INS = ("zero", "random", "scripted")
 """Names that stand in for a policy anywhere a policy is named."""
@@ -27,7 +29,7 @@ STAND_INS = ("zero", "random", "scripted")
 def find_policy(task: str, name: str | None) -> pathlib.Path | str:
     """What a user means by a policy: one of `STAND_INS`, or the file that a name or a folder leads to.
 
-    None is the policy that ships for the task, in the repository's ``policies`` beside the package.
+    None is the policy that ships for the task, see `SHIPPED`.
 
     Raises:
         ConfigurationError: there is nothing of that name.
