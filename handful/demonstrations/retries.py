@@ -22,8 +22,8 @@ HOME_SPREAD = 0.12
 class RetryStarts:
     """Another distribution, some of whose random starts are replaced by states in which episodes had failed.
 
-    Kept are the final states of episodes that ran out of time without success, most of them with an empty fist beside the
-    object. A third of the starts is such a state as it is; in another the fingers are anywhere between open and closed,
+    Kept are the final states of episodes from random starts that ran out of time without success, most of them with an empty
+    fist beside the object. Those of retries are not: what cannot be mended, such as an object out of reach, would pile up. A third of the starts is such a state as it is; in another the fingers are anywhere between open and closed,
     and in the last the arm is back at its start too; the objects lie where they were left. A policy with a closed hand
     never finds by noise that it helps to open it, but with fingers nearly open it succeeds, and from there it learns.
     """
@@ -71,7 +71,7 @@ class RetryStarts:
     def report(self, episode: EpisodeSummary, end: Start | None) -> None:
         """Take note of how an episode ended, and keep its last state if it failed."""
         self.starts.report(episode, end)
-        if end is None or end.state is None or episode.held or episode.diverged or episode.demonstration >= 0:
+        if end is None or end.state is None or episode.held or not episode.random_start:
             return
         if len(self._failures) < CAPACITY:
             self._failures.append(end)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from test_frontiers import summary
 
@@ -80,16 +82,17 @@ def test_retries_go_on_as_they_are_or_with_other_fingers_or_with_the_arm_at_its_
     assert min(fingers) < 0.2 and max(fingers) > 1.3 and max(fingers) <= jaco.FINGER_CLOSED
 
 
-def test_only_failures_that_ran_out_of_time_are_kept():
+def test_only_failures_from_random_starts_that_ran_out_of_time_are_kept():
     subject = retries(num_failures=MINIMUM - 1)
     for episode, end in (
         (summary(held=True), failure(99)),
         (summary(held=False), None),
         (summary(held=False, demonstration=2, step=4), failure(99)),
+        (dataclasses.replace(summary(held=False), random_start=False), failure(99)),  # itself a retry
     ):
         subject.report(episode, end)
     assert subject.sample(np.random.default_rng(0)) is None
-    assert subject.starts.num_reports == MINIMUM + 2
+    assert subject.starts.num_reports == MINIMUM + 3
 
 
 def test_old_failures_make_room_and_the_state_is_saved_whole():
