@@ -23,9 +23,10 @@ class RetryStarts:
     """Another distribution, some of whose random starts are replaced by states in which episodes had failed.
 
     Kept are the final states of episodes from random starts that ran out of time without success, most of them with an empty
-    fist beside the object. Those of retries are not: what cannot be mended, such as an object out of reach, would pile up. A third of the starts is such a state as it is; in another the fingers are anywhere between open and closed,
-    and in the last the arm is back at its start too; the objects lie where they were left. A policy with a closed hand
-    never finds by noise that it helps to open it, but with fingers nearly open it succeeds, and from there it learns.
+    fist beside the object. Those of retries are not: what cannot be mended, such as an object out of reach, would pile up.
+    A third of the starts is such a state as it is; in another the fingers are anywhere between open and closed, and in the
+    last the arm is back at its start too; the objects lie where they were left. A policy with a closed hand never finds by
+    noise that it helps to open it, but with fingers nearly open it succeeds, and from there it learns.
     """
 
     def __init__(self, starts: StartDistribution, *, fraction: float, nq: int, nv: int) -> None:
