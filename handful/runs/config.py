@@ -36,7 +36,8 @@ class CurriculumConfig(Config):
     end_when_lost: bool = False
     """Whether episodes end when an object has fallen off the table (our choice)."""
     max_held_seconds: Bound = math.inf
-    """Time that success holds after which an episode is cut off [s] (our choice; infinite: never, as in the paper)."""
+    """Time that success holds after which an episode is cut off, in three simulations of four [s] (our choice; infinite:
+    never, as in the paper)."""
     clusters: str = "states"
     """How a demonstration's state is drawn: ``stages`` draws a stage uniformly, then one of its states (paper); ``states``
     draws all alike (our choice: three of pouring's five stages last a quarter of a second each, with nothing left to

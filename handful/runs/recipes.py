@@ -215,7 +215,7 @@ def _student(task: str) -> RunConfig:
 def _fine_tuning(task: str) -> RunConfig:
     """Reinforcement and imitation from pixels for a student, judged and held by its teacher."""
     teacher, student = _teacher(task), _student(task)  # of the task itself, never of a variant
-    curriculum = dataclasses.replace(student.curriculum, random_start_probability=0.7)
+    curriculum = dataclasses.replace(student.curriculum, random_start_probability=0.7, retry_fraction=0.25)
     return dataclasses.replace(
         student,
         num_envs=128,
@@ -223,10 +223,16 @@ def _fine_tuning(task: str) -> RunConfig:
         trainer=dataclasses.replace(
             teacher.trainer,
             rollout_steps=48,
-            average_time=student.trainer.average_time,
+            average_time=300_000.0,
             policy=student.trainer.policy,
             ppo=dataclasses.replace(
-                teacher.trainer.ppo, epochs=3, learning_rate=1e-4, kl_target=0.01, num_splits=2, auxiliary_weight=0.3
+                teacher.trainer.ppo,
+                epochs=3,
+                learning_rate=1e-4,
+                learning_rate_range=(2e-6, 2e-3),
+                kl_target=0.01,
+                num_splits=2,
+                auxiliary_weight=0.3,
             ),
             cloning=CloningConfig(),
             distillation=DistillationConfig(weight=0.3),
