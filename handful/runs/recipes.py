@@ -27,9 +27,9 @@ TASKS_BEGUN_BY_CLONING = ("pouring", "order-fulfillment")
 
 
 BUDGETS = {
-    "block-lifting": (500_000, 1_500_000, 1_000_000),
-    "block-stacking": (4_000_000, 4_000_000, 2_000_000),
-    "clearing-box": (3_000_000, 4_000_000, 2_000_000),
+    "block-lifting": (500_000, 1_500_000, 1_500_000),
+    "block-stacking": (4_000_000, 3_500_000, 3_000_000),
+    "clearing-box": (3_000_000, 2_000_000, 3_000_000),
     "clearing-blocks": (8_000_000, 5_000_000, 3_000_000),
     "pouring": (3_000_000, 3_000_000, 2_000_000),
     "order-fulfillment": (8_000_000, 6_000_000, 3_000_000),
@@ -42,7 +42,7 @@ def _budget(task: str) -> tuple[int, int, int]:
 
 
 STEPS_PER_MINUTE = 100_000, 100_000, 80_000
-"""About how many control steps each of the three phases makes on two cores [1/min]."""
+"""Assumed control steps of each of the three phases on two cores [1/min]; a run with less time is shared out by them."""
 
 
 @dataclasses.dataclass(frozen=True)
