@@ -27,10 +27,10 @@ TASKS_BEGUN_BY_CLONING = ("pouring", "order-fulfillment")
 
 
 BUDGETS = {
-    "block-lifting": (500_000, 1_500_000, 1_500_000),
-    "block-stacking": (4_000_000, 3_500_000, 3_000_000),
-    "clearing-box": (3_000_000, 2_000_000, 3_000_000),
-    "clearing-blocks": (8_000_000, 5_000_000, 3_000_000),
+    "block-lifting": (500_000, 1_500_000, 1_000_000),
+    "block-stacking": (4_000_000, 4_000_000, 1_500_000),
+    "clearing-box": (3_000_000, 3_000_000, 1_500_000),
+    "clearing-blocks": (8_000_000, 5_000_000, 2_000_000),
     "pouring": (3_000_000, 3_000_000, 2_000_000),
     "order-fulfillment": (8_000_000, 6_000_000, 3_000_000),
 }
@@ -213,7 +213,11 @@ def _student(task: str) -> RunConfig:
 
 
 def _fine_tuning(task: str) -> RunConfig:
-    """Reinforcement and imitation from pixels for a student, judged and held by its teacher."""
+    """Reinforcement and imitation from pixels for a student, judged and held by its teacher.
+
+    The pull stays: where it faded, with a half-life of 300,000 steps, success rose for a million steps and then fell, in block
+    stacking below the student's, as the distance from the teacher grew fourfold.
+    """
     teacher, student = _teacher(task), _student(task)  # of the task itself, never of a variant
     curriculum = dataclasses.replace(student.curriculum, random_start_probability=0.7, retry_fraction=0.25)
     return dataclasses.replace(
@@ -235,7 +239,7 @@ def _fine_tuning(task: str) -> RunConfig:
                 auxiliary_weight=0.3,
             ),
             cloning=CloningConfig(),
-            distillation=DistillationConfig(weight=0.3),
+            distillation=DistillationConfig(weight=0.3, weight_half_life=None),
         ),
     )
 
