@@ -215,8 +215,8 @@ def _student(task: str) -> RunConfig:
 def _fine_tuning(task: str) -> RunConfig:
     """Reinforcement and imitation from pixels for a student, judged and held by its teacher.
 
-    The pull stays: where it faded, with a half-life of 300,000 steps, success rose for a million steps and then fell, in block
-    stacking below the student's, as the distance from the teacher grew fourfold.
+    The pull stays: where it faded, with a half-life of 300,000 steps, success rose for a million steps and then fell, in
+    block stacking below the student's, as the distance from the teacher grew fourfold.
     """
     teacher, student = _teacher(task), _student(task)  # of the task itself, never of a variant
     curriculum = dataclasses.replace(student.curriculum, random_start_probability=0.7, retry_fraction=0.25)
