@@ -97,7 +97,7 @@ def readme(task: str, taken: list[dict[str, Any]], results: dict[str, dict[str, 
         "",
         f"    make train TASK={task}",
         "",
-        f"| `handful evaluate {task}` | sustained success | {'score |' if has_score(results) else ''}",
+        f"| `handful evaluate {task}` | sustained success |{' score |' if has_score(results) else ''}",
         f"|---|---|{'---|' if has_score(results) else ''}",
     ]
     for level, result in results.items():
