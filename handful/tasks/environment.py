@@ -97,8 +97,7 @@ class TaskEnvironment:
             end_when_lost: Whether an episode terminates when an object has fallen off the table. Rewards are never negative,
                 so a value of zero beyond is sound.
             fresh_looks: Whether an episode that begins in a recorded state draws its looks anew.
-            held_steps: Success in a row after which an episode is truncated in most simulations [control steps], see
-                `EpisodeCounters`; None: never.
+            held_steps: Success in a row that truncates an episode [control steps], see `EpisodeCounters`; None: never.
             num_threads: Threads for physics and camera; None takes every core.
             backend: Where the physics runs; see `make_physics`.
             device: See `make_physics`.

@@ -8,7 +8,8 @@ from handful.cli.main import run_command_line
 from handful.config import from_json, options_of, to_json, with_options
 from handful.errors import ConfigurationError
 from handful.runs.config import RunConfig
-from handful.runs.recipes import RECIPES, TEACHER_VALUES, find_recipe
+from handful.runs.recipes import RECIPES, find_recipe
+from handful.runs.teacher_student import TEACHER_VALUES
 from handful.tasks.registry import TASKS, make_task
 
 
