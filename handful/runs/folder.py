@@ -48,7 +48,17 @@ class RunDescription:
 
 
 def write_description(folder: pathlib.Path, description: RunDescription) -> None:
-    """Make the folder of a run, with the file that says what it is.
+    """Make the folder of a run, with the file that says what it is; see `write_config`."""
+    own = {"config": to_json(description.config)}
+    write_config(
+        folder, task=description.task, demonstrations=description.demonstrations, recipe=description.recipe, own=own
+    )
+
+
+def write_config(
+    folder: pathlib.Path, *, task: str, demonstrations: pathlib.Path, recipe: str, own: dict[str, Any]
+) -> None:
+    """Make a folder with a ``config.json`` that says what every run says, and what is its ``own``.
 
     Demonstrations inside the folder are named relative to it, so that it can be moved; others by their absolute path, so
     that the run can be resumed from anywhere.
@@ -58,15 +68,15 @@ def write_description(folder: pathlib.Path, description: RunDescription) -> None
     except OSError as error:
         reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         raise StorageError(f"cannot make the folder {folder} of the run: {reason}.") from error
-    where = description.demonstrations.absolute()
+    where = demonstrations.absolute()
     if where.is_relative_to(folder.absolute()):
         where = where.relative_to(folder.absolute())
     values = {
         "format": RUN_FORMAT,
-        "task": description.task,
+        "task": task,
         "demonstrations": str(where),
-        "recipe": description.recipe,
-        "config": to_json(description.config),
+        "recipe": recipe,
+        **own,
     }
     # JSON has no infinity; Python's reader and writer agree on one.
     write_atomically(folder / CONFIG_FILE, (json.dumps(values, indent=2) + "\n").encode())

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from handful.config import from_json, to_json
-from handful.errors import ConfigurationError, DataError, StorageError
+from handful.errors import ConfigurationError, DataError
 from handful.runs.config import RunConfig
 from handful.runs.folder import (
     CHECKPOINT_FILE,
@@ -26,8 +26,8 @@ from handful.runs.folder import (
     POLICY_FILE,
     RUN_FORMAT,
     RunDescription,
+    write_config,
 )
-from handful.storage import write_atomically
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,23 +66,12 @@ class PhasedDescription:
 
 
 def write_phases(folder: pathlib.Path, description: PhasedDescription) -> None:
-    """Make the folder of a run, with the file that says what it is."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise StorageError(f"cannot make the folder {folder} of the run: {reason}.") from error
-    where = description.demonstrations.absolute()
-    if where.is_relative_to(folder.absolute()):
-        where = where.relative_to(folder.absolute())
-    values = {
-        "format": RUN_FORMAT,
-        "task": description.task,
-        "demonstrations": str(where),
-        "recipe": description.recipe,
-        "phases": [{**vars(phase), "config": to_json(phase.config)} for phase in description.phases],
-    }
-    write_atomically(folder / CONFIG_FILE, (json.dumps(values, indent=2) + "\n").encode())
+    """Make the folder of a run, with the file that says what it is; see `handful.runs.folder.write_config`."""
+    phases = [{**vars(phase), "config": to_json(phase.config)} for phase in description.phases]
+    own = {"phases": phases}
+    write_config(
+        folder, task=description.task, demonstrations=description.demonstrations, recipe=description.recipe, own=own
+    )
 
 
 def has_phases(folder: pathlib.Path) -> bool:

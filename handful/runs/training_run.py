@@ -56,7 +56,7 @@ class TrainingRun:
         self.task = description.task
         config = self.config = description.config
         torch.set_num_threads(config.torch_threads)
-        teacher = self._teacher = _read_teacher(folder, description, resume=resume)
+        teacher = _read_teacher(folder, description, resume=resume)
         self.environment = TaskEnvironment(
             make_task(self.task, config.variant),
             num_envs=config.num_envs,
