@@ -138,11 +138,12 @@ def _begun(folder: pathlib.Path, description, *, record: bool) -> TrainingRun:
     from handful.cli.demonstrate import record_with_progress
     from handful.runs.config import check_settings
     from handful.runs.folder import write_description
-    from handful.runs.training_run import TrainingRun
+    from handful.runs.training_run import TrainingRun, read_teacher
 
     if record:
         config = description.config
         check_settings(config)
+        read_teacher(folder, description, resume=False)  # refused before anything is recorded
         write_description(folder, description)  # a recording that is killed is resumed as well
         record_with_progress(
             description.task,

@@ -56,7 +56,7 @@ class TrainingRun:
         self.task = description.task
         config = self.config = description.config
         torch.set_num_threads(config.torch_threads)
-        teacher = _read_teacher(folder, description, resume=resume)
+        teacher = read_teacher(folder, description, resume=resume)
         self.environment = TaskEnvironment(
             make_task(self.task, config.variant),
             num_envs=config.num_envs,
@@ -222,7 +222,7 @@ class _FoundTeacher:
     manifest: PolicyManifest
 
 
-def _read_teacher(folder: pathlib.Path, description: RunDescription, *, resume: bool) -> _FoundTeacher | None:
+def read_teacher(folder: pathlib.Path, description: RunDescription, *, resume: bool) -> _FoundTeacher | None:
     """The teacher of a run: its own copy if it is resumed, else that of the run which its configuration names.
 
     Raises:
