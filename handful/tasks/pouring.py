@@ -67,7 +67,7 @@ class Pouring(Task):
     stages = ("start", "grasp", "over", "first", "quarter", "half", "poured")
     stage_rewards = (0.0, GRASP_REWARD, OVER_REWARD, 0.25, 0.5, 0.8, 1.0)
     score_name = "balls in the box"
-    variants: ClassVar = {"eight-balls": {"num_balls": 8, "timestep": 0.01}}
+    variants: ClassVar = {"eight-balls": {"num_balls": 8, "timestep": 0.01}, "coarse": {"timestep": 0.01}}
 
     def __init__(self, *, num_balls: int = NUM_BALLS, timestep: float = TIMESTEP) -> None:
         """The task with so many balls, and a time step of the physics [s].

@@ -52,8 +52,10 @@ class Mug(Composite):
         """Add the nominal mug. Add first what it may stand on or fall upon.
 
         The hand collides with its hull and the bar of its handle only; everything else collides with its walls too.
-        With all twelve boxes, a step with the mug in the hand takes 344 us instead of 277 us (measured).
+        With all twelve boxes, a step with the mug in the hand takes 344 us instead of 277 us (measured). A scene with a mug
+        takes MuJoCo's native collider, which finds the contacts of fingers and hull in half the time of the older one.
         """
+        spec.option.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_NATIVECCD)
         let_touch(spec, _TOUCHES_WALLS)
         super().add(spec)
         for part in self.parts:

@@ -9,6 +9,9 @@ from handful.simulation.props.prop import hsv_colors, yaw_matrix
 from handful.simulation.randomization import Level, Parameters, ParameterSpec
 from handful.simulation.snapshot import Snapshot
 
+_FOOT = 0.001
+"""How far the floor reaches below the walls [m]: a box then stands on four corners, not on those of five parts."""
+
 
 class OpenBox(Composite):
     """A floor and four walls, open above."""
@@ -62,7 +65,8 @@ class OpenBox(Composite):
             along, across = (0, 1) if x else (1, 0)
             sizes[:, k, along] = half
             sizes[:, k, across] = inner[:, across] + (thickness if x else 0.0)
-            sizes[:, k, 2] = height / 2
+            sizes[:, k, 2] = (height - _FOOT) / 2
+            positions[:, k, 2] = _FOOT / 2
             positions[:, k, along] = (x + y) * (inner[:, along] + half)
         layout.colors[:] = hsv_colors(parameters[f"{self.name}.color_hsv"])[:, None]
         layout.colors[:, 0] *= 0.8  # a darker floor, so that an empty box does not look like a lid
