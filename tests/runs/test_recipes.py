@@ -72,6 +72,13 @@ def test_a_teacher_has_values_of_its_own_where_its_task_needs_them():
         make_task(task, config.variant)  # which exists
         trainer = config.trainer
         assert trainer.policy.initial_log_std == trainer.cloning.minimum_log_std  # cloning changes the deviation
+        phases = {phase.name: phase for phase in find_recipe("teacher-student").phases(task)}
+        lessons = [phase for phase in phases.values() if phase.config.trainer.algorithm == "reinforcement"][:-1]
+        assert lessons[-1].name == "teacher" and lessons[0].config == config
+        assert [phase.start_from for phase in lessons] == [None, *(phase.name for phase in lessons[:-1])]
+        assert phases["student"].config.variant == phases["fine-tuning"].config.variant
+        for phase in phases.values():
+            make_task(task, phase.config.variant)
     blocks = configs["clearing-blocks"]
     assert (blocks.trainer.ppo.discount, blocks.curriculum.random_start_probability) == (0.993, 0.35)
     assert configs["block-lifting"].trainer.ppo.discount == 0.98
