@@ -21,7 +21,9 @@ class FrontierStarts:
 
     A frontier begins half a second before its demonstration's success. Half of the starts from demonstrations lie within
     `step` after the frontier, half anywhere later. The frontier moves back by `step` when the last three starts near it
-    succeeded, or four of the last six (Tao et al. 2024, "RFCL", in spirit: three in a row, and back by four steps).
+    succeeded, or four of the last six (Tao et al. 2024, "RFCL", in spirit: three in a row, and back by four steps). Each
+    time that three succeeded and none failed, the next move is twice as long: a policy that has learned the task before,
+    under other options, is at the beginning after a few.
     Demonstrations with much left are drawn more often. A fraction of all steps belongs to random starts, which grows as
     frontiers reach the beginning.
     """
@@ -46,7 +48,7 @@ class FrontierStarts:
             max_random_length: Longest episode from a random start until half of the frontiers are at the beginning
                 [control steps]: until then most of a long one would be spent where its beginning had gone wrong. None: no
                 such bound.
-            step_s: How far a frontier moves back at once [s].
+            step_s: How far a frontier moves back at least [s].
         """
         self._trajectories = demonstrations.trajectories
         self._success = np.array([max(1, each.success_step) for each in self._trajectories])
@@ -58,6 +60,7 @@ class FrontierStarts:
         self._fractions = random_fraction, final_random_fraction
         self.frontiers = np.maximum(0, self._success - self._step)
         """Step of each demonstration from which on episodes begin, int64 [demonstration]."""
+        self._strides = np.full_like(self._success, self._step)  # how far each moves next
         self._outcomes = np.full((len(self._success), WINDOW), -1)  # latest last; -1: none yet
         self._lengths = np.array([self._short_length, 3.0 * self._step])  # running means: random starts, others
 
@@ -99,7 +102,8 @@ class FrontierStarts:
         outcomes = self._outcomes[number]
         outcomes[:] = [*outcomes[1:], int(episode.held)]
         if (outcomes[-3:] == 1).all() or ((outcomes >= 0).all() and outcomes.sum() >= 4):
-            self.frontiers[number] = max(0, self.frontiers[number] - self._step)
+            self.frontiers[number] = max(0, self.frontiers[number] - self._strides[number])
+            self._strides[number] = self._step if (outcomes == 0).any() else 2 * self._strides[number]
             outcomes[:] = -1
 
     def metrics(self) -> dict[str, float]:
@@ -110,8 +114,9 @@ class FrontierStarts:
         }
 
     def state_dict(self) -> StateTree:
-        """Frontiers, outcomes and running means."""
+        """Frontiers, strides, outcomes and running means."""
         return {
+            "strides": self._strides.copy(),
             "frontiers": self.frontiers.copy(),
             "outcomes": self._outcomes.copy(),
             "lengths": self._lengths.copy(),
@@ -119,6 +124,7 @@ class FrontierStarts:
 
     def load_state_dict(self, state: Any) -> None:
         """Resume from what ``state_dict`` gave."""
+        self._strides[:] = state["strides"]
         self.frontiers[:] = state["frontiers"]
         self._outcomes[:] = state["outcomes"]
         self._lengths[:] = state["lengths"]

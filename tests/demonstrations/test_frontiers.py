@@ -61,6 +61,28 @@ def test_a_frontier_moves_back_when_starts_at_it_succeed(outcomes, moves):
     assert subject.frontiers[0] == (16 if moves else 26)
 
 
+def test_a_frontier_moves_twice_as_far_after_each_move_without_a_failure():
+    subject = FrontierStarts(_demonstrations(), horizon=400, step_s=0.1)
+    at = [int(subject.frontiers[0])]
+
+    def report(*outcomes: bool) -> None:
+        for held in outcomes:
+            subject.report(summary(held=held, demonstration=0, step=int(subject.frontiers[0])), None)
+        at.append(int(subject.frontiers[0]))
+
+    report(True, True, True)
+    report(True, True, True)
+    report(False, True, True, True)
+    report(True, True, True)
+    assert (-np.diff(at)).tolist() == [2, 4, 8, 2]  # a failure in between makes the next move short
+    other = FrontierStarts(_demonstrations(), horizon=400, step_s=0.1)
+    other.load_state_dict(subject.state_dict())
+    for each in (subject, other):
+        for _ in range(3):
+            each.report(summary(held=True, demonstration=0, step=int(each.frontiers[0])), None)
+    assert other.frontiers.tolist() == subject.frontiers.tolist()
+
+
 def test_starts_away_from_the_frontier_and_random_ones_move_nothing():
     subject = starts()
     subject.frontiers[0] = 12
