@@ -22,7 +22,7 @@ def begun_phases(options: Options, phases: tuple[Phase, ...]) -> PhasedRun:
     )
     for phase in phases:
         make_task(options.task, phase.config.variant)
-        named = {name: "." for name in ("teacher", "start_from") if getattr(phase, name) is not None}
+        named = {name: "." for name in ("teacher", "start_from", "retries_from") if getattr(phase, name) is not None}
         check_settings(dataclasses.replace(phase.config, **named))
     folder = options.run or free_folder(options.task)
     recipe = options.recipe or "custom"

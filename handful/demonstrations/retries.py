@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,16 +28,22 @@ class RetryStarts:
     A third of the starts is such a state as it is; in another the fingers are anywhere between open and closed, and in the
     last the arm is back at its start too; the objects lie where they were left. A policy with a closed hand never finds by
     noise that it helps to open it, but with fingers nearly open it succeeds, and from there it learns.
+
+    Failures of another policy may be given, of a student that fails where its teacher never was: half of the retries are
+    then those.
     """
 
-    def __init__(self, starts: StartDistribution, *, fraction: float, nq: int, nv: int) -> None:
-        """Wrap ``starts``; a ``fraction`` of its random starts becomes retries.
+    def __init__(
+        self, starts: StartDistribution, *, fraction: float, nq: int, nv: int, given: Sequence[Start] = ()
+    ) -> None:
+        """Wrap ``starts``; a ``fraction`` of its random starts becomes retries, of episodes here and of those ``given``.
 
         ``nq`` and ``nv`` are the sizes of ``qpos`` and ``qvel`` in a saved state, see `STATE_FIELDS`.
         """
         self.starts = starts
         self._fraction = fraction
         self._nq, self._nv = nq, nv
+        self._given = list(given)
         self._failures: list[Start] = []
         self._num_kept = 0
 
@@ -44,9 +51,11 @@ class RetryStarts:
         """Draw one start; None means a random start of the task."""
         start = self.starts.sample(generator)
         random = start is None or start.state is None
-        if not random or len(self._failures) < MINIMUM or generator.random() >= self._fraction:
+        own = self._failures if len(self._failures) >= MINIMUM else []
+        if not random or not (own or self._given) or generator.random() >= self._fraction:
             return start
-        failure = self._failures[int(generator.integers(len(self._failures)))]
+        failures = self._given if self._given and (not own or generator.random() < 0.5) else own
+        failure = failures[int(generator.integers(len(failures)))]
         assert failure.state is not None
         state = failure.state.copy()
         kind = int(generator.integers(3))
@@ -86,27 +95,44 @@ class RetryStarts:
 
     def state_dict(self) -> StateTree:
         """The failures, and the state of the distribution inside."""
-        failures: StateTree = {}
-        if self._failures:
-            names = self._failures[0].parameters
-            states = [failure.state for failure in self._failures if failure.state is not None]
-            failures = {
-                "states": np.stack(states),
-                "clusters": np.array([failure.cluster for failure in self._failures]),
-                "parameters": {name: np.stack([each.parameters[name] for each in self._failures]) for name in names},
-            }
-        return {"starts": self.starts.state_dict(), "failures": failures, "num_kept": self._num_kept}
+        return {
+            "starts": self.starts.state_dict(),
+            "failures": _stacked(self._failures),
+            "given": _stacked(self._given),
+            "num_kept": self._num_kept,
+        }
 
     def load_state_dict(self, state: Any) -> None:
         """Resume from what ``state_dict`` gave."""
         self.starts.load_state_dict(state["starts"])
         self._num_kept = int(state["num_kept"])
-        failures = state["failures"]
-        self._failures = [
-            Start(
-                state=np.array(failures["states"][number]),
-                parameters={name: np.array(values[number]) for name, values in failures["parameters"].items()},
-                cluster=int(failures["clusters"][number]),
-            )
-            for number in range(len(failures["states"]) if failures else 0)
-        ]
+        self._failures, self._given = failures_of(state), _starts(state["given"])
+
+
+def failures_of(state: Any) -> list[Start]:
+    """The failures that a `RetryStarts` had kept when its ``state_dict`` was taken."""
+    return _starts(state["failures"])
+
+
+def _stacked(starts: list[Start]) -> StateTree:
+    """Starts as arrays; nothing if there are none."""
+    if not starts:
+        return {}
+    names = starts[0].parameters
+    return {
+        "states": np.stack([start.state for start in starts if start.state is not None]),
+        "clusters": np.array([start.cluster for start in starts]),
+        "parameters": {name: np.stack([each.parameters[name] for each in starts]) for name in names},
+    }
+
+
+def _starts(stacked: Any) -> list[Start]:
+    """The starts that `_stacked` made arrays of."""
+    return [
+        Start(
+            state=np.array(stacked["states"][number]),
+            parameters={name: np.array(values[number]) for name, values in stacked["parameters"].items()},
+            cluster=int(stacked["clusters"][number]),
+        )
+        for number in range(len(stacked["states"]) if stacked else 0)
+    ]

@@ -81,6 +81,10 @@ class RunConfig(Config):
     and costs half and more where another process wants the core. The bits of a run depend on it."""
     start_from: str | None = None
     """Folder of a run whose networks and optimisers this one begins with, to train a policy further under other options."""
+    retries_from: str | None = None
+    """Folder of a run, in the same variant of the task, where half of the retries are taken from: states in which its
+    episodes had failed (`--curriculum.retry-fraction`). A teacher learns there what to tell a student that fails where
+    the teacher itself never was."""
     teacher: str | None = None
     """Folder of a run whose policy sees the physical state and says what it would do (`--algorithm distillation`). For
     reinforcement, its value function and discriminator judge from the start, and `--distillation.weight` holds near it."""
@@ -96,6 +100,10 @@ class RunConfig(Config):
             raise ConfigurationError(
                 f"expected at most as many --ppo.num-minibatches as simulations, {self.num_envs}, got "
                 f"{self.trainer.ppo.num_minibatches}: each holds whole sequences."
+            )
+        if self.retries_from is not None and self.curriculum.retry_fraction == 0:
+            raise ConfigurationError(
+                f"--retries-from {self.retries_from} needs a --curriculum.retry-fraction over 0: with 0 nothing is retried."
             )
         for group in self.groups:
             if group not in (*GROUPS, TOOL_STATE):

@@ -46,6 +46,8 @@ class Phase:
     """Name of the phase before whose policy teaches."""
     start_from: str | None = None
     """Name of the phase before whose networks it begins with."""
+    retries_from: str | None = None
+    """Name of the phase before whose failures some of its episodes begin with."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,7 @@ class PhasedDescription:
 
     def phase_in(self, folder: pathlib.Path, phase: Phase) -> RunDescription:
         """The description of one phase's run, in ``folder/NAME``."""
-        paths = {"teacher": phase.teacher, "start_from": phase.start_from}
+        paths = {"teacher": phase.teacher, "start_from": phase.start_from, "retries_from": phase.retries_from}
         named = {name: str(folder / other) for name, other in paths.items() if other is not None}
         config = dataclasses.replace(phase.config, **named)
         return RunDescription(self.task, self.demonstrations, f"{self.recipe}: {phase.name}", config)

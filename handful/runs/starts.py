@@ -3,25 +3,58 @@
 from __future__ import annotations
 
 import math
+import pathlib
+from collections.abc import Sequence
+from typing import Any, cast
 
 from handful.demonstrations.frontiers import FrontierStarts
-from handful.demonstrations.retries import RetryStarts
+from handful.demonstrations.retries import RetryStarts, failures_of
 from handful.demonstrations.starts import DemonstrationStarts, start_probability
-from handful.environment import StartDistribution
+from handful.environment import Start, StartDistribution
+from handful.errors import ConfigurationError
+from handful.learning.persistence.checkpoint import load_checkpoint
 from handful.runs.config import CurriculumConfig
+from handful.runs.folder import CHECKPOINT_FILE
 from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
 from handful.trajectory import Demonstrations
 
 
 def make_starts(
-    config: CurriculumConfig, demonstrations: Demonstrations, environment: TaskEnvironment
+    config: CurriculumConfig,
+    demonstrations: Demonstrations,
+    environment: TaskEnvironment,
+    *,
+    given: Sequence[Start] = (),
 ) -> StartDistribution | None:
-    """Where episodes of an environment begin; None: always in random starts."""
+    """Where episodes of an environment begin; None: always in random starts. Some of the retries are those ``given``."""
     starts = _from_demonstrations(config, demonstrations, horizon=environment.horizon)
     if starts is None or config.retry_fraction == 0:
         return starts
     model = environment.physics.model
-    return RetryStarts(starts, fraction=config.retry_fraction, nq=model.nq, nv=model.nv)
+    return RetryStarts(starts, fraction=config.retry_fraction, nq=model.nq, nv=model.nv, given=given)
+
+
+def failures_in(folder: str, environment: TaskEnvironment) -> list[Start]:
+    """The states in which episodes of a run had failed.
+
+    Raises:
+        DataError: the folder has no readable checkpoint.
+        ConfigurationError: the run kept none, or they are of another task or variant.
+    """
+    starts = cast("dict[str, Any]", load_checkpoint(pathlib.Path(folder) / CHECKPOINT_FILE))["environment"]["starts"]
+    failures = failures_of(starts) if starts is not None and "failures" in starts else []
+    if not failures:
+        raise ConfigurationError(
+            f"the run {folder} kept no failures: expected one with a --curriculum.retry-fraction over 0, in which some "
+            "episodes failed."
+        )
+    size, names = environment.physics.get_state().shape[1], {spec.name for spec in environment.parameter_specs}
+    first = failures[0]
+    if first.state is None or len(first.state) != size or set(first.parameters) != names:
+        raise ConfigurationError(
+            f"the failures of the run {folder} are of another task or variant than {environment.task.name}."
+        )
+    return failures
 
 
 def _from_demonstrations(

@@ -40,7 +40,7 @@ from handful.runs.folder import (
 )
 from handful.runs.interruption import Interruption
 from handful.runs.logs import EpisodeWriter, MetricsWriter
-from handful.runs.starts import control_steps, make_starts
+from handful.runs.starts import control_steps, failures_in, make_starts
 from handful.storage import write_atomically
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import make_task
@@ -79,7 +79,8 @@ class TrainingRun:
         self.demonstrations = demonstrations if config.variant is None else converted(demonstrations, self.environment)
         self._digest = _digest(description.demonstrations)
         cut = self.demonstrations.cut_after_success(config.curriculum.cut_after_success)
-        self.environment.starts = make_starts(config.curriculum, cut, self.environment)
+        given = failures_in(config.retries_from, self.environment) if config.retries_from and not resume else ()
+        self.environment.starts = make_starts(config.curriculum, cut, self.environment, given=given)
         frames = bool(self.cloning_epochs) and PIXELS in config.trainer.policy.groups
         sequences = demonstration_sequences(cut, self.environment, frames=frames, groups=config.groups)
         num_threads = self.environment.physics.num_threads

@@ -40,7 +40,7 @@ def assert_same_runs(left: pathlib.Path, right: pathlib.Path, *, anywhere: bool 
     policies = [_policy(run) for run in (left, right)]
     if anywhere:
         for policy in policies:
-            policy["manifest"]["training"]["config"] |= {"teacher": None, "start_from": None}
+            policy["manifest"]["training"]["config"] |= {"teacher": None, "start_from": None, "retries_from": None}
     _assert_same(*policies, where="policy")
 
 

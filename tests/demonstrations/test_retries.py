@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from test_frontiers import summary
 
-from handful.demonstrations.retries import CAPACITY, MINIMUM, RetryStarts
+from handful.demonstrations.retries import CAPACITY, MINIMUM, RetryStarts, failures_of
 from handful.environment import Start
 from handful.simulation import jaco
 from handful.simulation.physics.protocol import STATE_FIELDS
@@ -138,3 +138,23 @@ def test_an_environment_tells_the_state_in_which_an_episode_was_cut_off():
     for env, end in enumerate(ends):
         np.testing.assert_array_equal(end.state, twin.physics.get_state()[env])
         assert all((end.parameters[name] == parameters[name][env]).all() for name in parameters)
+
+
+def test_half_of_the_retries_are_given_ones_once_there_are_others():
+    generator = np.random.default_rng(0)
+    given = [failure(100 + number) for number in range(3)]
+    subject = RetryStarts(Always(None), fraction=0.5, nq=NQ, nv=NV, given=given)
+
+    def sizes(number: int = 2000) -> np.ndarray:
+        drawn = (subject.sample(generator) for _ in range(number))
+        return np.array([start.parameters["size"][0] for start in drawn if start is not None])
+
+    assert set(sizes()) == {100, 101, 102}  # all are given, before any episode failed here
+    for number in range(MINIMUM):
+        subject.report(summary(held=False), failure(number))
+    drawn = sizes()
+    assert 0.44 < len(drawn) / 2000 < 0.56 and 0.44 < (drawn >= 100).mean() < 0.56
+    assert failures_of(subject.state_dict())[3].parameters["size"][0] == 3
+    other = RetryStarts(Always(None), fraction=1.0, nq=NQ, nv=NV)
+    other.load_state_dict(subject.state_dict())
+    assert {int(other.sample(generator).parameters["size"][0]) for _ in range(400)} == {*range(MINIMUM), 100, 101, 102}
