@@ -7,7 +7,8 @@ import csv
 import dataclasses
 import io
 import pathlib
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from handful.environment import EpisodeSummary
@@ -99,6 +100,7 @@ class MetricsWriter:
             from torch.utils.tensorboard import SummaryWriter
 
             purge_step = None if resume_after is None else int(float(rows[-1]["steps"])) + 1 if rows else 0
+            threading.excepthook = _without_tensorboards(threading.excepthook)
             self._tensorboard = SummaryWriter(str(folder), purge_step=purge_step)
 
     def write(self, metrics: Mapping[str, float]) -> None:
@@ -118,6 +120,23 @@ class MetricsWriter:
         with contextlib.suppress(OSError):
             if self._tensorboard is not None:
                 self._tensorboard.close()
+
+
+_Hook = Callable[[threading.ExceptHookArgs], object]
+
+
+def _without_tensorboards(hook: _Hook) -> _Hook:
+    """A hook that leaves out the traceback of TensorBoard's thread where the disk refuses; `MetricsWriter.write` says it."""
+    if getattr(hook, "leaves_out_tensorboards", False):
+        return hook
+
+    def quieter(arguments: threading.ExceptHookArgs) -> None:
+        is_writer = type(arguments.thread).__module__.startswith("tensorboard")
+        if not (is_writer and isinstance(arguments.exc_value, OSError)):
+            hook(arguments)
+
+    quieter.leaves_out_tensorboards = True  # pyright: ignore[reportFunctionMemberAccess]
+    return quieter
 
 
 class EpisodeWriter(CsvLog):

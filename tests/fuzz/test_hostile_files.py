@@ -164,15 +164,17 @@ def test_demonstrations_with_members_that_cannot_be(demonstrations_path, tmp_pat
                 file[name].attrs.pop("sha256", None)
             for _ in range(rng.randint(1, 3)):
                 name = rng.choice(nodes)
-                if name in file:
-                    _spoil(file, name, rng)
+                _spoil(file, name, rng)
         load_demonstrations(path, spec)
 
     check(case)
 
 
 def _spoil(file, name, rng) -> None:
-    node = file[name]
+    try:
+        node = file[name]
+    except KeyError:  # a link that an earlier change put there leads nowhere
+        return
     if rng.random() < 0.3 and len(node.attrs):
         value = rng.choice(HOSTILE)
         try:
