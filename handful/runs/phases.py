@@ -131,7 +131,7 @@ def _check_phases(phases: tuple[Phase, ...]) -> None:
     for number, phase in enumerate(phases):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", phase.name) or names.count(phase.name) > 1:
             raise DataError(f"a phase cannot have the name {phase.name!r:.50}")
-        for other in (phase.teacher, phase.start_from):
+        for other in (phase.teacher, phase.start_from, phase.retries_from):
             if other is not None and other not in names[:number]:
                 raise DataError(f"the phase {phase.name} names {other!r:.50}, which is no phase before it")
         if not 1 <= phase.num_steps < 1e15 or not 0.0 < phase.minutes < 1e9:

@@ -280,7 +280,7 @@ def _of_any_machine(config: RunConfig) -> dict[str, Any]:
     """A configuration as it stands in a policy's file, the same wherever the run was: names of folders, not their paths."""
     values = to_json(config)
     del values["num_threads"]  # which changes no bit
-    for name in ("teacher", "start_from"):
+    for name in ("teacher", "start_from", "retries_from"):
         values[name] = values[name] and pathlib.Path(values[name]).name
     return values
 
