@@ -5,17 +5,22 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import io
 import pathlib
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from handful.environment import EpisodeSummary
 from handful.errors import DataError, StorageError
 from handful.runs.folder import EPISODES_FILE, METRICS_FILE
-from handful.storage import write_atomically
+from handful.storage import read_text, reason, write_atomically
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+MAX_LOG_BYTES = 2**28
+"""A longer log is refused; a row of metrics has 400 bytes."""
 
 EPISODE_COLUMNS = (
     "iteration",
@@ -52,7 +57,7 @@ class CsvLog:
         try:
             self._file = open(path, "a", newline="")  # noqa: SIM115 (closed in close)
         except OSError as error:
-            raise StorageError(f"{path} could not be written: {error.strerror}.") from error
+            raise StorageError(f"{path} could not be written: {reason(error)}.") from error
         self._csv = csv.DictWriter(self._file, columns, restval="", extrasaction="ignore")
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -65,7 +70,7 @@ class CsvLog:
             self._csv.writerows(rows)
             self._file.flush()
         except OSError as error:
-            raise StorageError(f"{self._path} could not be written: {error.strerror}.") from error
+            raise StorageError(f"{self._path} could not be written: {reason(error)}.") from error
 
     def close(self) -> None:
         """Close the file."""
@@ -95,6 +100,7 @@ class MetricsWriter:
             from torch.utils.tensorboard import SummaryWriter
 
             purge_step = None if resume_after is None else int(float(rows[-1]["steps"])) + 1 if rows else 0
+            threading.excepthook = _without_tensorboards(threading.excepthook)
             self._tensorboard = SummaryWriter(str(folder), purge_step=purge_step)
 
     def write(self, metrics: Mapping[str, float]) -> None:
@@ -106,7 +112,7 @@ class MetricsWriter:
                     if name in metrics and name != "steps":
                         self._tensorboard.add_scalar(name, metrics[name], int(metrics["steps"]))
         except OSError as error:
-            raise StorageError(f"TensorBoard's file could not be written: {error.strerror}.") from error
+            raise StorageError(f"TensorBoard's file could not be written: {reason(error)}.") from error
 
     def close(self) -> None:
         """Close the files."""
@@ -114,6 +120,23 @@ class MetricsWriter:
         with contextlib.suppress(OSError):
             if self._tensorboard is not None:
                 self._tensorboard.close()
+
+
+_Hook = Callable[[threading.ExceptHookArgs], object]
+
+
+def _without_tensorboards(hook: _Hook) -> _Hook:
+    """A hook that leaves out the traceback of TensorBoard's thread where the disk refuses; `MetricsWriter.write` says it."""
+    if getattr(hook, "leaves_out_tensorboards", False):
+        return hook
+
+    def quieter(arguments: threading.ExceptHookArgs) -> None:
+        is_writer = type(arguments.thread).__module__.startswith("tensorboard")
+        if not (is_writer and isinstance(arguments.exc_value, OSError)):
+            hook(arguments)
+
+    quieter.leaves_out_tensorboards = True  # pyright: ignore[reportFunctionMemberAccess]
+    return quieter
 
 
 class EpisodeWriter(CsvLog):
@@ -132,11 +155,18 @@ class EpisodeWriter(CsvLog):
 
 def _rows_until(path: pathlib.Path, columns: tuple[str, ...], iteration: int) -> list[dict[str, str]]:
     """Rows of a log up to an iteration; a kill may have cut the last one short."""
-    if not path.exists():
+    try:
+        text = read_text(path, max_bytes=MAX_LOG_BYTES)
+    except FileNotFoundError:
         return []
-    with open(path, newline="") as file:
-        reader = csv.DictReader(file)
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""))
         if tuple(reader.fieldnames or ()) != columns:
             raise DataError(f"{path} has other columns than this version of the program writes.")
-        rows = [row for row in reader if None not in row.values()]
-    return [row for row in rows if float(row["iteration"]) <= iteration]
+        rows = [row for row in reader if None not in row.values() and None not in row]
+        kept = [row for row in rows if float(row["iteration"]) <= iteration]
+        for row in kept:
+            int(float(row["steps"]))
+    except (csv.Error, ValueError, OverflowError) as error:
+        raise DataError(f"{path} is damaged: {str(error)[:100]}.") from error
+    return kept

@@ -11,7 +11,7 @@ from handful.demonstrations.frontiers import FrontierStarts
 from handful.demonstrations.retries import RetryStarts, failures_of
 from handful.demonstrations.starts import DemonstrationStarts, start_probability
 from handful.environment import Start, StartDistribution
-from handful.errors import ConfigurationError
+from handful.errors import ConfigurationError, DataError
 from handful.learning.persistence.checkpoint import load_checkpoint
 from handful.runs.config import CurriculumConfig
 from handful.runs.folder import CHECKPOINT_FILE
@@ -41,8 +41,12 @@ def failures_in(folder: str, environment: TaskEnvironment) -> list[Start]:
         DataError: the folder has no readable checkpoint.
         ConfigurationError: the run kept none, or they are of another task or variant.
     """
-    starts = cast("dict[str, Any]", load_checkpoint(pathlib.Path(folder) / CHECKPOINT_FILE))["environment"]["starts"]
-    failures = failures_of(starts) if starts is not None and "failures" in starts else []
+    path = pathlib.Path(folder) / CHECKPOINT_FILE
+    try:
+        starts = cast("dict[str, Any]", load_checkpoint(path))["environment"]["starts"]
+        failures = failures_of(starts) if starts is not None and "failures" in starts else []
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} is damaged: the failures in it cannot be read.") from error
     if not failures:
         raise ConfigurationError(
             f"the run {folder} kept no failures: expected one with a --curriculum.retry-fraction over 0, in which some "

@@ -42,7 +42,7 @@ def test_what_is_no_policy_is_named(tmp_path):
     with pytest.raises(DataError, match="only a part"):
         load_policy(path)
     save_checkpoint(path, {})
-    with pytest.raises(DataError, match="handful-checkpoint-2"):
+    with pytest.raises(DataError, match="handful-checkpoint-3"):
         load_policy(path)
 
 
@@ -56,3 +56,16 @@ def test_a_policy_that_does_not_fit_is_told_what_differs():
         check_policy_fits(manifest, other)
     assert "pixels has shape (24, 24, 3) in the policy and (64, 64, 3) in the task" in str(error.value)
     assert "proprioception has entry 1 'vy' in the policy and 'vz' in the task" in str(error.value)
+
+
+def test_the_same_policy_is_the_same_bytes_and_one_flipped_bit_is_told(tmp_path):
+    first, second = tmp_path / "1.safetensors", tmp_path / "2.safetensors"
+    policy, manifest = policy_and_manifest()
+    save_policy(first, policy, manifest)
+    save_policy(second, *load_policy(first))
+    assert first.read_bytes() == second.read_bytes()
+    broken = bytearray(second.read_bytes())
+    broken[-1] ^= 1
+    second.write_bytes(broken)
+    with pytest.raises(DataError, match=r"2\.safetensors is damaged: .* checksum"):
+        load_policy(second)
