@@ -1,44 +1,46 @@
 """Demonstration files: HDF5 in robomimic's layout, read with everything validated.
 
-    /data                      attrs: env_args (JSON), total; format_version, model_signature, stages (JSON)
+    /data                      attrs: env_args (JSON), total; format_version, task, model_signature, stages (JSON), body
     /data/demo_0               attrs: num_samples, success_step, seed
-        actions   [T, action]  float32, joint velocities as fractions of their limits
+        actions   [T, action]  float32, joint velocities as fractions of their limits; missing where nobody knows them
+        acted_by  [T]          int64, who chose each action, see `ACTORS`; missing where it is not known
         states    [T, state]   float64, full physical state before each action
         rewards   [T]          float32, task reward
         dones     [T]          int64, 1 at the last step
         obs/GROUP [T, ...]     observations before each action
-        final_state [state], final_obs/GROUP [...]    what the last action led to
+        next_obs/GROUP         the same after it
+        final_state [state]    what the last action led to
         stages    [T+1]        int64, stage of each state
         world/PARAMETER        the episode's drawn parameters
+    /mask/train                names of the episodes to learn from; mask/valid, if there is one, of those to test on
 
-robomimic's own keys have its meaning and its T rows; what has T+1 entries here keeps the last one apart, under
-``final_``. ``next_obs`` is not stored: it is ``obs`` one row later. ``model_file`` is not stored: a task compiles its
-model, and ``model_signature`` says which.
+robomimic's own keys have its meaning and its T rows, so its loader reads these files with its defaults. ``model_file`` is
+not stored: a task compiles its model, and ``model_signature`` says which.
+
+The attribute ``body`` says whose body is in the demonstrations. Where it is not the arm's own, the arm's part of a state
+means nothing: only objects are observed, there are no actions, and no training episode begins in such a state.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import pathlib
-from collections.abc import Iterator
-from typing import Any
 
 import h5py
 import numpy as np
 
+from handful.demonstrations.header import (
+    FORMAT_VERSION,
+    episode_names,
+    open_demonstrations,
+    read_header,
+)
 from handful.demonstrations.specification import DemonstrationSpec
 from handful.environment import PHYSICAL_STATE, PIXELS
-from handful.errors import ConfigurationError, DataError
+from handful.errors import DataError
 from handful.simulation.randomization import Parameters, check_parameters
-from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
-from handful.trajectory import Demonstrations, Trajectory
+from handful.trajectory import ACTORS, OWN_BODY, Demonstrations, Trajectory
 
-FORMAT_VERSION = 2
-"""Version of what is written. Version 1, in which ``physical_state`` ended with the time left, is read as well."""
-
-GYM_TYPE = 2
-"""robomimic's number for an environment made by gymnasium."""
+__all__ = ["FORMAT_VERSION", "holds_actions", "load_demonstrations", "read_episode", "write_episode", "write_masks"]
 
 
 def load_demonstrations(
@@ -56,13 +58,18 @@ def load_demonstrations(
     path = pathlib.Path(path)
     with open_demonstrations(path) as data:
         header = read_header(data, path, spec)
-        names = episode_names(data)
+        spec = spec.for_body(header["body"])
+        names, actions = episode_names(data), holds_actions(data)
+        if actions and header["body"] != OWN_BODY:
+            raise DataError(
+                f"{path} holds actions of the body '{header['body']}': expected none, as they are not the arm's."
+            )
         if not names:
             raise DataError(f"{path} holds no episode: expected at least demo_0 in its group 'data'.")
         trajectories = []
         for name in names:
             try:
-                trajectories.append(_read_episode(data, name, spec, header["version"], pixels))
+                trajectories.append(read_episode(data, name, spec, header["version"], pixels=pixels, actions=actions))
             except DataError as error:
                 raise DataError(f"{path}, episode {name}, {error}") from error
     kwargs = header["env_kwargs"]
@@ -73,69 +80,8 @@ def load_demonstrations(
         control_timestep=spec.control_timestep,
         randomization=str(kwargs.get("randomization", "unknown")),
         camera_hz=int(kwargs.get("camera_hz") or 0),
+        body=header["body"],
     )
-
-
-@contextlib.contextmanager
-def open_demonstrations(path: pathlib.Path) -> Iterator[h5py.Group]:
-    """The group ``data`` of a file, with HDF5's own errors put in words.
-
-    Raises:
-        ConfigurationError: no such file.
-        DataError: not HDF5, truncated, damaged, or without the group.
-    """
-    if not path.is_file():
-        raise ConfigurationError(
-            f"no demonstration file at '{path}': record one with 'handful demonstrate', or give the path of another."
-        )
-    try:
-        with h5py.File(path, "r") as file:
-            data = file.get("data")
-            if not isinstance(data, h5py.Group):
-                raise DataError(f"{path} has no group 'data': expected demonstrations in robomimic's layout.")
-            yield data
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:  # h5py raises any of these on damage
-        problem = f"it is truncated, damaged or something else ({error})"
-        raise DataError(f"{path} is not a whole HDF5 file: {problem}.") from error
-
-
-def read_header(data: h5py.Group, path: pathlib.Path, spec: DemonstrationSpec) -> dict[str, Any]:
-    """The description of a file; refuses one of another format, task or model version by a `DataError`."""
-    version = data.attrs.get("format_version")
-    if not isinstance(version, int | np.integer) or not 1 <= version <= FORMAT_VERSION:
-        raise DataError(f"{path}, attribute format_version: expected {FORMAT_VERSION}, got {version}.")
-    try:
-        header = json.loads(_text(data.attrs["env_args"]))
-        recorded_task, header["env_kwargs"] = header["env_name"], dict(header["env_kwargs"])
-        header["version"] = int(version)
-    except (KeyError, TypeError, ValueError) as error:
-        problem = f"expected JSON with env_name and env_kwargs ({error!r})"
-        raise DataError(f"{path}, attribute env_args: {problem}.") from error
-    if recorded_task != spec.task:
-        raise DataError(f"{path} holds demonstrations of the task '{recorded_task}', not of '{spec.task}'.")
-    signature = _text(data.attrs.get("model_signature", "none"))
-    if signature != spec.signature:
-        raise DataError(
-            f"{path}, attribute model_signature: recorded with another version of the model "
-            f"({signature}, this is {spec.signature}), whose states do not fit: record them again."
-        )
-    return header
-
-
-def describe_environment(environment: TaskEnvironment, seed: int) -> dict[str, Any]:
-    """Attributes of the group ``data`` for demonstrations recorded in that environment.
-
-    Texts have a fixed length: HDF5 keeps others in a heap which, when damaged, can hang its reader (seen with 2.0).
-    """
-    camera_hz = CONTROL_HZ // environment.spec.camera_period if PIXELS in environment.spec.observations else None
-    kwargs = {"randomization": environment.level.name.lower(), "camera_hz": camera_hz, "seed": seed}
-    env_args = {"env_name": environment.task.name, "type": GYM_TYPE, "env_kwargs": kwargs}
-    return {
-        "env_args": np.bytes_(json.dumps(env_args)),
-        "format_version": FORMAT_VERSION,
-        "model_signature": np.bytes_(DemonstrationSpec.of(environment).signature),
-        "stages": np.bytes_(json.dumps(environment.task.stages)),
-    }
 
 
 def write_episode(data: h5py.Group, name: str, trajectory: Trajectory) -> None:
@@ -145,17 +91,29 @@ def write_episode(data: h5py.Group, name: str, trajectory: Trajectory) -> None:
     episode.attrs["num_samples"] = length
     episode.attrs["success_step"] = trajectory.success_step
     episode.attrs["seed"] = np.asarray(trajectory.seed, np.int64)
-    for field in ("actions", "rewards", "stages"):
-        episode[field] = getattr(trajectory, field)
+    for field in ("actions", "acted_by", "rewards", "stages"):
+        if (values := getattr(trajectory, field)) is not None:
+            episode[field] = values
     episode["dones"] = (np.arange(length) == length - 1).astype(np.int64)
     _compress(episode, "states", trajectory.states[:-1])
     episode["final_state"] = trajectory.states[-1]
     for group, values in trajectory.observations.items():
         _compress(episode, f"obs/{group}", values[:-1])
-        episode[f"final_obs/{group}"] = values[-1]
+        _compress(episode, f"next_obs/{group}", values[1:])
     for parameter, value in trajectory.parameters.items():
         episode[f"world/{parameter}"] = value
     data.attrs["total"] = int(data.attrs.get("total", 0)) + length
+
+
+def write_masks(file: h5py.File, *, valid: frozenset[str] = frozenset()) -> None:
+    """Say which episodes are to be learned from: all but those named ``valid``, which are to be tested on."""
+    names = episode_names(file["data"])  # type: ignore[arg-type]
+    if "mask" in file:
+        del file["mask"]
+    masks = {"train": [name for name in names if name not in valid], "valid": [name for name in names if name in valid]}
+    for mask, members in masks.items():
+        if members:
+            file[f"mask/{mask}"] = np.asarray(members, "S")
 
 
 def _compress(episode: h5py.Group, name: str, values: np.ndarray) -> None:
@@ -164,8 +122,13 @@ def _compress(episode: h5py.Group, name: str, values: np.ndarray) -> None:
     episode.create_dataset(name, data=values, chunks=chunks, compression="gzip", compression_opts=4, fletcher32=True)
 
 
-def _read_episode(data: h5py.Group, name: str, spec: DemonstrationSpec, version: int, pixels: bool) -> Trajectory:
-    """One episode of a file of that version, checked; errors begin with the field's name."""
+def read_episode(
+    data: h5py.Group, name: str, spec: DemonstrationSpec, version: int, *, pixels: bool = True, actions: bool = True
+) -> Trajectory:
+    """One episode of a file of that version, checked; a `DataError` begins with the field's name.
+
+    Without ``pixels`` images are not read; without ``actions`` none are expected, see `holds_actions`.
+    """
     episode = data.get(name)
     if not isinstance(episode, h5py.Group):
         raise DataError(f"expected a group, got {type(episode).__name__}.")
@@ -173,18 +136,19 @@ def _read_episode(data: h5py.Group, name: str, spec: DemonstrationSpec, version:
     observations = {}
     for group, array in spec.observations.items():
         (size,), extra = array.shape, 1 if version == 1 and group == PHYSICAL_STATE else 0
-        rows = _with_final(episode, f"obs/{group}", f"final_obs/{group}", (length, size + extra), array.dtype)
+        rows = _observed(episode, group, (length, size + extra), array.dtype, version)
         observations[group] = rows[:, :size]
     images = episode.get(f"obs/{PIXELS}")
     if pixels and isinstance(images, h5py.Dataset):
         shape = images.shape[1:]
         if len(shape) != 3 or shape[-1] != 3:
             raise DataError(f"obs/{PIXELS}: expected images [T, height, width, 3], got rows of shape {shape}.")
-        pictures = _with_final(episode, f"obs/{PIXELS}", f"final_obs/{PIXELS}", (length, *shape), "uint8")
+        pictures = _observed(episode, PIXELS, (length, *shape), "uint8", version)
         observations = {PIXELS: pictures, **observations}
     trajectory = Trajectory(
         observations=observations,
-        actions=_read(episode, "actions", (length, *spec.action.shape), "float32"),
+        actions=_read(episode, "actions", (length, *spec.action.shape), "float32") if actions else None,
+        acted_by=_read_actors(episode, length),
         states=_with_final(episode, "states", "final_state", (length, spec.state_size), "float64"),
         rewards=_read(episode, "rewards", (length,), "float32"),
         stages=_read(episode, "stages", (length + 1,), "int64"),
@@ -213,6 +177,29 @@ def _read_parameters(episode: h5py.Group, spec: DemonstrationSpec) -> Parameters
     except DataError as error:
         raise DataError(f"world: {error}") from error
     return parameters
+
+
+def holds_actions(data: h5py.Group) -> bool:
+    """Whether the episodes of a file have actions: all of them, or none."""
+    return any(isinstance(data.get(f"{name}/actions"), h5py.Dataset) for name in episode_names(data))
+
+
+def _read_actors(episode: h5py.Group, length: int) -> np.ndarray | None:
+    """Who acted, if it is known."""
+    if "acted_by" not in episode:
+        return None
+    values = _read(episode, "acted_by", (length,), "int64")
+    if values.min() < 0 or values.max() >= len(ACTORS):
+        raise DataError(f"acted_by: expected numbers from 0 to {len(ACTORS) - 1}.")
+    return values
+
+
+def _observed(episode: h5py.Group, group: str, shape: tuple[int, ...], dtype: str, version: int) -> np.ndarray:
+    """A group before the first action and after each, [T+1, ...]."""
+    if version < 3:
+        return _with_final(episode, f"obs/{group}", f"final_obs/{group}", shape, dtype)
+    rows = _read(episode, f"obs/{group}", shape, dtype)
+    return np.concatenate([rows, _read(episode, f"next_obs/{group}", shape, dtype)[-1:]])
 
 
 def _with_final(episode: h5py.Group, rows: str, final: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:
@@ -244,19 +231,3 @@ def _attribute(episode: h5py.Group, name: str) -> int:
     if not isinstance(value, int | np.integer) or value < 0:
         raise DataError(f"attribute {name}: expected a whole number of at least 0, got {value}.")
     return int(value)
-
-
-def _text(value: object) -> str:
-    """A text attribute, whether it is stored with a fixed length or not."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def episode_names(data: h5py.Group) -> list[str]:
-    """Names of the episodes in the order of their numbers."""
-    return sorted((name for name in map(str, data) if name.startswith("demo_")), key=episode_number)
-
-
-def episode_number(name: str) -> int:
-    """Number of an episode by its name; what has none comes last."""
-    digits = name.removeprefix("demo_")
-    return int(digits) if digits.isdecimal() else 1 << 62

@@ -9,20 +9,20 @@ import shutil
 import h5py
 import numpy as np
 
-from handful.demonstrations.dataset import (
+from handful.demonstrations.dataset import write_episode, write_masks
+from handful.demonstrations.header import (
     FORMAT_VERSION,
     describe_environment,
     episode_names,
     episode_number,
     open_demonstrations,
     read_header,
-    write_episode,
 )
 from handful.demonstrations.specification import DemonstrationSpec
 from handful.errors import ConfigurationError, DataError, StorageError
 from handful.storage import replaced_when_complete
 from handful.tasks.environment import TaskEnvironment
-from handful.trajectory import Trajectory
+from handful.trajectory import OWN_BODY, Trajectory
 
 
 class DemonstrationWriter:
@@ -41,10 +41,12 @@ class DemonstrationWriter:
         seed: int = 0,
         overwrite: bool = False,
         append: bool = False,
+        body: str = OWN_BODY,
     ) -> None:
         """Prepare to write; the file appears, or is replaced, with the first episode.
 
         An existing file is replaced (``overwrite``) or extended (``append``). The seed of the recording is kept in the file.
+        ``body`` is whose body will be in the episodes.
 
         Raises:
             ConfigurationError: the file exists and neither option is given, or it was recorded with other options.
@@ -52,7 +54,7 @@ class DemonstrationWriter:
             StorageError: the folder cannot be made.
         """
         self.path = pathlib.Path(path)
-        self._attributes = describe_environment(environment, seed)
+        self._attributes = describe_environment(environment, seed, body=body)
         self.seeds: list[tuple[int, ...]] = []
         """Seeds of the episodes in the file."""
         self._next_number = 0
@@ -85,6 +87,7 @@ class DemonstrationWriter:
                     if "total" not in data.attrs:
                         data.attrs.update({**self._attributes, "total": 0})
                     write_episode(data, f"demo_{self._next_number}", trajectory)
+                    write_masks(file)
         except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where HDF5 fails to close a file
             raise StorageError(f"cannot write '{self.path}', which holds {len(self)} episodes: {error}.") from error
         self.seeds.append(trajectory.seed)
@@ -101,9 +104,9 @@ class DemonstrationWriter:
             raise DataError(f"'{self.path}' {problem}: record to another file.")
         ours = json.loads(self._attributes["env_args"])["env_kwargs"]
         for option in ("randomization", "camera_hz"):
-            if recorded.get(option) != ours[option]:
+            if recorded.get(option) != ours.get(option):
                 raise ConfigurationError(
-                    f"'{self.path}' was recorded with {option} {recorded.get(option)}, not {ours[option]}: "
+                    f"'{self.path}' was recorded with {option} {recorded.get(option)}, not {ours.get(option)}: "
                     "append with the same options, or record to another file."
                 )
         self.seeds = seeds
