@@ -129,7 +129,7 @@ class PageServer:
         sending = asyncio.create_task(visitor.send_all())
         try:
             while True:
-                self._events.received(visitor, await connection.recv())
+                self._events.received(visitor, str(await connection.recv()))
         except ConnectionClosed:
             pass
         finally:

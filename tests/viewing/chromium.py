@@ -24,8 +24,13 @@ class Browser:
 
     def __init__(self, profile: pathlib.Path, *, size: tuple[int, int] = (1500, 900)) -> None:
         options = ["--headless=new", "--no-sandbox", "--disable-gpu-sandbox", "--use-angle=swiftshader", "--mute-audio"]
-        options += ["--enable-unsafe-swiftshader", "--no-first-run", "--disable-dev-shm-usage",
-        "--disable-background-networking"] options += [f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}", "--remote-debugging-port=0"]
+        options += [
+            "--enable-unsafe-swiftshader",
+            "--no-first-run",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+        ]
+        options += [f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}", "--remote-debugging-port=0"]
         self._process = subprocess.Popen(
             [CHROMIUM, *options, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

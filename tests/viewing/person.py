@@ -85,7 +85,7 @@ class Person:
 
         def keys(seen: dict) -> set[str]:
             wrong = error(seen)
-            return set() if abs(wrong) < 0.12 else {AXES["yaw"][wrong < 0]}
+            return set() if abs(wrong) < 0.12 else {AXES["yaw"][int(wrong < 0)]}
 
         self._until_still(keys, seconds=4.0)
 
@@ -107,7 +107,7 @@ class Person:
 
         def keys(seen: dict) -> set[str]:
             wrong = np.array(place(seen)) + aim - np.array(seen["tool"])
-            return {AXES[a][wrong["xyz".index(a)] < 0] for a in axes if abs(wrong["xyz".index(a)]) > tolerance}
+            return {AXES[a][int(wrong["xyz".index(a)] < 0)] for a in axes if abs(wrong["xyz".index(a)]) > tolerance}
 
         self._until_still(keys, seconds=8.0)
 

@@ -23,7 +23,7 @@ def visible_geoms(model: mujoco.MjModel) -> list[int]:
 
 
 def scene_of(physics: Physics) -> list[dict[str, Any]]:
-    """Shapes of the first simulation in the order of `visible_geoms`: triangles (float32, base64) and colour.
+    """Shapes of the first simulation in the order of `visible_geoms`: triangles (float32, base64), colour and body.
 
     The triangles are corners and normals, six numbers each, in the shape's own frame [m].
     """
@@ -35,9 +35,9 @@ def scene_of(physics: Physics) -> list[dict[str, Any]]:
         corners = mesh.triangles.reshape(-1, 3)
         normals = np.repeat(mesh.face_normals, 3, axis=0)
         data = np.concatenate([corners, normals], axis=1).astype("<f4")
-        shapes.append(
-            {"triangles": base64.b64encode(data.tobytes()).decode(), "color": _color(model, geom)[:3].tolist()}
-        )
+        triangles = base64.b64encode(data.tobytes()).decode()
+        name = model.body(model.geom_bodyid[geom]).name
+        shapes.append({"triangles": triangles, "color": _color(model, geom)[:3].tolist(), "body": name})
     return shapes
 
 
@@ -64,12 +64,12 @@ def _mesh(model: mujoco.MjModel, geom: int) -> trimesh.Trimesh | None:
     if kind == types.mjGEOM_SPHERE:
         return trimesh.creation.icosphere(subdivisions=1, radius=float(size[0]))
     if kind == types.mjGEOM_ELLIPSOID:
-        return trimesh.creation.icosphere(subdivisions=2).apply_scale(size)
+        return trimesh.creation.icosphere(subdivisions=2).apply_transform(np.diag([*size, 1.0]))
     if kind == types.mjGEOM_CYLINDER:
         return trimesh.creation.cylinder(radius=float(size[0]), height=2.0 * float(size[1]), sections=20)
     if kind == types.mjGEOM_CAPSULE:
         capsule = trimesh.creation.capsule(height=2.0 * float(size[1]), radius=float(size[0]), count=[12, 12])
-        return capsule.apply_translation([0.0, 0.0, -capsule.bounds.mean(axis=0)[2]])
+        return capsule.apply_translation(-capsule.bounds.mean(axis=0))
     if kind == types.mjGEOM_MESH:
         mesh = model.geom_dataid[geom]
         vertices = model.mesh_vert[model.mesh_vertadr[mesh] :][: model.mesh_vertnum[mesh]]

@@ -198,7 +198,9 @@ class OperatorPage:
         status = dataclasses.asdict(session.status)
         timing = {"jitter_ms": round(clock.jitter_ms, 2), "missed": clock.num_missed, "input": number}
         keep = {"keep_automatically": session.keep_automatically}
-        server.send(encoded(type="status", **status, **timing, **keep), kind="status")
+        snapshot = session.environment.snapshot
+        tool = {"tool": snapshot.tcp_position[0].round(5).tolist(), "turn": _turn(snapshot.tcp_rotation[0])}
+        server.send(encoded(type="status", **status, **timing, **keep, **tool), kind="status")
         server.send(poses_of(physics, self._geoms), kind="poses")
         self._step += 1
         if self._step % PICTURE_PERIOD == 0 or new:
@@ -222,6 +224,11 @@ def static_files(package: str) -> dict[str, tuple[str, bytes]]:
     folder = importlib.resources.files(package) / "static"
     files = [file for file in folder.iterdir() if pathlib.PurePath(file.name).suffix in CONTENT_TYPES]
     return {f"/{file.name}": (CONTENT_TYPES[pathlib.PurePath(file.name).suffix], file.read_bytes()) for file in files}
+
+
+def _turn(rotation: np.ndarray) -> list[float]:
+    """Rows of the tool's rotation to the world, nine numbers."""
+    return rotation.round(5).ravel().tolist()
 
 
 def _jpeg(image: np.ndarray) -> bytes:

@@ -99,7 +99,7 @@ function showStatus(status) {
   });
   $("left").style.width = `${100 * status.seconds_left / (status.seconds + status.seconds_left)}%`;
   $("time").textContent = `${status.seconds.toFixed(1)} s, ${status.seconds_left.toFixed(1)} s left; ${status.phase}; speed ${status.speed}`;
-  $("actor").textContent = `${status.actor} acts`;
+  $("actor").textContent = `The ${status.actor} acts; the tool is ${(100 * status.tool[2]).toFixed(1)} cm high.`;
   $("automatic").checked = status.keep_automatically;
   const pad = gamepads.id ? `gamepad: ${gamepads.id}. ` : "";
   $("device").textContent = pad + (mouse.device ? `SpaceMouse: ${mouse.device.productName}.` : "");

@@ -16,7 +16,7 @@ void main() {
 export class View3D {
   constructor(canvas) {
     this.canvas = canvas;
-    this.yaw = 0.35; this.pitch = 0.42; this.distance = 1.15; this.target = [0.4, 0, 0.1];
+    this.yaw = 0.35; this.pitch = 0.42; this.distance = 1.3; this.target = [0.38, 0, 0.14];
     this.shapes = []; this.poses = null;
     this.gl = canvas.getContext("webgl", { antialias: true });
     if (this.gl) this.build();
