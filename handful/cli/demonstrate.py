@@ -85,15 +85,18 @@ def run(options: Options) -> None:
 
 def _record_by_hand(options: Options, output: pathlib.Path) -> None:
     """Serve the page until all episodes are kept, or Ctrl-C."""
+    from handful.runs.interruption import Interruption
     from handful.viewing.operating.serving import Recording, operate
 
     fields = {field.name for field in dataclasses.fields(Recording)} - {"output"}
     recording = Recording(output=output, **{name: getattr(options, name) for name in fields})
-    status = operate(
-        recording,
-        on_ready=lambda url: print(f"Demonstrate {options.task} at {url} (Ctrl-C ends).", flush=True),
-        on_warning=lambda sentence: print(sentence, file=sys.stderr, flush=True),
-    )
+    with Interruption() as interruption:
+        status = operate(
+            recording,
+            on_ready=lambda url: print(f"Demonstrate {options.task} at {url} (Ctrl-C ends).", flush=True),
+            on_warning=lambda sentence: print(sentence, file=sys.stderr, flush=True),
+            stopped=lambda: interruption.requested,
+        )
     again = "" if status.kept >= status.wanted else " The same command goes on."
     print(f"{output} holds {status.kept} of {status.wanted} demonstrations; {status.discarded} were discarded.{again}")
 

@@ -21,7 +21,6 @@ from handful.demonstrations.operators.hand import Hand
 from handful.demonstrations.session import DemonstrationSession, SessionStatus
 from handful.demonstrations.writer import DemonstrationWriter
 from handful.errors import ConfigurationError
-from handful.runs.interruption import Interruption
 from handful.runs.policies import load_actor, read_policy
 from handful.simulation.rendering.factory import make_camera
 from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
@@ -71,7 +70,7 @@ def operate(
     on_warning: Callable[[str], None] = print,
     stopped: Callable[[], bool] = lambda: False,
 ) -> SessionStatus:
-    """Serve the page until all episodes are kept, or Ctrl-C; returns how the session ended.
+    """Serve the page until all episodes are kept, or ``stopped``; returns how the session ended.
 
     ``on_ready`` is called with the page's address, ``on_warning`` with one sentence if other machines reach the page.
 
@@ -120,12 +119,11 @@ def operate(
         gate = stack.enter_context(contextlib.closing(Gate(recording.host, recording.port)))
         page = OperatorPage(gate, session, device)
         stack.enter_context(contextlib.closing(page))
-        interruption = stack.enter_context(Interruption())
         if gate.warning:
             on_warning(gate.warning)
         on_ready(gate.url)
         clock = SteadyClock(environment.spec.control_timestep)
-        while not (interruption.requested or stopped() or page.finished):
+        while not (stopped() or page.finished):
             clock.wait()
             page.step(clock)
         return session.status
