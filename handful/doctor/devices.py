@@ -65,24 +65,23 @@ def _spacemice(root: pathlib.Path) -> Iterator[Finding]:
         yield _readable(root, f"dev/{entry.name}", "SpaceMouse", label, rule)
     if not found:
         yield Finding("SpaceMouse", "note", "none is plugged in to this machine.")
-    else:
-        yield from _hidapi(root)
+    yield from _hidapi(root, "problem" if found else "note")
 
 
-def _hidapi(root: pathlib.Path) -> Iterator[Finding]:
+def _hidapi(root: pathlib.Path, state: str) -> Iterator[Finding]:
     """Whether the library that reads it is there; only asked of this machine."""
     if root != pathlib.Path("/"):
         return
     try:
-        import pyspacemouse  # noqa: F401
+        import pyspacemouse
+
+        pyspacemouse.get_connected_devices()
     except ImportError:
-        yield Finding(
-            "SpaceMouse", "problem", "the package that reads it is missing.", ("pip install 'handful[devices]'",)
-        )
+        words = "the package that reads it is missing."
+        yield Finding("SpaceMouse", state, words, ("pip install 'handful[devices]'",))
     except Exception:  # its library is loaded by ctypes or cffi, whose errors differ
-        yield Finding(
-            "SpaceMouse", "problem", "the library hidapi is missing.", ("sudo apt install libhidapi-hidraw0",)
-        )
+        words = "the library that reads it, hidapi, is missing."
+        yield Finding("SpaceMouse", state, words, ("sudo apt install libhidapi-hidraw0",))
 
 
 def _gamepads(root: pathlib.Path) -> Iterator[Finding]:

@@ -50,7 +50,7 @@ def poses_of(physics: Physics, geoms: list[int]) -> bytes:
 def _color(model: mujoco.MjModel, geom: int) -> np.ndarray:
     """Red, green, blue and opacity, of the geom or of its material."""
     rgba, material = model.geom_rgba[geom], model.geom_matid[geom]
-    if material >= 0 and np.array_equal(rgba, np.float32([0.5, 0.5, 0.5, 1.0])):
+    if material >= 0 and np.array_equal(rgba, np.array([0.5, 0.5, 0.5, 1.0], np.float32)):
         return model.mat_rgba[material]
     return rgba
 

@@ -11,6 +11,10 @@ from handful.demonstrations.operators.devices.device import DeviceError, Reading
 REPORTS_PER_READ = 64
 """Reports taken from the device at most at each control step; it sends about 120 a second, of two kinds."""
 
+_NO_LIBRARY = (
+    "the library hidapi, which reads a SpaceMouse, is missing: type 'sudo apt install libhidapi-hidraw0' (on macOS: brew "
+    "install hidapi)."
+)
 _INSTALL = "install it by: pip install 'handful[devices]'"
 
 
@@ -41,14 +45,13 @@ class SpaceMouse:
         except ImportError as error:
             raise DeviceError(f"the package pyspacemouse, which reads a SpaceMouse, is missing: {_INSTALL}.") from error
         except OSError as error:
-            raise DeviceError(
-                "the library hidapi, which reads a SpaceMouse, is missing: type 'sudo apt install libhidapi-hidraw0' "
-                "(on macOS: brew install hidapi)."
-            ) from error
+            raise DeviceError(_NO_LIBRARY) from error
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # the library's own line
                 self._device = pyspacemouse.open(axis_convention=pyspacemouse.AxisConvention.HID_Z_UP)
         except Exception as error:  # hidapi's errors have no common class
+            if "HID API" in str(error):
+                raise DeviceError(_NO_LIBRARY) from error
             found = "no SpaceMouse is plugged in" if "found" in str(error) else "the SpaceMouse may not be read"
             raise DeviceError(f"{found} ({error}): 'handful doctor' says what to type.") from error
 
