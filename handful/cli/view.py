@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from typing import Annotated
 
 import tyro
@@ -22,7 +23,8 @@ class Options:
     seed: int = 0
     """Seed of the first episode; later ones count up."""
     host: str = "127.0.0.1"
-    """Address to listen on. Any other than this machine's lets other machines see and steer the page."""
+    """Address to listen on. Any other than this machine's lets other machines see and steer the page,
+    if they have its address with the token in it."""
     port: int = 8080
     """Port to listen on; if it is taken, the next free one."""
 
@@ -31,5 +33,9 @@ def run(options: Options) -> None:
     """Serve the page until interrupted."""
     from handful.viewing.serving import serve
 
-    serve(**vars(options), on_ready=lambda url: print(f"Watch {options.task} at {url} (Ctrl-C ends).", flush=True))
+    serve(
+        **vars(options),
+        on_ready=lambda url: print(f"Watch {options.task} at {url} (Ctrl-C ends).", flush=True),
+        on_warning=lambda sentence: print(sentence, file=sys.stderr, flush=True),
+    )
     print()

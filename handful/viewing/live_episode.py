@@ -7,11 +7,21 @@ import dataclasses
 import numpy as np
 
 from handful.environment import PIXELS, on_host
+from handful.errors import ConfigurationError
 from handful.learning.persistence.policy_file import check_policy_fits
 from handful.runs.policies import FoundPolicy, load_actor, read_policy
 from handful.simulation.randomization import parse_level
 from handful.tasks.environment import TaskEnvironment
+from handful.tasks.episodes import SUSTAINED_STEPS
 from handful.tasks.task import Task
+
+MAX_SEED = 2**32 - 1
+"""Largest seed of an episode that is watched."""
+
+
+def following_seed(seed: int) -> int:
+    """The seed of the next episode; the last one is followed by 0."""
+    return seed + 1 if seed < MAX_SEED else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +38,11 @@ class Status:
     """Sum of the task reward so far."""
     success: bool | None
     """Sustained success; None while the episode runs."""
+    held: bool = False
+    """Whether the task has been solved for the last half second."""
+    num_successes: int = 0
+    """Episodes of the present actor that were solved, among ``num_episodes`` that were watched to their end."""
+    num_episodes: int = 0
 
 
 class LiveEpisode:
@@ -47,6 +62,7 @@ class LiveEpisode:
         self.environment, self._policy = self._built(policy)
         """The simulation; another one after `act_by`."""
         self.seed = seed
+        self._num_episodes = self._num_successes = 0
         self.restart()
 
     @property
@@ -64,11 +80,21 @@ class LiveEpisode:
         built = self._built(policy)
         self.close()
         self.environment, self._policy = built
+        self._num_episodes = self._num_successes = 0
         self.restart()
+
+    def go_on(self) -> None:
+        """Count the present episode, which is over or solved, and begin that of the next seed."""
+        self._num_episodes += 1
+        self._num_successes += bool(self.status.success or (self.status.success is None and self.status.held))
+        self.restart(seed=following_seed(self.seed))
 
     def restart(self, *, seed: int | None = None, randomization: str | None = None) -> None:
         """Begin the episode again, with another seed or level if one is given."""
-        self.seed = self.seed if seed is None else seed
+        seed = self.seed if seed is None else seed
+        if not 0 <= seed <= MAX_SEED:
+            raise ConfigurationError(f"expected a seed from 0 to {MAX_SEED}, got {seed}.")
+        self.seed = seed
         if randomization is not None:
             self._level = parse_level(randomization)
         self.environment.level = self._level
@@ -77,9 +103,18 @@ class LiveEpisode:
         self._time_step = self.environment.reset(seeds=[[self.seed]])
         self._state = self.environment.physics.get_state()
         self._parameters = {name: values[0].copy() for name, values in self.environment.parameters.items()}
-        self._num_steps = 0
+        self._num_steps = self._num_steps_solved = 0
         stage = self.environment.spec.stages[int(self._time_step.stage[0])]
-        self.status = Status(seed=self.seed, seconds=0.0, stage=stage, reward=0.0, task_return=0.0, success=None)
+        self.status = Status(
+            seed=self.seed,
+            seconds=0.0,
+            stage=stage,
+            reward=0.0,
+            task_return=0.0,
+            success=None,
+            num_successes=self._num_successes,
+            num_episodes=self._num_episodes,
+        )
         """The status of the episode."""
 
     def step(self) -> None:
@@ -91,13 +126,16 @@ class LiveEpisode:
         self._num_steps += 1
         summary = time_step.episodes[0] if time_step.episodes else None
         reward = float(time_step.reward[0])
-        self.status = Status(
-            seed=self.seed,
+        stage = int(time_step.stage[0]) if summary is None else summary.final_stage
+        self._num_steps_solved = self._num_steps_solved + 1 if stage == len(spec.stages) - 1 else 0
+        self.status = dataclasses.replace(
+            self.status,
             seconds=self._num_steps * spec.control_timestep,
-            stage=spec.stages[int(time_step.stage[0]) if summary is None else summary.final_stage],
+            stage=spec.stages[stage],
             reward=reward,
             task_return=self.status.task_return + reward,
             success=None if summary is None else summary.success,
+            held=self._num_steps_solved >= SUSTAINED_STEPS,
         )
         if summary is None:
             self._time_step, self._state = time_step, environment.physics.get_state()

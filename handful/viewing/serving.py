@@ -10,16 +10,14 @@ from handful.errors import ConfigurationError, HandfulError
 from handful.runs.interruption import Interruption
 from handful.runs.policies import STAND_INS, find_policy
 from handful.tasks.registry import make_task
-from handful.viewing.live_episode import LiveEpisode
+from handful.viewing.gate import LOOPBACK, Gate
+from handful.viewing.live_episode import MAX_SEED, LiveEpisode
 from handful.viewing.page import ViewPage
-
-LOOPBACK = "127.0.0.1"
-"""The address that only this machine reaches."""
 
 SHIPPED = "the policy that ships"
 
 SECONDS_BETWEEN_EPISODES = 1.5
-"""How long the end of an episode is shown before the next one begins [s]."""
+"""How long the end of an episode, or a task that stays solved, is shown before the next episode begins [s]."""
 
 
 def serve(
@@ -31,28 +29,28 @@ def serve(
     host: str = LOOPBACK,
     port: int = 8080,
     on_ready: Callable[[str], None] = print,
+    on_warning: Callable[[str], None] = print,
 ) -> None:
     """Serve a page that shows a task live, until Ctrl-C; ``on_ready`` is called with its address.
 
+    ``on_warning`` is called with one sentence if other machines reach the page.
+
     The policy that acts first is what `find_policy` takes; None means the shipped policy, or the script where none ships.
     The seed is that of the first episode; later ones count up. If the port is taken, the next free one is used. Any host
-    other than this machine's lets other machines see and steer the page.
+    other than this machine's lets other machines see and steer the page, if they have the address with its token.
     """
-    if seed < 0:
-        raise ConfigurationError(f"expected a seed of at least 0, got {seed}.")
-    if not 0 < port < 65536:
-        raise ConfigurationError(f"expected a port from 1 to 65535, got {port}.")
-    actors, first = choose_actors(task, policy)
-    live = LiveEpisode(make_task(task), actors[first], randomization=randomization, seed=seed)
-    with contextlib.closing(live):
-        try:
-            page = ViewPage(live.environment.physics, title=f"handful: {task}", host=host, port=port)
-        except OSError as error:
-            raise ConfigurationError(f"cannot listen on {host}: {error.strerror or error}.") from error
-        with contextlib.closing(page):
-            connect(page, live, actors, first, level=randomization)
-            with Interruption() as interruption:
-                on_ready(page.url)
+    if not 0 <= seed <= MAX_SEED:
+        raise ConfigurationError(f"expected a seed from 0 to {MAX_SEED}, got {seed}.")
+    with contextlib.closing(Gate(host, port)) as gate:
+        actors, first = choose_actors(task, policy)
+        live = LiveEpisode(make_task(task), actors[first], randomization=randomization, seed=seed)
+        with contextlib.closing(live):
+            page = ViewPage(live.environment.physics, title=f"handful: {task}", gate=gate)
+            with contextlib.closing(page), Interruption() as interruption:
+                connect(page, live, actors, first, level=randomization)
+                if gate.warning:
+                    on_warning(gate.warning)
+                on_ready(gate.url)
                 show_until(page, live, lambda: interruption.requested)
 
 
@@ -98,18 +96,20 @@ def show_until(page: ViewPage, live: LiveEpisode, stopped: Callable[[], bool]) -
     while not stopped():
         while not page.requests.empty():
             try:
-                page.requests.get()()
+                page.requests.get_nowait()()
             except HandfulError as error:
                 page.complain(str(error))
             ended = None
         if not page.paused:
             live.step()
-        if live.over and not page.paused:
+        if not page.paused and (live.over or live.status.held):
             ended = ended or time.monotonic()
             if time.monotonic() - ended > SECONDS_BETWEEN_EPISODES:
-                live.restart(seed=live.seed + 1)
+                live.go_on()
                 page.show_model(live.environment.physics)
                 ended = None
+        else:
+            ended = None
         page.show(live.environment.physics, live.pixels, live.status)
         due = max(due + timestep / page.speed, time.monotonic())
         time.sleep(max(0.0, due - time.monotonic()))

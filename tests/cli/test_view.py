@@ -29,8 +29,9 @@ def test_serves_a_page_on_loopback_alone_until_interrupted(start_process):
     [
         (("--port", "0"), "expected a port from 1 to 65535, got 0"),
         (("--policy", "scriptd"), "did you mean 'scripted'"),
+        (("--host", "192.0.2.1"), "cannot listen on 192.0.2.1"),
         (("--randomization", "ful"), "did you mean 'full'"),
-        (("--seed", "-3"), "expected a seed of at least 0, got -3"),
+        (("--seed", "-3"), "expected a seed from 0 to 4294967295, got -3"),
     ],
 )
 def test_bad_input_gets_one_clear_sentence(handful, words, message):
