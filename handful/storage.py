@@ -6,8 +6,10 @@ import contextlib
 import errno
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+import filelock
 
 from handful.errors import ConfigurationError, StorageError
 
@@ -19,6 +21,7 @@ REASONS = {
     errno.EPERM: "permission denied",
     errno.ENOENT: "there is no such folder or file",
     errno.EEXIST: "it exists already",
+    errno.ENAMETOOLONG: "the name is too long",
     errno.ENOTDIR: "a part of the path is a file, not a folder",
     errno.EISDIR: "it is a folder, not a file",
 }
@@ -81,6 +84,47 @@ def write_atomically(path: Path | str, content: bytes) -> None:
     except OSError as error:
         intact = "; the previous file there is intact" if path.exists() else ""
         raise StorageError(f"{path} could not be written, because {reason(error)}{intact}.") from error
+
+
+def lock(path: Path, *, what: str) -> Callable[[], None]:
+    """Keep other processes from what a lock file stands for, until what this returns is called or the process ends.
+
+    The operating system releases the lock of a process that dies. The same process may take a lock again.
+
+    Raises:
+        ConfigurationError: another process has it; the sentence names ``what`` is locked, and the process.
+        StorageError: the file cannot be made.
+    """
+    held = filelock.FileLock(path, blocking=False, is_singleton=True, thread_local=False)
+    try:
+        held.acquire()
+        if held.lock_counter == 1:
+            path.write_text(f"{os.getpid()}\n")
+    except filelock.Timeout as error:
+        raise ConfigurationError(
+            f"{what} is in use by {_holder(path)}: wait until it has ended, or stop it, or choose another."
+        ) from error
+    except OSError as error:
+        held.release()
+        raise StorageError(f"cannot lock {path}: {reason(error)}.") from error
+
+    def release() -> None:
+        if held.lock_counter == 1:
+            with contextlib.suppress(OSError):  # before the release, while nobody else can have it
+                path.unlink(missing_ok=True)
+        held.release()
+
+    return release
+
+
+def _holder(path: Path) -> str:
+    """The process that wrote its number into a lock file."""
+    number = b""
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            with open(path, "rb") as file:
+                number = file.read(20).strip()
+    return f"process {int(number)}" if number.isdigit() else "another process"
 
 
 def sync(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-import shutil
+import weakref
 
 import h5py
 import numpy as np
@@ -20,7 +20,7 @@ from handful.demonstrations.dataset import (
 )
 from handful.demonstrations.specification import DemonstrationSpec
 from handful.errors import ConfigurationError, DataError, StorageError
-from handful.storage import replaced_when_complete
+from handful.storage import lock, reason, replaced_when_complete
 from handful.tasks.environment import TaskEnvironment
 from handful.trajectory import Trajectory
 
@@ -29,8 +29,9 @@ class DemonstrationWriter:
     """A demonstration file that is whole after every episode.
 
     HDF5 keeps no journal: a process that dies while it writes can leave a file that does not open. So each episode is
-    written to a copy beside the file, flushed to the disk, and put in the file's place in one step; the file that a
-    reader sees always holds every episode finished so far. Thirty episodes are a few megabytes: copying them is cheap.
+    added to a copy in memory, written beside the file, flushed to the disk, and put in the file's place in one step; the
+    file that a reader sees always holds every episode finished so far. Thirty episodes are a few megabytes: copying them is
+    cheap. No other process can write the file meanwhile.
     """
 
     def __init__(
@@ -49,9 +50,16 @@ class DemonstrationWriter:
         Raises:
             ConfigurationError: the file exists and neither option is given, or it was recorded with other options.
             DataError: the file to extend is of another task or another model, or damaged.
+            ConfigurationError: another process writes the file.
             StorageError: the folder cannot be made.
         """
         self.path = pathlib.Path(path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot make the folder '{self.path.parent}': {reason(error)}.") from error
+        self.close = weakref.finalize(self, lock(self.path.with_name(f".{self.path.name}.lock"), what=f"'{self.path}'"))
+        """Let other processes write the file."""
         self._attributes = describe_environment(environment, seed)
         self.seeds: list[tuple[int, ...]] = []
         """Seeds of the episodes in the file."""
@@ -61,10 +69,6 @@ class DemonstrationWriter:
                 self._read_existing(environment)
             elif not overwrite:
                 raise ConfigurationError(f"'{self.path}' is there already: choose to append to it or to overwrite it.")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"cannot make the folder '{self.path.parent}': {error.strerror}.") from error
 
     def __len__(self) -> int:
         """Number of episodes in the file."""
@@ -77,16 +81,20 @@ class DemonstrationWriter:
             StorageError: the disk refused; the file is as it was before.
         """
         try:
+            # In memory: HDF5 can end the process where the disk is full (a segmentation fault was seen with 2.0).
+            with h5py.File.in_memory(self.path.read_bytes() if self.seeds else None) as file:
+                data = file.require_group("data")
+                if "total" not in data.attrs:
+                    data.attrs.update({**self._attributes, "total": 0})
+                write_episode(data, f"demo_{self._next_number}", trajectory)
+                file.flush()
+                image = file.id.get_file_image()
             with replaced_when_complete(self.path) as draft:
-                if self.seeds:
-                    shutil.copyfile(self.path, draft)
-                with h5py.File(draft, "a") as file:
-                    data = file.require_group("data")
-                    if "total" not in data.attrs:
-                        data.attrs.update({**self._attributes, "total": 0})
-                    write_episode(data, f"demo_{self._next_number}", trajectory)
-        except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where HDF5 fails to close a file
-            raise StorageError(f"cannot write '{self.path}', which holds {len(self)} episodes: {error}.") from error
+                draft.write_bytes(image)
+        except OSError as error:
+            raise StorageError(
+                f"cannot write '{self.path}', which holds {len(self)} episodes: {reason(error)}."
+            ) from error
         self.seeds.append(trajectory.seed)
         self._next_number += 1
 

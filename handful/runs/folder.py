@@ -9,6 +9,7 @@ checkpoint.safetensors    everything that is needed to resume
 policy.safetensors        the policy
 teacher.safetensors       the policy that it learns from, if there is one
 failure/                  what led to a number that is not finite, if one came up
+.lock                     while a process trains the run: its number
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 from handful.config import from_json, to_json
 from handful.errors import ConfigurationError, DataError, StorageError
 from handful.runs.config import RunConfig
-from handful.storage import write_atomically
+from handful.storage import reason, write_atomically
 
 CONFIG_FILE = "config.json"
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -31,6 +32,7 @@ METRICS_FILE = "metrics.csv"
 EPISODES_FILE = "episodes.csv"
 TEACHER_FILE = "teacher.safetensors"
 FAILURE_FOLDER = "failure"
+LOCK_FILE = ".lock"
 
 RUN_FORMAT = 2
 """Version of ``config.json``; runs of another version are refused in a sentence."""
@@ -55,6 +57,15 @@ def write_description(folder: pathlib.Path, description: RunDescription) -> None
     )
 
 
+def make_folder(folder: pathlib.Path) -> None:
+    """Make the folder of a run; a `StorageError` says why that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "it is a file" if isinstance(error, FileExistsError) else reason(error)
+        raise StorageError(f"cannot make the folder {folder} of the run: {why}.") from error
+
+
 def write_config(
     folder: pathlib.Path, *, task: str, demonstrations: pathlib.Path, recipe: str, own: dict[str, Any]
 ) -> None:
@@ -63,11 +74,7 @@ def write_config(
     Demonstrations inside the folder are named relative to it, so that it can be moved; others by their absolute path, so
     that the run can be resumed from anywhere.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise StorageError(f"cannot make the folder {folder} of the run: {reason}.") from error
+    make_folder(folder)
     where = demonstrations.absolute()
     if where.is_relative_to(folder.absolute()):
         where = where.relative_to(folder.absolute())

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import pathlib
 import time
+import weakref
 from collections.abc import Callable
 
 import torch
@@ -32,16 +33,19 @@ from handful.runs.failure import reproduce_failure, write_failure
 from handful.runs.folder import (
     CHECKPOINT_FILE,
     FAILURE_FOLDER,
+    LOCK_FILE,
     POLICY_FILE,
     TEACHER_FILE,
     RunDescription,
+    check_new,
+    make_folder,
     read_description,
     write_description,
 )
 from handful.runs.interruption import Interruption
 from handful.runs.logs import EpisodeWriter, MetricsWriter
 from handful.runs.starts import control_steps, make_starts
-from handful.storage import write_atomically
+from handful.storage import lock, write_atomically
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import make_task
 
@@ -53,6 +57,8 @@ class TrainingRun:
         """Build the environment and the trainer, and load the folder's checkpoint if the run is resumed."""
         check_settings(description.config)
         self.folder = folder
+        if resume:
+            self._lock()
         self.task = description.task
         config = self.config = description.config
         torch.set_num_threads(config.torch_threads)
@@ -103,7 +109,10 @@ class TrainingRun:
                 self.trainer.load_networks(load_checkpoint(pathlib.Path(config.start_from) / CHECKPOINT_FILE))
             if teacher is not None and isinstance(self.trainer.algorithm, ReinforcementImitation):
                 self.trainer.algorithm.load_judges(load_checkpoint(teacher.source.parent / CHECKPOINT_FILE))
-            write_description(folder, description)  # not before all else is known to be right
+            make_folder(folder)  # not before all else is known to be right
+            self._lock()
+            check_new(folder)  # or another process has begun one meanwhile
+            write_description(folder, description)
             if teacher is not None:
                 write_atomically(folder / TEACHER_FILE, teacher.source.read_bytes())
             self.save()
@@ -209,8 +218,13 @@ class TrainingRun:
         save_checkpoint(self.folder / CHECKPOINT_FILE, {**self.trainer.state_dict(), "demonstrations": self._digest})
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads, and let other processes resume the run."""
         self.environment.close()
+        self._unlock()
+
+    def _lock(self) -> None:
+        """Keep other processes from the folder, as long as this run is open."""
+        self._unlock = weakref.finalize(self, lock(self.folder / LOCK_FILE, what=f"the run {self.folder}"))
 
 
 @dataclasses.dataclass(frozen=True)
