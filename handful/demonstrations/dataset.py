@@ -11,6 +11,8 @@
         stages    [T+1]        int64, stage of each state
         world/PARAMETER        the episode's drawn parameters
 
+Each dataset, each episode and ``data`` have an attribute ``sha256``, see `handful.demonstrations.sealed`.
+
 robomimic's own keys have its meaning and its T rows; what has T+1 entries here keeps the last one apart, under
 ``final_``. ``next_obs`` is not stored: it is ``obs`` one row later. ``model_file`` is not stored: a task compiles its
 model, and ``model_signature`` says which.
@@ -22,20 +24,35 @@ import contextlib
 import json
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import h5py
+import msgspec
 import numpy as np
 
+from handful.demonstrations.episode_reading import EPISODE_ATTRIBUTES, SEALED_VERSION, read_episode
+from handful.demonstrations.sealed import (
+    Budget,
+    attribute,
+    check_attributes,
+    member,
+    member_names,
+    seal,
+    seal_attributes,
+    text,
+)
 from handful.demonstrations.specification import DemonstrationSpec
-from handful.environment import PHYSICAL_STATE, PIXELS
+from handful.environment import PIXELS
 from handful.errors import ConfigurationError, DataError
-from handful.simulation.randomization import Parameters, check_parameters
 from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
 from handful.trajectory import Demonstrations, Trajectory
 
-FORMAT_VERSION = 2
-"""Version of what is written. Version 1, in which ``physical_state`` ended with the time left, is read as well."""
+FORMAT_VERSION = 3
+"""Version of what is written. Read as well are version 2, which has no checksums, and version 1, in which
+``physical_state`` ended with the time left."""
+
+_HEADER = ("env_args", "format_version", "model_signature", "stages")
+"""Attributes under a checksum."""
 
 GYM_TYPE = 2
 """robomimic's number for an environment made by gymnasium."""
@@ -59,10 +76,12 @@ def load_demonstrations(
         names = episode_names(data)
         if not names:
             raise DataError(f"{path} holds no episode: expected at least demo_0 in its group 'data'.")
-        trajectories = []
+        trajectories, budget = [], Budget()
         for name in names:
             try:
-                trajectories.append(_read_episode(data, name, spec, header["version"], pixels))
+                trajectories.append(
+                    read_episode(data, name, spec, version=header["version"], pixels=pixels, budget=budget)
+                )
             except DataError as error:
                 raise DataError(f"{path}, episode {name}, {error}") from error
     kwargs = header["env_kwargs"]
@@ -71,8 +90,8 @@ def load_demonstrations(
         trajectories=tuple(trajectories),
         top_stage=len(spec.stages) - 1,
         control_timestep=spec.control_timestep,
-        randomization=str(kwargs.get("randomization", "unknown")),
-        camera_hz=int(kwargs.get("camera_hz") or 0),
+        randomization=kwargs.get("randomization", "unknown"),
+        camera_hz=kwargs.get("camera_hz") or 0,
     )
 
 
@@ -90,30 +109,50 @@ def open_demonstrations(path: pathlib.Path) -> Iterator[h5py.Group]:
         )
     try:
         with h5py.File(path, "r") as file:
-            data = file.get("data")
+            data = member(file, "data")
             if not isinstance(data, h5py.Group):
                 raise DataError(f"{path} has no group 'data': expected demonstrations in robomimic's layout.")
             yield data
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:  # h5py raises any of these on damage
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        SystemError,
+    ) as error:  # h5py's, on damage
         problem = f"it is truncated, damaged or something else ({error})"
         raise DataError(f"{path} is not a whole HDF5 file: {problem}.") from error
 
 
+class _Recorded(msgspec.Struct):
+    """What is known of the environment in which demonstrations were recorded."""
+
+    randomization: Literal["none", "task", "full"] | None = None
+    camera_hz: Annotated[int, msgspec.Meta(ge=1, le=CONTROL_HZ)] | None = None
+    seed: int | None = None
+
+
 def read_header(data: h5py.Group, path: pathlib.Path, spec: DemonstrationSpec) -> dict[str, Any]:
     """The description of a file; refuses one of another format, task or model version by a `DataError`."""
-    version = data.attrs.get("format_version")
+    version = attribute(data, "format_version")
     if not isinstance(version, int | np.integer) or not 1 <= version <= FORMAT_VERSION:
-        raise DataError(f"{path}, attribute format_version: expected {FORMAT_VERSION}, got {version}.")
+        raise DataError(f"{path}, attribute format_version: expected {FORMAT_VERSION}, got {str(version)[:50]}.")
     try:
-        header = json.loads(_text(data.attrs["env_args"]))
-        recorded_task, header["env_kwargs"] = header["env_name"], dict(header["env_kwargs"])
+        check_attributes(data, _HEADER, required=bool(version >= SEALED_VERSION))
+        header = json.loads(text(attribute(data, "env_args")))
+        recorded_task = str(header["env_name"])
+        msgspec.convert(header["env_kwargs"], _Recorded)
         header["version"] = int(version)
-    except (KeyError, TypeError, ValueError) as error:
-        problem = f"expected JSON with env_name and env_kwargs ({error!r})"
+    except DataError as error:
+        raise DataError(f"{path}, {error}") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        problem = f"expected JSON with env_name and env_kwargs ({str(error)[:100]})"
         raise DataError(f"{path}, attribute env_args: {problem}.") from error
     if recorded_task != spec.task:
         raise DataError(f"{path} holds demonstrations of the task '{recorded_task}', not of '{spec.task}'.")
-    signature = _text(data.attrs.get("model_signature", "none"))
+    signature = text(attribute(data, "model_signature") or "none")[:80]
     if signature != spec.signature:
         raise DataError(
             f"{path}, attribute model_signature: recorded with another version of the model "
@@ -145,118 +184,41 @@ def write_episode(data: h5py.Group, name: str, trajectory: Trajectory) -> None:
     episode.attrs["num_samples"] = length
     episode.attrs["success_step"] = trajectory.success_step
     episode.attrs["seed"] = np.asarray(trajectory.seed, np.int64)
+    seal_attributes(episode, EPISODE_ATTRIBUTES)
     for field in ("actions", "rewards", "stages"):
-        episode[field] = getattr(trajectory, field)
-    episode["dones"] = (np.arange(length) == length - 1).astype(np.int64)
-    _compress(episode, "states", trajectory.states[:-1])
-    episode["final_state"] = trajectory.states[-1]
+        _write(episode, field, getattr(trajectory, field))
+    _write(episode, "dones", (np.arange(length) == length - 1).astype(np.int64))
+    _write(episode, "states", trajectory.states[:-1], compress=True)
+    _write(episode, "final_state", trajectory.states[-1])
     for group, values in trajectory.observations.items():
-        _compress(episode, f"obs/{group}", values[:-1])
-        episode[f"final_obs/{group}"] = values[-1]
+        _write(episode, f"obs/{group}", values[:-1], compress=True)
+        _write(episode, f"final_obs/{group}", values[-1])
     for parameter, value in trajectory.parameters.items():
-        episode[f"world/{parameter}"] = value
+        _write(episode, f"world/{parameter}", np.asarray(value))
     data.attrs["total"] = int(data.attrs.get("total", 0)) + length
 
 
-def _compress(episode: h5py.Group, name: str, values: np.ndarray) -> None:
-    """A dataset in one compressed chunk for every 32 rows: a held image costs almost nothing after the first."""
-    chunks = (min(32, len(values)), *values.shape[1:])
-    episode.create_dataset(name, data=values, chunks=chunks, compression="gzip", compression_opts=4, fletcher32=True)
+def write_header(data: h5py.Group, attributes: dict[str, Any]) -> None:
+    """Write what `describe_environment` says, to the group ``data`` of a file without episodes."""
+    data.attrs.update({**attributes, "total": 0})
+    seal_attributes(data, _HEADER)
 
 
-def _read_episode(data: h5py.Group, name: str, spec: DemonstrationSpec, version: int, pixels: bool) -> Trajectory:
-    """One episode of a file of that version, checked; errors begin with the field's name."""
-    episode = data.get(name)
-    if not isinstance(episode, h5py.Group):
-        raise DataError(f"expected a group, got {type(episode).__name__}.")
-    length = _attribute(episode, "num_samples")
-    observations = {}
-    for group, array in spec.observations.items():
-        (size,), extra = array.shape, 1 if version == 1 and group == PHYSICAL_STATE else 0
-        rows = _with_final(episode, f"obs/{group}", f"final_obs/{group}", (length, size + extra), array.dtype)
-        observations[group] = rows[:, :size]
-    images = episode.get(f"obs/{PIXELS}")
-    if pixels and isinstance(images, h5py.Dataset):
-        shape = images.shape[1:]
-        if len(shape) != 3 or shape[-1] != 3:
-            raise DataError(f"obs/{PIXELS}: expected images [T, height, width, 3], got rows of shape {shape}.")
-        pictures = _with_final(episode, f"obs/{PIXELS}", f"final_obs/{PIXELS}", (length, *shape), "uint8")
-        observations = {PIXELS: pictures, **observations}
-    trajectory = Trajectory(
-        observations=observations,
-        actions=_read(episode, "actions", (length, *spec.action.shape), "float32"),
-        states=_with_final(episode, "states", "final_state", (length, spec.state_size), "float64"),
-        rewards=_read(episode, "rewards", (length,), "float32"),
-        stages=_read(episode, "stages", (length + 1,), "int64"),
-        parameters=_read_parameters(episode, spec),
-        success_step=_attribute(episode, "success_step"),
-        seed=tuple(int(part) for part in np.atleast_1d(episode.attrs.get("seed", ()))),
-    )
-    top = len(spec.stages) - 1
-    if trajectory.stages.min() < 0 or trajectory.stages.max() > top:
-        raise DataError(f"stages: expected numbers from 0 to {top}.")
-    if (trajectory.stages[trajectory.success_step :] != top).any():
-        raise DataError(f"success_step: the stages do not stay at the top from step {trajectory.success_step} on.")
-    return trajectory
-
-
-def _read_parameters(episode: h5py.Group, spec: DemonstrationSpec) -> Parameters:
-    """The recorded draw, with the task's parameters checked one by one."""
-    group = episode.get("world")
-    if not isinstance(group, h5py.Group):
-        raise DataError("world: the group is missing.")
-    shapes = {parameter.name: parameter.nominal.shape for parameter in spec.parameters}
-    parameters = {name: _read(episode, f"world/{name}", shape, "float64") for name, shape in shapes.items()}
-    extra = {name: np.zeros(()) for name in map(str, group) if name not in parameters}
-    try:
-        check_parameters(spec.parameters, {**parameters, **extra})
-    except DataError as error:
-        raise DataError(f"world: {error}") from error
-    return parameters
-
-
-def _with_final(episode: h5py.Group, rows: str, final: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """T rows and the one that the last action led to, [T+1, ...]."""
-    return np.concatenate([_read(episode, rows, shape, dtype), _read(episode, final, shape[1:], dtype)[None]])
-
-
-def _read(episode: h5py.Group, name: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """A dataset of that shape and type of number, finite."""
-    dataset = episode.get(name)
-    if not isinstance(dataset, h5py.Dataset):
-        raise DataError(f"{name}: the field is missing.")
-    if dataset.shape != shape:
-        raise DataError(f"{name}: expected shape {shape}, got {dataset.shape}.")
-    if dataset.dtype != np.dtype(dtype):
-        raise DataError(f"{name}: expected numbers of type {dtype}, got {dataset.dtype}.")
-    try:
-        values = dataset[()]
-    except (OSError, RuntimeError) as error:
-        raise DataError(f"{name}: cannot be read, its bytes are damaged ({error}).") from error
-    if not np.isfinite(values).all():
-        raise DataError(f"{name}: holds a number that is not finite.")
-    return values
-
-
-def _attribute(episode: h5py.Group, name: str) -> int:
-    """A whole number among an episode's attributes."""
-    value = episode.attrs.get(name)
-    if not isinstance(value, int | np.integer) or value < 0:
-        raise DataError(f"attribute {name}: expected a whole number of at least 0, got {value}.")
-    return int(value)
-
-
-def _text(value: object) -> str:
-    """A text attribute, whether it is stored with a fixed length or not."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+def _write(episode: h5py.Group, name: str, values: np.ndarray, *, compress: bool = False) -> None:
+    """A dataset and its checksum; compressed in chunks of 32 rows, a held image costs almost nothing after the first."""
+    options: dict[str, Any] = {}
+    if compress:
+        chunks = (min(32, len(values)), *values.shape[1:])
+        options = {"chunks": chunks, "compression": "gzip", "compression_opts": 4, "fletcher32": True}
+    seal(episode.create_dataset(name, data=values, **options), values)
 
 
 def episode_names(data: h5py.Group) -> list[str]:
     """Names of the episodes in the order of their numbers."""
-    return sorted((name for name in map(str, data) if name.startswith("demo_")), key=episode_number)
+    return sorted((name for name in member_names(data) if name.startswith("demo_")), key=episode_number)
 
 
 def episode_number(name: str) -> int:
     """Number of an episode by its name; what has none comes last."""
     digits = name.removeprefix("demo_")
-    return int(digits) if digits.isdecimal() else 1 << 62
+    return int(digits) if digits.isdecimal() and len(digits) < 18 else 1 << 62

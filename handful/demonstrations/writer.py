@@ -7,7 +7,6 @@ import pathlib
 import weakref
 
 import h5py
-import numpy as np
 
 from handful.demonstrations.dataset import (
     FORMAT_VERSION,
@@ -17,7 +16,10 @@ from handful.demonstrations.dataset import (
     open_demonstrations,
     read_header,
     write_episode,
+    write_header,
 )
+from handful.demonstrations.episode_reading import read_seed
+from handful.demonstrations.sealed import member
 from handful.demonstrations.specification import DemonstrationSpec
 from handful.errors import ConfigurationError, DataError, StorageError
 from handful.storage import lock, reason, replaced_when_complete
@@ -85,7 +87,7 @@ class DemonstrationWriter:
             with h5py.File.in_memory(self.path.read_bytes() if self.seeds else None) as file:
                 data = file.require_group("data")
                 if "total" not in data.attrs:
-                    data.attrs.update({**self._attributes, "total": 0})
+                    write_header(data, self._attributes)
                 write_episode(data, f"demo_{self._next_number}", trajectory)
                 file.flush()
                 image = file.id.get_file_image()
@@ -103,7 +105,7 @@ class DemonstrationWriter:
         with open_demonstrations(self.path) as data:
             header = read_header(data, self.path, DemonstrationSpec.of(environment))
             recorded, names = header["env_kwargs"], episode_names(data)
-            seeds = [tuple(int(part) for part in np.atleast_1d(data[name].attrs.get("seed", ()))) for name in names]
+            seeds = [read_seed(episode) for name in names if isinstance(episode := member(data, name), h5py.Group)]
         if header["version"] != FORMAT_VERSION:
             problem = "is of an older version, to which nothing can be added"
             raise DataError(f"'{self.path}' {problem}: record to another file.")

@@ -214,11 +214,13 @@ def begin_phases(
 
 
 def training_seconds(folder: pathlib.Path) -> float:
-    """Training time of the run in a folder, as its policy's file says [s]."""
-    from handful.learning.persistence.policy_file import load_policy
+    """Training time of the run in a folder, as its checkpoint says [s]."""
+    from handful.learning.persistence.checkpoint import load_checkpoint
 
-    _, manifest = load_policy(folder / POLICY_FILE)
-    return float(manifest.training.get("seconds", 0.0))
+    seconds = load_checkpoint(folder / CHECKPOINT_FILE).get("seconds")
+    if not isinstance(seconds, int | float) or not 0.0 <= seconds < 1e12:
+        raise DataError(f"{folder / CHECKPOINT_FILE} is damaged: its training time cannot be {str(seconds)[:50]}.")
+    return float(seconds)
 
 
 def latest_policy(folder: pathlib.Path) -> pathlib.Path | None:

@@ -9,6 +9,7 @@ import pathlib
 import time
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -204,9 +205,8 @@ class TrainingRun:
         returns = self.demonstrations.returns(self.environment.spec.horizon)
         training = {
             "steps": self.trainer.steps,
-            "seconds": self.trainer.seconds,
             "randomization": self.config.randomization,
-            "config": to_json(self.config),
+            "config": _of_any_machine(self.config),
             "demonstrations": {
                 "num_episodes": len(self.demonstrations),
                 "mean_return": float(returns.mean()),
@@ -270,6 +270,15 @@ def open_or_begin(
             f"{folder} holds a run of {saved.task} with another configuration: name another folder."
         )
     return TrainingRun(folder, description, resume=True)
+
+
+def _of_any_machine(config: RunConfig) -> dict[str, Any]:
+    """A configuration as it stands in a policy's file, the same wherever the run was: names of folders, not their paths."""
+    values = to_json(config)
+    del values["num_threads"]  # which changes no bit
+    for name in ("teacher", "start_from"):
+        values[name] = values[name] and pathlib.Path(values[name]).name
+    return values
 
 
 def _digest(path: pathlib.Path) -> str:
