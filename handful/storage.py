@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import json
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import filelock
 
-from handful.errors import ConfigurationError, StorageError
+from handful.errors import ConfigurationError, DataError, StorageError
 
 REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -31,6 +34,50 @@ REASONS = {
 def reason(error: OSError) -> str:
     """Why the operating system refused, in words."""
     return REASONS.get(error.errno or 0, error.strerror or str(error))
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something at a path; a name that is too long or impossible names nothing."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+MAX_TEXT_BYTES = 2**24
+"""A longer text file, such as a configuration, is refused."""
+
+
+def read_text(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
+    """The text of a file that may be anything.
+
+    Raises:
+        DataError: it is no regular file, too long, or not text in UTF-8.
+        StorageError: the operating system refused; a `FileNotFoundError` where there is none.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError(f"{path} is no file with text.")
+        with open(path, "rb") as file:
+            content = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise StorageError(f"cannot read {path}: {reason(error) if isinstance(error, OSError) else error}.") from error
+    if len(content) > max_bytes:
+        raise DataError(f"{path} is longer than {max_bytes // 2**20} MiB.")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: expected text in UTF-8, got other bytes.") from error
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in a file that may be anything; see `read_text` for the errors."""
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is no JSON that can be read ({str(error)[:100]}).") from error
 
 
 @contextlib.contextmanager

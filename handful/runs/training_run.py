@@ -104,7 +104,10 @@ class TrainingRun:
                     f"{description.demonstrations} is not what the run {folder} began with: a run is resumed with the "
                     "same demonstrations, so bring that file back or begin a new run."
                 )
-            self.trainer.load_state_dict(state)
+            try:
+                self.trainer.load_state_dict(state)
+            except DataError as error:
+                raise DataError(f"{folder / CHECKPOINT_FILE}: {error}") from error
         else:
             if config.start_from is not None:
                 self.trainer.load_networks(load_checkpoint(pathlib.Path(config.start_from) / CHECKPOINT_FILE))

@@ -185,6 +185,17 @@ def check_ranges(specs: Iterable[ParameterSpec], parameters: Parameters) -> None
             raise DataError(f"the parameter '{spec.name}' is {value:g}, expected {low:g} to {high:g}.")
 
 
+def saved_parameters(
+    specs: Sequence[ParameterSpec], stacked: Mapping[str, np.ndarray], num_envs: int
+) -> list[dict[str, np.ndarray]]:
+    """The parameters of each simulation from what `stack_parameters` made; a `DataError` names one that cannot be."""
+    rows = [{name: values[i] for name, values in stacked.items()} for i in range(num_envs)]
+    for row in rows:
+        check_parameters(specs, row)
+        check_ranges(specs, row)
+    return rows
+
+
 def nominal_parameters(specs: Iterable[ParameterSpec], num_envs: int = 1) -> dict[str, np.ndarray]:
     """The nominal values, equal in all simulations, [env, ...]."""
     return stack_parameters([{spec.name: spec.nominal for spec in specs}] * num_envs)
