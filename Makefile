@@ -2,6 +2,7 @@
 # make train TASK=...   learn a task to the end, as the policies that ship were: hours on two cores
 # make test     all tests but the next two   make lint     style, types and the arrows between packages
 # make test-warp  the GPU's physics on the CPU (compiles for eight minutes, once)   make test-gpu  the same on a GPU
+# make fuzz     a thousand hostile files of each kind, ten minutes
 # make bench    speed on this machine        make setup    only the environment, in .venv
 #
 # Every target sets up what it needs. To shorten or change a training: make train TASK=block-stacking MINUTES=60 RUN=runs/short
@@ -20,7 +21,7 @@ bin := $(VENV)/bin
 installed := $(VENV)/.installed
 budget := $(if $(MINUTES),--minutes $(MINUTES))
 
-.PHONY: setup try train test test-warp test-gpu lint format bench clean
+.PHONY: setup try train test fuzz test-warp test-gpu lint format bench clean
 
 setup: $(installed)
 
@@ -48,6 +49,9 @@ train: $(installed)
 
 test: $(installed)
 	$(bin)/python -m pytest -q
+
+fuzz: $(installed)
+	HANDFUL_FUZZ_CASES=1000 $(bin)/python -m pytest -q tests/fuzz tests/viewing/test_gate.py
 
 test-warp: $(installed)
 	$(bin)/python -m pytest -q -m warp

@@ -15,7 +15,6 @@ import datetime
 import json
 import os
 import platform
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from matplotlib.figure import Figure
 from handful.api import EVALUATION_SEED
 from handful.learning.actors import PolicyActor
 from handful.learning.evaluation import evaluate_policy
-from handful.learning.persistence.policy_file import load_policy
+from handful.learning.persistence.policy_file import load_policy, save_policy
 from handful.runs.folder import POLICY_FILE, RunDescription, read_description
 from handful.runs.phases import has_phases, read_phases
 from handful.runs.policies import SHIPPED
@@ -146,7 +145,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     results = {level: evaluate(phases[-1] / POLICY_FILE, task, level) for level in LEVELS}
     taken = write_curves(phases, folder)
-    shutil.copyfile(phases[-1] / POLICY_FILE, folder / POLICY_FILE)
+    save_policy(folder / POLICY_FILE, *load_policy(phases[-1] / POLICY_FILE))  # in the present format, with a checksum
     (folder / "evaluation.json").write_text(json.dumps(results, indent=2) + "\n")
     (folder / "README.md").write_text(readme(task, taken, results, options.note))
     print((folder / "README.md").read_text())

@@ -6,6 +6,7 @@ it is called, so ``import handful`` is quick.
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -112,15 +113,16 @@ def record(
     environment = make(task, num_envs=count, seed=seed, horizon=recording_horizon(make_task(task)), **settings)
     try:
         writer = DemonstrationWriter(path, environment, seed=seed, overwrite=overwrite, append=not overwrite)
-        on_progress(RecordingProgress(len(writer), num_episodes, 0))
-        return record_demonstrations(
-            environment,
-            operator or make_scripted_operator(task, count),
-            writer,
-            num_demonstrations=num_episodes,
-            seed=seed,
-            on_progress=on_progress,
-        )
+        with contextlib.closing(writer):
+            on_progress(RecordingProgress(len(writer), num_episodes, 0))
+            return record_demonstrations(
+                environment,
+                operator or make_scripted_operator(task, count),
+                writer,
+                num_demonstrations=num_episodes,
+                seed=seed,
+                on_progress=on_progress,
+            )
     finally:
         environment.close()
 

@@ -26,8 +26,8 @@ Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Bound = Annotated[float, Meta(gt=0), MAY_BE_INFINITE]
-Count = Annotated[int, Meta(ge=1)]
-CountOrZero = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1, le=10**7)]
+CountOrZero = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class Config:
@@ -125,18 +125,20 @@ def _problem(hint: Any, value: Any) -> str | None:
     except msgspec.ValidationError as error:
         bounds = next((each for each in arguments if isinstance(each, Meta)), None)
         if bounds is not None and isinstance(value, int | float) and "got" not in str(error):
-            return _words(bounds)
+            return _words(bounds, value)
         if origin is typing.Literal:
             return f"must be one of {', '.join(map(str, arguments))}"
         return f"must be of the type {getattr(hint, '__name__', hint)}"
     return None
 
 
-def _words(bounds: Meta) -> str:
+def _words(bounds: Meta, value: float) -> str:
     if bounds.gt is not None:
         return f"must be above {bounds.gt}"
-    if bounds.le is not None:
+    if bounds.le is not None and bounds.le <= 1:
         return f"must lie in [{bounds.ge}, {bounds.le}]"
+    if bounds.le is not None and value > bounds.le:
+        return f"must be at most {bounds.le}"
     return f"must be at least {bounds.ge}"
 
 

@@ -13,7 +13,13 @@ from typing import Any
 
 
 class HandfulError(Exception):
-    """Base of all errors that are the fault of an input, a file or a device, and not of the program."""
+    """Base of all errors that are the fault of an input, a file or a device, and not of the program.
+
+    Its text may repeat what a stranger's file says, so what would steer a terminal is shown as an escape.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(str(message)))
 
 
 class ConfigurationError(HandfulError):
@@ -30,6 +36,15 @@ class StorageError(HandfulError):
 
 class TrainingError(HandfulError):
     """Training cannot continue: a loss, a parameter or an observation is not a finite number."""
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters, which a terminal would obey, as escapes.
+
+    >>> printable("red \x1b[31m")
+    'red \\x1b[31m'
+    """
+    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
 
 
 def check_count(name: str, value: Any, *, at_least: int = 1) -> None:

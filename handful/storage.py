@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import json
 import os
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from handful.errors import ConfigurationError, StorageError
+import filelock
+
+from handful.errors import ConfigurationError, DataError, StorageError
 
 REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -19,6 +24,7 @@ REASONS = {
     errno.EPERM: "permission denied",
     errno.ENOENT: "there is no such folder or file",
     errno.EEXIST: "it exists already",
+    errno.ENAMETOOLONG: "the name is too long",
     errno.ENOTDIR: "a part of the path is a file, not a folder",
     errno.EISDIR: "it is a folder, not a file",
 }
@@ -28,6 +34,50 @@ REASONS = {
 def reason(error: OSError) -> str:
     """Why the operating system refused, in words."""
     return REASONS.get(error.errno or 0, error.strerror or str(error))
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something at a path; a name that is too long or impossible names nothing."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+MAX_TEXT_BYTES = 2**24
+"""A longer text file, such as a configuration, is refused."""
+
+
+def read_text(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
+    """The text of a file that may be anything.
+
+    Raises:
+        DataError: it is no regular file, too long, or not text in UTF-8.
+        StorageError: the operating system refused; a `FileNotFoundError` where there is none.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError(f"{path} is no file with text.")
+        with open(path, "rb") as file:
+            content = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise StorageError(f"cannot read {path}: {reason(error) if isinstance(error, OSError) else error}.") from error
+    if len(content) > max_bytes:
+        raise DataError(f"{path} is longer than {max_bytes // 2**20} MiB.")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: expected text in UTF-8, got other bytes.") from error
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in a file that may be anything; see `read_text` for the errors."""
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is no JSON that can be read ({str(error)[:100]}).") from error
 
 
 @contextlib.contextmanager
@@ -81,6 +131,47 @@ def write_atomically(path: Path | str, content: bytes) -> None:
     except OSError as error:
         intact = "; the previous file there is intact" if path.exists() else ""
         raise StorageError(f"{path} could not be written, because {reason(error)}{intact}.") from error
+
+
+def lock(path: Path, *, what: str) -> Callable[[], None]:
+    """Keep other processes from what a lock file stands for, until what this returns is called or the process ends.
+
+    The operating system releases the lock of a process that dies. The same process may take a lock again.
+
+    Raises:
+        ConfigurationError: another process has it; the sentence names ``what`` is locked, and the process.
+        StorageError: the file cannot be made.
+    """
+    held = filelock.FileLock(path, blocking=False, is_singleton=True, thread_local=False)
+    try:
+        held.acquire()
+        if held.lock_counter == 1:
+            path.write_text(f"{os.getpid()}\n")
+    except filelock.Timeout as error:
+        raise ConfigurationError(
+            f"{what} is in use by {_holder(path)}: wait until it has ended, or stop it, or choose another."
+        ) from error
+    except OSError as error:
+        held.release()
+        raise StorageError(f"cannot lock {path}: {reason(error)}.") from error
+
+    def release() -> None:
+        if held.lock_counter == 1:
+            with contextlib.suppress(OSError):  # before the release, while nobody else can have it
+                path.unlink(missing_ok=True)
+        held.release()
+
+    return release
+
+
+def _holder(path: Path) -> str:
+    """The process that wrote its number into a lock file."""
+    number = b""
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            with open(path, "rb") as file:
+                number = file.read(20).strip()
+    return f"process {int(number)}" if number.isdigit() else "another process"
 
 
 def sync(path: Path) -> None:

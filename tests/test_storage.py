@@ -1,10 +1,13 @@
 import errno
 import os
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
-from handful.errors import StorageError
-from handful.storage import write_atomically, written_when_complete
+from handful.errors import HandfulError, StorageError
+from handful.storage import lock, write_atomically, written_when_complete
 
 
 def names(folder) -> list[str]:
@@ -56,3 +59,39 @@ def test_a_refusal_is_told_in_words(tmp_path, monkeypatch, number, words):
     with pytest.raises(StorageError, match=rf"run\.csv could not be written, because {words}\."):
         write_atomically(tmp_path / "run.csv", b"whole")
     assert names(tmp_path) == []
+
+
+def test_a_lock_keeps_another_process_out_and_names_this_one_until_it_is_released(tmp_path):
+    path = tmp_path / ".lock"
+    attempt = f"""
+        import pathlib
+        from handful.errors import HandfulError
+        from handful.storage import lock
+        try:
+            lock(pathlib.Path({str(path)!r}), what="the run here")
+            print("taken")
+        except HandfulError as error:
+            print(error)
+    """
+
+    def other_process() -> str:
+        words = [sys.executable, "-c", textwrap.dedent(attempt)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        return subprocess.run(words, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+    first, second = lock(path, what="the run here"), lock(path, what="the run here")  # the same process may
+    assert other_process().startswith(f"the run here is in use by process {os.getpid()}: ")
+    first()
+    assert "in use" in other_process()
+    second()
+    assert not path.exists()
+    assert other_process() == "taken"
+    lock(path, what="the run here")()  # what a process leaves that ends without a release
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_a_lock_file_that_is_something_else_is_told_in_words(tmp_path, kind):
+    path = tmp_path / ".lock"
+    path.symlink_to("/etc/passwd") if kind == "link" else path.mkdir()
+    with pytest.raises(HandfulError, match=r"\.lock|in use"):
+        lock(path, what="the run here")

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from handful.errors import ConfigurationError, HandfulError, unknown_name
+from handful.errors import ConfigurationError, HandfulError, printable, unknown_name
 from handful.storage import REASONS
 
 COMMANDS = {
@@ -68,15 +68,19 @@ def run_command_line(arguments: Sequence[str]) -> int:
         return _report("interrupted.", EXIT_INTERRUPTED, label=None)
     except MemoryError:
         return _report("not enough memory: ask for fewer simulations or a smaller batch.", EXIT_FAILURE)
+    except RuntimeError as error:
+        if not re.search("can't allocate memory|out of memory", str(error)):  # torch's words for it
+            raise
+        return _report("not enough memory: ask for fewer simulations or a smaller batch.", EXIT_FAILURE)
     except BrokenPipeError:
         # The reader of our output has gone (`handful ... | head`); the flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except OSError as error:
-        problem = REASONS.get(error.errno or 0)
+        problem = REASONS.get(error.errno or 0)  # a folder deleted under a run, a name that is too long, ...
         if problem is None:  # a bug, which keeps its traceback
             raise
-        return _report(f"{error.filename}: {problem}." if error.filename else f"{problem}.", EXIT_FAILURE)
+        return _report(printable(f"{error.filename}: {problem}.") if error.filename else f"{problem}.", EXIT_FAILURE)
 
 
 def _dispatch(arguments: list[str]) -> None:

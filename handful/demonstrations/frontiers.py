@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from handful.environment import EpisodeSummary, Start, StateTree
+from handful.errors import DataError
 from handful.trajectory import Demonstrations
 
 WINDOW = 6
@@ -124,7 +125,10 @@ class FrontierStarts:
 
     def load_state_dict(self, state: Any) -> None:
         """Resume from what ``state_dict`` gave."""
+        frontiers, lengths = np.asarray(state["frontiers"]), np.asarray(state["lengths"])
+        if (frontiers < 0).any() or (frontiers > self._success).any() or not ((lengths > 0) & (lengths < 1e9)).all():
+            raise DataError("its frontiers are not those of these demonstrations.")
+        self.frontiers[:] = frontiers
         self._strides[:] = state["strides"]
-        self.frontiers[:] = state["frontiers"]
         self._outcomes[:] = state["outcomes"]
         self._lengths[:] = state["lengths"]

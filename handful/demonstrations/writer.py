@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import pathlib
-import shutil
+import weakref
 
 import h5py
-import numpy as np
 
 from handful.demonstrations.dataset import write_episode, write_masks
+from handful.demonstrations.episode_reading import read_seed
 from handful.demonstrations.header import (
     FORMAT_VERSION,
     describe_environment,
@@ -17,10 +17,12 @@ from handful.demonstrations.header import (
     episode_number,
     open_demonstrations,
     read_header,
+    write_header,
 )
+from handful.demonstrations.sealed import member
 from handful.demonstrations.specification import DemonstrationSpec
 from handful.errors import ConfigurationError, DataError, StorageError
-from handful.storage import replaced_when_complete
+from handful.storage import lock, reason, replaced_when_complete
 from handful.tasks.environment import TaskEnvironment
 from handful.trajectory import OWN_BODY, Trajectory
 
@@ -29,8 +31,9 @@ class DemonstrationWriter:
     """A demonstration file that is whole after every episode.
 
     HDF5 keeps no journal: a process that dies while it writes can leave a file that does not open. So each episode is
-    written to a copy beside the file, flushed to the disk, and put in the file's place in one step; the file that a
-    reader sees always holds every episode finished so far. Thirty episodes are a few megabytes: copying them is cheap.
+    added to a copy in memory, written beside the file, flushed to the disk, and put in the file's place in one step; the
+    file that a reader sees always holds every episode finished so far. Thirty episodes are a few megabytes: copying them is
+    cheap. No other process can write the file meanwhile.
     """
 
     def __init__(
@@ -51,9 +54,16 @@ class DemonstrationWriter:
         Raises:
             ConfigurationError: the file exists and neither option is given, or it was recorded with other options.
             DataError: the file to extend is of another task or another model, or damaged.
+            ConfigurationError: another process writes the file.
             StorageError: the folder cannot be made.
         """
         self.path = pathlib.Path(path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot make the folder '{self.path.parent}': {reason(error)}.") from error
+        self.close = weakref.finalize(self, lock(self.path.with_name(f".{self.path.name}.lock"), what=f"'{self.path}'"))
+        """Let other processes write the file."""
         self._attributes = describe_environment(environment, seed, body=body)
         self.seeds: list[tuple[int, ...]] = []
         """Seeds of the episodes in the file."""
@@ -63,10 +73,6 @@ class DemonstrationWriter:
                 self._read_existing(environment)
             elif not overwrite:
                 raise ConfigurationError(f"'{self.path}' is there already: choose to append to it or to overwrite it.")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"cannot make the folder '{self.path.parent}': {error.strerror}.") from error
 
     def __len__(self) -> int:
         """Number of episodes in the file."""
@@ -79,17 +85,21 @@ class DemonstrationWriter:
             StorageError: the disk refused; the file is as it was before.
         """
         try:
+            # In memory: HDF5 can end the process where the disk is full (a segmentation fault was seen with 2.0).
+            with h5py.File.in_memory(self.path.read_bytes() if self.seeds else None) as file:
+                data = file.require_group("data")
+                if "total" not in data.attrs:
+                    write_header(data, self._attributes)
+                write_episode(data, f"demo_{self._next_number}", trajectory)
+                write_masks(file)
+                file.flush()
+                image = file.id.get_file_image()
             with replaced_when_complete(self.path) as draft:
-                if self.seeds:
-                    shutil.copyfile(self.path, draft)
-                with h5py.File(draft, "a") as file:
-                    data = file.require_group("data")
-                    if "total" not in data.attrs:
-                        data.attrs.update({**self._attributes, "total": 0})
-                    write_episode(data, f"demo_{self._next_number}", trajectory)
-                    write_masks(file)
-        except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where HDF5 fails to close a file
-            raise StorageError(f"cannot write '{self.path}', which holds {len(self)} episodes: {error}.") from error
+                draft.write_bytes(image)
+        except OSError as error:
+            raise StorageError(
+                f"cannot write '{self.path}', which holds {len(self)} episodes: {reason(error)}."
+            ) from error
         self.seeds.append(trajectory.seed)
         self._next_number += 1
 
@@ -98,7 +108,7 @@ class DemonstrationWriter:
         with open_demonstrations(self.path) as data:
             header = read_header(data, self.path, DemonstrationSpec.of(environment))
             recorded, names = header["env_kwargs"], episode_names(data)
-            seeds = [tuple(int(part) for part in np.atleast_1d(data[name].attrs.get("seed", ()))) for name in names]
+            seeds = [read_seed(episode) for name in names if isinstance(episode := member(data, name), h5py.Group)]
         if header["version"] != FORMAT_VERSION:
             problem = "is of an older version, to which nothing can be added"
             raise DataError(f"'{self.path}' {problem}: record to another file.")

@@ -21,6 +21,7 @@ from handful.learning.models.averaging import PolicyAverage
 from handful.learning.models.policy import Policy, PolicySizes
 from handful.learning.parallel import TorchWorkers
 from handful.learning.persistence.tensor_state import load_module, module_state
+from handful.learning.persistence.tree_check import check_form
 from handful.profiling import span
 from handful.sequences import Sequences
 
@@ -192,11 +193,22 @@ class Trainer:
         missing = set(_STATE) - state.keys()
         if missing:
             raise DataError(f"the checkpoint is not one of a training run: it has no '{min(missing)}'.")
+        try:
+            self._load(state)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+            raise DataError(f"the checkpoint does not fit this run ({str(error)[:100]}).") from error
+
+    def _load(self, state: Any) -> None:
         num_saved, num_envs = len(state["collector"]["episode_start"]), self.environment.num_envs
         if num_saved != num_envs:
             raise ConfigurationError(
                 f"the saved run has {num_saved} simulations and this one {num_envs}: resume it with {num_saved}."
             )
+        own = self.state_dict()
+        if min(state["iteration"], state["steps"], state["seconds"]) < 0:
+            raise DataError("the checkpoint is damaged: its counters are negative.")
+        for name in _STATE:
+            check_form(state[name], own[name], name)
         self.algorithm.load_state_dict(state)
         self.iteration, self.steps, self.seconds = state["iteration"], state["steps"], state["seconds"]
         self.prepared = bool(state.get("prepared", state.get("cloned", False)))

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from msgspec import Meta
 
-from handful.config import MAY_BE_INFINITE, Bound, Config, Count, Fraction
+from handful.config import MAY_BE_INFINITE, Bound, Config, Fraction
 from handful.environment import GROUPS, PIXELS, TOOL_STATE
 from handful.errors import ConfigurationError, unknown_name
 from handful.learning.config.trainer import TrainerConfig
@@ -60,7 +60,7 @@ class CurriculumConfig(Config):
 class RunConfig(Config):
     """Everything that a run depends on besides its demonstrations; kept in ``config.json``."""
 
-    num_envs: Count = 64
+    num_envs: Annotated[int, Meta(ge=1, le=16_384)] = 64
     """Simulations that step together."""
     randomization: str = "task"
     """How much varies from episode to episode: none, task or full."""
@@ -73,10 +73,10 @@ class RunConfig(Config):
     """Who draws the images: rasterizer, raycaster or raycaster-shadows; by default the fastest."""
     backend: str = "cpu"
     """Where the physics runs: cpu or cuda."""
-    num_threads: Count | None = None
+    num_threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
     """Threads for physics, camera and the splits of a minibatch; by default one for every core. They do not change a bit of
     the run."""
-    torch_threads: Count = 1
+    torch_threads: Annotated[int, Meta(ge=1, le=1024)] = 1
     """Threads inside each operation of the networks. These are small: a second thread gains a quarter on an idle machine,
     and costs half and more where another process wants the core. The bits of a run depend on it."""
     start_from: str | None = None

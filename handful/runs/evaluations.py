@@ -13,7 +13,7 @@ import numpy as np
 from handful.errors import DataError
 from handful.runs.experiments import Experiment
 from handful.runs.folder import POLICY_FILE
-from handful.storage import write_atomically
+from handful.storage import read_text, write_atomically
 
 EVALUATIONS_FILE = "evaluations.csv"
 
@@ -43,13 +43,12 @@ def read_evaluations(folder: pathlib.Path) -> list[Evaluation]:
         DataError: the file is none of ours.
     """
     path = folder / EVALUATIONS_FILE
-    if not path.exists():
-        return []
     try:
-        with open(path, newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
         return [Evaluation(**{name: kind(row[name]) for name, kind in _TYPES.items()}) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
+    except FileNotFoundError:
+        return []
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as evaluations: expected the columns {', '.join(_TYPES)}.") from error
 
 
@@ -126,7 +125,9 @@ def read_results(experiment: Experiment, output: pathlib.Path, tasks: Iterable[s
             results.evaluations[task, method.name] = dict(sorted(evaluations.items()))
             if task not in results.demonstrations:
                 _, manifest = load_policy(runs[min(evaluations)] / POLICY_FILE)
-                results.demonstrations[task] = float(manifest.training["demonstrations"]["mean_return"])
+                results.demonstrations[task] = float(
+                    (manifest.training.get("demonstrations") or {}).get("mean_return", float("nan"))
+                )
     return results
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import pathlib
 
-from handful.errors import DataError, StorageError, TrainingError
+from handful.errors import DataError, HandfulError, StorageError, TrainingError
 from handful.learning.persistence.checkpoint import load_checkpoint
 from handful.learning.trainer import Trainer
 from handful.runs.folder import CHECKPOINT_FILE
-from handful.storage import write_atomically
+from handful.storage import read_json, write_atomically
 
 ERROR_NAME = "error.json"
 """What went wrong, and in which iteration."""
+
+MAX_ITERATIONS = 100_000
+"""Iterations after a checkpoint within which a failure must have come: one is kept every 30 s."""
 
 
 def write_failure(
@@ -46,10 +49,12 @@ def reproduce_failure(folder: pathlib.Path | str, trainer: Trainer) -> TrainingE
     """
     folder = pathlib.Path(folder)
     try:
-        failed_iteration = int(json.loads((folder / ERROR_NAME).read_text())["failed_iteration"])
-    except (OSError, ValueError, KeyError) as error:
+        failed_iteration = int(read_json(folder / ERROR_NAME)["failed_iteration"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, HandfulError) as error:
         raise DataError(f"{folder} holds no failure: {ERROR_NAME} cannot be read.") from error
     trainer.load_state_dict(load_checkpoint(folder / CHECKPOINT_FILE))
+    if failed_iteration > trainer.iteration + MAX_ITERATIONS:
+        raise DataError(f"{folder / ERROR_NAME} names the iteration {failed_iteration}, far after its checkpoint.")
     try:
         while trainer.iteration < failed_iteration:
             trainer.iterate()

@@ -9,6 +9,7 @@ checkpoint.safetensors    everything that is needed to resume
 policy.safetensors        the policy
 teacher.safetensors       the policy that it learns from, if there is one
 failure/                  what led to a number that is not finite, if one came up
+.lock                     while a process trains the run: its number
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 from handful.config import from_json, to_json
 from handful.errors import ConfigurationError, DataError, StorageError
 from handful.runs.config import RunConfig
-from handful.storage import write_atomically
+from handful.storage import exists, read_json, reason, write_atomically
 
 CONFIG_FILE = "config.json"
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -31,6 +32,7 @@ METRICS_FILE = "metrics.csv"
 EPISODES_FILE = "episodes.csv"
 TEACHER_FILE = "teacher.safetensors"
 FAILURE_FOLDER = "failure"
+LOCK_FILE = ".lock"
 
 RUN_FORMAT = 2
 """Version of ``config.json``; runs of another version are refused in a sentence."""
@@ -55,6 +57,15 @@ def write_description(folder: pathlib.Path, description: RunDescription) -> None
     )
 
 
+def make_folder(folder: pathlib.Path) -> None:
+    """Make the folder of a run; a `StorageError` says why that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "it is a file" if isinstance(error, FileExistsError) else reason(error)
+        raise StorageError(f"cannot make the folder {folder} of the run: {why}.") from error
+
+
 def write_config(
     folder: pathlib.Path, *, task: str, demonstrations: pathlib.Path, recipe: str, own: dict[str, Any]
 ) -> None:
@@ -63,11 +74,7 @@ def write_config(
     Demonstrations inside the folder are named relative to it, so that it can be moved; others by their absolute path, so
     that the run can be resumed from anywhere.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise StorageError(f"cannot make the folder {folder} of the run: {reason}.") from error
+    make_folder(folder)
     where = demonstrations.absolute()
     if where.is_relative_to(folder.absolute()):
         where = where.relative_to(folder.absolute())
@@ -85,27 +92,37 @@ def write_config(
 def read_description(folder: pathlib.Path) -> RunDescription:
     """What the run in a folder is; a `DataError` says that it holds none that can be resumed, or one of another version."""
     path = folder / CONFIG_FILE
-    if not path.is_file():
+    if not exists(path):
         raise DataError(f"{folder} holds no run to resume: {CONFIG_FILE} is missing.")
     try:
-        values: dict[str, Any] = json.loads(path.read_text())
-        if values.get("format", 1) != RUN_FORMAT:
-            raise DataError(f"it is of version {values.get('format', 1)}, and this program reads version {RUN_FORMAT}")
+        values: dict[str, Any] = read_json(path)
+        found = values.get("format", 1)
+        if found != RUN_FORMAT:
+            raise DataError(f"it is of version {str(found)[:50]}, and this program reads version {RUN_FORMAT}")
         return RunDescription(
-            task=str(values["task"]),
-            demonstrations=folder / str(values["demonstrations"]),
-            recipe=str(values["recipe"]),
+            task=text_entry(values, "task"),
+            demonstrations=folder / text_entry(values, "demonstrations"),
+            recipe=text_entry(values, "recipe"),
             config=from_json(RunConfig, values["config"]),
         )
     except KeyError as error:
         raise DataError(f"{path} lacks the entry {error}.") from error
-    except (OSError, ValueError, TypeError, AttributeError, DataError) as error:
-        raise DataError(f"{path} cannot be read as a run's configuration: {str(error).rstrip('.')}.") from error
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, DataError) as error:
+        problem = str(error).rstrip(".")[:500]
+        raise DataError(f"{path} cannot be read as a run's configuration: {problem}.") from error
+
+
+def text_entry(values: dict[str, Any], name: str) -> str:
+    """A short printable text of a configuration; a `DataError` says that the entry is none."""
+    value = values[name]
+    if not isinstance(value, str) or not 0 < len(value) <= 4096 or not value.isprintable():
+        raise DataError(f"expected {name}, a text, got {str(value)[:50]}")
+    return value
 
 
 def check_new(folder: pathlib.Path) -> None:
     """Refuse a folder that holds a run already, by a `ConfigurationError`."""
-    if (folder / CHECKPOINT_FILE).exists():
+    if exists(folder / CHECKPOINT_FILE):
         raise ConfigurationError(
             f"{folder} holds a run already: resume it by --resume {folder}, or name another folder by --run."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import io
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 from handful.environment import EpisodeSummary
 from handful.errors import DataError, StorageError
 from handful.runs.folder import EPISODES_FILE, METRICS_FILE
-from handful.storage import write_atomically
+from handful.storage import read_text, reason, write_atomically
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+MAX_LOG_BYTES = 2**28
+"""A longer log is refused; a row of metrics has 400 bytes."""
 
 EPISODE_COLUMNS = (
     "iteration",
@@ -52,7 +56,7 @@ class CsvLog:
         try:
             self._file = open(path, "a", newline="")  # noqa: SIM115 (closed in close)
         except OSError as error:
-            raise StorageError(f"{path} could not be written: {error.strerror}.") from error
+            raise StorageError(f"{path} could not be written: {reason(error)}.") from error
         self._csv = csv.DictWriter(self._file, columns, restval="", extrasaction="ignore")
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -65,7 +69,7 @@ class CsvLog:
             self._csv.writerows(rows)
             self._file.flush()
         except OSError as error:
-            raise StorageError(f"{self._path} could not be written: {error.strerror}.") from error
+            raise StorageError(f"{self._path} could not be written: {reason(error)}.") from error
 
     def close(self) -> None:
         """Close the file."""
@@ -106,7 +110,7 @@ class MetricsWriter:
                     if name in metrics and name != "steps":
                         self._tensorboard.add_scalar(name, metrics[name], int(metrics["steps"]))
         except OSError as error:
-            raise StorageError(f"TensorBoard's file could not be written: {error.strerror}.") from error
+            raise StorageError(f"TensorBoard's file could not be written: {reason(error)}.") from error
 
     def close(self) -> None:
         """Close the files."""
@@ -132,11 +136,18 @@ class EpisodeWriter(CsvLog):
 
 def _rows_until(path: pathlib.Path, columns: tuple[str, ...], iteration: int) -> list[dict[str, str]]:
     """Rows of a log up to an iteration; a kill may have cut the last one short."""
-    if not path.exists():
+    try:
+        text = read_text(path, max_bytes=MAX_LOG_BYTES)
+    except FileNotFoundError:
         return []
-    with open(path, newline="") as file:
-        reader = csv.DictReader(file)
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""))
         if tuple(reader.fieldnames or ()) != columns:
             raise DataError(f"{path} has other columns than this version of the program writes.")
-        rows = [row for row in reader if None not in row.values()]
-    return [row for row in rows if float(row["iteration"]) <= iteration]
+        rows = [row for row in reader if None not in row.values() and None not in row]
+        kept = [row for row in rows if float(row["iteration"]) <= iteration]
+        for row in kept:
+            int(float(row["steps"]))
+    except (csv.Error, ValueError, OverflowError) as error:
+        raise DataError(f"{path} is damaged: {str(error)[:100]}.") from error
+    return kept

@@ -11,13 +11,15 @@ A folder of such a run holds::
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
+import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from handful.config import from_json, to_json
-from handful.errors import ConfigurationError, DataError
+from handful.errors import ConfigurationError, DataError, HandfulError
 from handful.runs.config import RunConfig
 from handful.runs.folder import (
     CHECKPOINT_FILE,
@@ -26,8 +28,10 @@ from handful.runs.folder import (
     POLICY_FILE,
     RUN_FORMAT,
     RunDescription,
+    text_entry,
     write_config,
 )
+from handful.storage import exists, read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,31 +83,59 @@ def write_phases(folder: pathlib.Path, description: PhasedDescription) -> None:
 def has_phases(folder: pathlib.Path) -> bool:
     """Whether a folder holds a run of several phases."""
     try:
-        return "phases" in json.loads((folder / CONFIG_FILE).read_text())
-    except (OSError, ValueError, TypeError):
+        values = read_json(folder / CONFIG_FILE)
+    except (OSError, HandfulError):
         return False
+    return isinstance(values, dict) and "phases" in values
 
 
 def read_phases(folder: pathlib.Path) -> PhasedDescription:
     """What the run in a folder is; a `DataError` says that its file cannot be read."""
     path = folder / CONFIG_FILE
     try:
-        values: dict[str, Any] = json.loads(path.read_text())
+        values: dict[str, Any] = read_json(path)
         if values.get("format") != RUN_FORMAT:
             raise DataError(f"it is of version {values.get('format')}, and this program reads version {RUN_FORMAT}")
-        phases = tuple(Phase(**{**each, "config": from_json(RunConfig, each["config"])}) for each in values["phases"])
-        if not phases:
-            raise DataError("it names no phase")
+        phases = tuple(_phase(each) for each in values["phases"])
+        _check_phases(phases)
         return PhasedDescription(
-            task=str(values["task"]),
-            demonstrations=folder / str(values["demonstrations"]),
-            recipe=str(values["recipe"]),
+            task=text_entry(values, "task"),
+            demonstrations=folder / text_entry(values, "demonstrations"),
+            recipe=text_entry(values, "recipe"),
             phases=phases,
         )
     except KeyError as error:
         raise DataError(f"{path} lacks the entry {error}.") from error
-    except (OSError, ValueError, TypeError, AttributeError, DataError) as error:
-        raise DataError(f"{path} cannot be read as a run's configuration: {str(error).rstrip('.')}.") from error
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, DataError) as error:
+        problem = str(error).rstrip(".")[:500]
+        raise DataError(f"{path} cannot be read as a run's configuration: {problem}.") from error
+
+
+def _phase(values: dict[str, Any]) -> Phase:
+    """A phase from what a file says of it."""
+    bare = {**values, "config": {}}
+    try:
+        phase = msgspec.convert(bare, Phase)
+    except msgspec.ValidationError as error:
+        raise DataError(f"a phase: {error}") from error
+    if bare.keys() - {field.name for field in dataclasses.fields(Phase)}:
+        raise DataError(f"a phase has the entry {sorted(bare)[0]!r:.50}")
+    return dataclasses.replace(phase, config=from_json(RunConfig, values["config"]))
+
+
+def _check_phases(phases: tuple[Phase, ...]) -> None:
+    """Refuse phases that are none: their names become folders inside the run's, and nowhere else."""
+    if not 0 < len(phases) <= 100:
+        raise DataError(f"it names {len(phases)} phases")
+    names = [phase.name for phase in phases]
+    for number, phase in enumerate(phases):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", phase.name) or names.count(phase.name) > 1:
+            raise DataError(f"a phase cannot have the name {phase.name!r:.50}")
+        for other in (phase.teacher, phase.start_from):
+            if other is not None and other not in names[:number]:
+                raise DataError(f"the phase {phase.name} names {other!r:.50}, which is no phase before it")
+        if not 1 <= phase.num_steps < 1e15 or not 0.0 < phase.minutes < 1e9:
+            raise DataError(f"the phase {phase.name} has a budget that cannot be")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +200,7 @@ class PhasedRun:
         phases, spent = self._with_budget(num_steps), 0.0
         for number, phase in enumerate(phases):
             folder = self.folder / phase.name
-            if number + 1 < len(phases) and (self.folder / phases[number + 1].name / CHECKPOINT_FILE).exists():
+            if number + 1 < len(phases) and exists(self.folder / phases[number + 1].name / CHECKPOINT_FILE):
                 spent += training_seconds(folder)
                 continue
             left = None
@@ -176,7 +208,7 @@ class PhasedRun:
                 rest = sum(each.minutes for each in phases[number:])
                 # Not 0, so that every phase trains at least once.
                 left = max(1e-6, minutes - spent / 60.0) * phase.minutes / rest
-            resume = (folder / CHECKPOINT_FILE).exists()
+            resume = exists(folder / CHECKPOINT_FILE)
             run = TrainingRun(folder, self.description.phase_in(self.folder, phase), resume=resume)
             try:
                 done = run.train(
@@ -205,7 +237,7 @@ def begin_phases(
     folder: pathlib.Path, *, task: str, recipe: str, phases: tuple[Phase, ...], demonstrations: pathlib.Path | None
 ) -> PhasedRun:
     """A new run of several phases; a `ConfigurationError` says that the folder holds a run already."""
-    if (folder / CONFIG_FILE).exists():
+    if exists(folder / CONFIG_FILE):
         raise ConfigurationError(
             f"{folder} holds a run already: resume it by --resume {folder}, or name another folder by --run."
         )
@@ -216,11 +248,13 @@ def begin_phases(
 
 
 def training_seconds(folder: pathlib.Path) -> float:
-    """Training time of the run in a folder, as its policy's file says [s]."""
-    from handful.learning.persistence.policy_file import load_policy
+    """Training time of the run in a folder, as its checkpoint says [s]."""
+    from handful.learning.persistence.checkpoint import load_checkpoint
 
-    _, manifest = load_policy(folder / POLICY_FILE)
-    return float(manifest.training.get("seconds", 0.0))
+    seconds = load_checkpoint(folder / CHECKPOINT_FILE).get("seconds")
+    if not isinstance(seconds, int | float) or not 0.0 <= seconds < 1e12:
+        raise DataError(f"{folder / CHECKPOINT_FILE} is damaged: its training time cannot be {str(seconds)[:50]}.")
+    return float(seconds)
 
 
 def latest_policy(folder: pathlib.Path) -> pathlib.Path | None:

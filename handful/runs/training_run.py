@@ -7,7 +7,9 @@ import dataclasses
 import hashlib
 import pathlib
 import time
+import weakref
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -32,16 +34,19 @@ from handful.runs.failure import reproduce_failure, write_failure
 from handful.runs.folder import (
     CHECKPOINT_FILE,
     FAILURE_FOLDER,
+    LOCK_FILE,
     POLICY_FILE,
     TEACHER_FILE,
     RunDescription,
+    check_new,
+    make_folder,
     read_description,
     write_description,
 )
 from handful.runs.interruption import Interruption
 from handful.runs.logs import EpisodeWriter, MetricsWriter
 from handful.runs.starts import control_steps, failures_in, make_starts
-from handful.storage import write_atomically
+from handful.storage import lock, write_atomically
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import make_task
 
@@ -53,6 +58,8 @@ class TrainingRun:
         """Build the environment and the trainer, and load the folder's checkpoint if the run is resumed."""
         check_settings(description.config)
         self.folder = folder
+        if resume:
+            self._lock()
         self.task = description.task
         config = self.config = description.config
         torch.set_num_threads(config.torch_threads)
@@ -98,13 +105,19 @@ class TrainingRun:
                     f"{description.demonstrations} is not what the run {folder} began with: a run is resumed with the "
                     "same demonstrations, so bring that file back or begin a new run."
                 )
-            self.trainer.load_state_dict(state)
+            try:
+                self.trainer.load_state_dict(state)
+            except DataError as error:
+                raise DataError(f"{folder / CHECKPOINT_FILE}: {error}") from error
         else:
             if config.start_from is not None:
                 self.trainer.load_networks(load_checkpoint(pathlib.Path(config.start_from) / CHECKPOINT_FILE))
             if teacher is not None and isinstance(self.trainer.algorithm, ReinforcementImitation):
                 self.trainer.algorithm.load_judges(load_checkpoint(teacher.source.parent / CHECKPOINT_FILE))
-            write_description(folder, description)  # not before all else is known to be right
+            make_folder(folder)  # not before all else is known to be right
+            self._lock()
+            check_new(folder)  # or another process has begun one meanwhile
+            write_description(folder, description)
             if teacher is not None:
                 write_atomically(folder / TEACHER_FILE, teacher.source.read_bytes())
             self.save()
@@ -204,9 +217,8 @@ class TrainingRun:
         returns = self.demonstrations.returns(self.environment.spec.horizon)
         training = {
             "steps": self.trainer.steps,
-            "seconds": self.trainer.seconds,
             "randomization": self.config.randomization,
-            "config": to_json(self.config),
+            "config": _of_any_machine(self.config),
             "demonstrations": {
                 "num_episodes": len(self.demonstrations),
                 "mean_return": float(returns.mean()),
@@ -218,8 +230,13 @@ class TrainingRun:
         save_checkpoint(self.folder / CHECKPOINT_FILE, {**self.trainer.state_dict(), "demonstrations": self._digest})
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads, and let other processes resume the run."""
         self.environment.close()
+        self._unlock()
+
+    def _lock(self) -> None:
+        """Keep other processes from the folder, as long as this run is open."""
+        self._unlock = weakref.finalize(self, lock(self.folder / LOCK_FILE, what=f"the run {self.folder}"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,6 +282,15 @@ def open_or_begin(
             f"{folder} holds a run of {saved.task} with another configuration: name another folder."
         )
     return TrainingRun(folder, description, resume=True)
+
+
+def _of_any_machine(config: RunConfig) -> dict[str, Any]:
+    """A configuration as it stands in a policy's file, the same wherever the run was: names of folders, not their paths."""
+    values = to_json(config)
+    del values["num_threads"]  # which changes no bit
+    for name in ("teacher", "start_from"):
+        values[name] = values[name] and pathlib.Path(values[name]).name
+    return values
 
 
 def _digest(path: pathlib.Path) -> str:

@@ -169,6 +169,33 @@ def check_parameters(specs: Iterable[ParameterSpec], parameters: Parameters) -> 
             raise DataError(f"the episode has a parameter '{name}' that this task does not know.")
 
 
+def check_ranges(specs: Iterable[ParameterSpec], parameters: Parameters) -> None:
+    """Check that recorded parameters, which `check_parameters` has passed, are ones that an episode can draw.
+
+    Raises:
+        DataError: naming the first parameter outside of its range: physics with, say, a negative mass means nothing.
+    """
+    for spec in specs:
+        low, high = np.minimum(spec.low, spec.nominal), np.maximum(spec.high, spec.nominal)
+        margin = 1e-6 + 1e-6 * np.abs(high - low)
+        value = parameters[spec.name]
+        outside = np.flatnonzero(np.ravel((value < low - margin) | (value > high + margin)))
+        if len(outside):
+            low, high, value = (float(np.ravel(each)[outside[0]]) for each in np.broadcast_arrays(low, high, value))
+            raise DataError(f"the parameter '{spec.name}' is {value:g}, expected {low:g} to {high:g}.")
+
+
+def saved_parameters(
+    specs: Sequence[ParameterSpec], stacked: Mapping[str, np.ndarray], num_envs: int
+) -> list[dict[str, np.ndarray]]:
+    """The parameters of each simulation from what `stack_parameters` made; a `DataError` names one that cannot be."""
+    rows = [{name: values[i] for name, values in stacked.items()} for i in range(num_envs)]
+    for row in rows:
+        check_parameters(specs, row)
+        check_ranges(specs, row)
+    return rows
+
+
 def nominal_parameters(specs: Iterable[ParameterSpec], num_envs: int = 1) -> dict[str, np.ndarray]:
     """The nominal values, equal in all simulations, [env, ...]."""
     return stack_parameters([{spec.name: spec.nominal for spec in specs}] * num_envs)

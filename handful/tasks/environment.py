@@ -27,6 +27,7 @@ from handful.simulation.randomization import (
     check_parameters,
     nominal_parameters,
     parse_level,
+    saved_parameters,
     seeded_generator,
     stack_parameters,
 )
@@ -244,8 +245,7 @@ class TaskEnvironment:
     def load_state_dict(self, state: StateTree) -> TimeStep:
         """Resume where ``state_dict`` was taken; a DataError says that the task or the number of simulations is another."""
         tree = cast("dict[str, Any]", state)
-        names, ids = tree["parameters"], range(len(tree["physics"]))
-        parameters = [{name: values[i] for name, values in names.items()} for i in ids]
+        parameters = saved_parameters(self.parameter_specs, tree["parameters"], len(tree["physics"]))
         self.restore(np.arange(self.num_envs), parameters, tree["physics"])
         for generator, saved in zip(self._generators, json.loads(tree["generators"]), strict=True):
             generator.bit_generator.state = saved

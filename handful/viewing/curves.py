@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from handful.errors import DataError
-from handful.runs.folder import CONFIG_FILE, METRICS_FILE
+from handful.errors import DataError, HandfulError
+from handful.runs.folder import CONFIG_FILE, METRICS_FILE, text_entry
+from handful.storage import read_json, read_text
 
 STEPS = "steps"
 SECONDS = "seconds"
@@ -21,6 +21,9 @@ MINUTES = "minutes"
 """Not a column of the file: made of ``seconds``."""
 SUCCESS = "success_rate_random_start"
 RETURN = "return_random_start"
+
+MAX_METRICS_BYTES, MAX_COLUMNS, MAX_VALUE = 2**26, 500, 1e30
+"""More is no file of metrics: one has 400 bytes a row and 60 columns."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,26 +56,29 @@ def read_curve(run: Path) -> Curve:
     """
     path = run / METRICS_FILE if run.is_dir() else run
     try:
-        lines = path.read_text().splitlines(keepends=True)
+        lines = read_text(path, max_bytes=MAX_METRICS_BYTES).splitlines(keepends=True)
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{run} is not a run: expected a folder with {METRICS_FILE}, there is none.") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: expected text with comma-separated values, got other bytes.") from None
     if lines and not lines[-1].endswith("\n"):
         lines.pop()
-    rows = list(csv.reader(lines))
+    try:
+        rows = list(csv.reader(lines))
+    except csv.Error as error:
+        raise DataError(f"{path}: expected comma-separated values ({error}).") from error
     if len(rows) < 2:
         raise DataError(f"{path} holds no metrics yet: expected a header and at least one line.")
+    if len(rows[0]) > MAX_COLUMNS or len(set(rows[0])) < len(rows[0]):
+        raise DataError(f"{path}: expected the name of each metric once, in at most {MAX_COLUMNS} columns.")
     names, values = rows[0], np.full((len(rows) - 1, len(rows[0])), math.nan)
     for index, row in enumerate(rows[1:]):
         if len(row) != len(names):
             raise DataError(f"{path}, line {index + 2}: expected {len(names)} values, got {len(row)}.")
         for column, text in enumerate(row):
             try:
-                values[index, column] = float(text) if text else math.nan
+                values[index, column] = _number(text)
             except ValueError:
-                place = f"{path}, line {index + 2}, {names[column]}"
-                raise DataError(f"{place}: expected a number, got '{text}'.") from None
+                place = f"{path}, line {index + 2}, {names[column][:50]}"
+                raise DataError(f"{place}: expected a number, got '{text[:50]}'.") from None
     columns = {name: values[:, column] for column, name in enumerate(names)}
     if STEPS not in columns:
         raise DataError(f"{path} has no column '{STEPS}'; its columns are: {', '.join(names)}.")
@@ -84,13 +90,21 @@ def read_curve(run: Path) -> Curve:
     return Curve(run=path.parent, columns=columns, task=_task_of(path.parent))
 
 
+def _number(text: str) -> float:
+    """A value of a metric; NaN where there is none."""
+    value = float(text) if text else math.nan
+    if math.isfinite(value) and abs(value) > MAX_VALUE:
+        raise ValueError("no number that a picture can show")
+    return value
+
+
 def _task_of(run: Path) -> str | None:
     path = run / CONFIG_FILE
     try:
-        return str(json.loads(path.read_text())["task"])
-    except FileNotFoundError:
+        return text_entry(read_json(path), "task")
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError, HandfulError) as error:
         raise DataError(f"{path} does not name the task of the run.") from error
 
 

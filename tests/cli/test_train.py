@@ -8,6 +8,8 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import pytest
 from command_line import NUM_ENVS, NUM_STEPS, ROLLOUT_STEPS, TASK, TINY, assert_same_runs, checkpoint, rows
@@ -421,3 +423,21 @@ def test_the_profile_tells_where_the_time_went(handful, demonstrations, tmp_path
     assert int(rows["physics"][0]) == 200 // NUM_ENVS
     parts = [float(rows[name][1]) for name in ("rollout", "discriminator", "advantage", "ppo", "statistics", "report")]
     assert sum(parts) <= float(rows["training"][1]) + 0.05
+
+
+def test_a_run_that_another_process_trains_is_not_resumed(handful, copied_run):
+    program = (
+        "import pathlib, sys; from handful.storage import lock; "
+        "release = lock(pathlib.Path(sys.argv[1]), what='it'); print(flush=True); sys.stdin.read()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
+    words = [sys.executable, "-c", program, str(copied_run / ".lock")]
+    before = rows(copied_run)
+    with subprocess.Popen(words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline()
+        status, _, error = handful("train", TASK, "--resume", copied_run, "--num-steps", 2 * NUM_STEPS)
+        other.stdin.close()
+    assert status == 2 and f"{copied_run} is in use by process {other.pid}" in error and error.count("\n") == 1
+    assert rows(copied_run) == before
+    assert handful("train", TASK, "--resume", copied_run, "--num-steps", NUM_STEPS + ITERATION)[0] == 0
+    assert not (copied_run / ".lock").exists()

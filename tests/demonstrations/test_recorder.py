@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import sys
@@ -161,10 +163,46 @@ def test_a_full_disk_is_told_in_words_and_leaves_the_file_as_it_was(copy_path, m
 
     before = copy_path.read_bytes()
     monkeypatch.setattr(writer_module, "write_episode", full)
-    with pytest.raises(StorageError, match=r"cannot write .* holds 3 episodes: .*No space left"):
+    with pytest.raises(StorageError, match=r"cannot write .* holds 3 episodes: the disk is full"):
         record(copy_path, 4, append=True, environment=make_environment(pixels=True))
     assert copy_path.read_bytes() == before
     assert list(copy_path.parent.iterdir()) == [copy_path]
+
+
+def test_a_disk_that_is_full_at_any_byte_ends_in_a_sentence_and_every_episode_before_is_kept(copy_path, recorded_path):
+    before = copy_path.read_bytes()
+    whole = load_demonstrations(recorded_path, TASK, pixels=False)
+    writer = DemonstrationWriter(copy_path, make_environment(pixels=True), append=True)
+    free = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        for part in range(30):  # the limit on a file's size refuses a write as a full disk does, after a part of it
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) * part // 29, free[1][1]))
+            with pytest.raises(StorageError, match=r"cannot write .* holds 3 episodes"):
+                writer.append(whole.trajectories[0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, free[1])
+        signal.signal(signal.SIGXFSZ, free[0])
+    assert copy_path.read_bytes() == before
+    writer.append(whole.trajectories[0])
+    writer.close()
+    assert len(load_demonstrations(copy_path, TASK, pixels=False)) == 4
+    assert list(copy_path.parent.iterdir()) == [copy_path]
+
+
+def test_a_second_recording_to_one_file_is_refused_and_names_the_first(copy_path):
+    with contextlib.closing(DemonstrationWriter(copy_path, make_environment(pixels=True), append=True)):
+        script = f"""
+            import sys
+            sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
+            from recording import record
+            record({str(copy_path)!r}, 4, append=True)
+        """
+        paths = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        second = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script)], env=paths, check=False, capture_output=True, text=True
+        )
+    assert f"{copy_path.name}' is in use by process {os.getpid()}" in second.stderr
+    assert len(load_demonstrations(copy_path, TASK, pixels=False)) == 3
 
 
 def test_a_folder_that_cannot_be_made_is_told_in_words(tmp_path):

@@ -1,9 +1,11 @@
+import types
+
 import numpy as np
 import pytest
 
 from handful.demonstrations.operators.scripted.grasping import box_heading, heading, pointing_down
 from handful.demonstrations.operators.scripted.personality import Personality
-from handful.demonstrations.operators.scripted.script import ScriptedActor, make_scripted_operator
+from handful.demonstrations.operators.scripted.script import OPERATORS, ScriptedActor, make_scripted_operator
 from handful.demonstrations.position_controller import PositionController
 from handful.errors import ConfigurationError
 from handful.geometry import matrix_from_rotation_vector
@@ -48,6 +50,41 @@ def test_a_finger_left_closed_opens_before_the_hand_descends(task):
         environment.step(controller.action(operator.command(environment.snapshot)))
         height = min(height, environment.snapshot.tcp_position[0, 2])
     assert height < 0.05
+
+
+def _poison(holder) -> None:
+    """Fill every array of an operator with what an earlier episode could have left at worst."""
+    for value in vars(holder).values():
+        if isinstance(value, np.ndarray):
+            value[...] = True if value.dtype == bool else (1 if value.dtype.kind == "i" else 0.37)
+        elif isinstance(value, dict):
+            _poison(types.SimpleNamespace(**value))
+        elif isinstance(value, Personality):
+            _poison(value)
+
+
+@pytest.mark.parametrize("task", OPERATORS)
+def test_an_episode_of_an_operator_does_not_depend_on_those_before_it(task):
+    commands = []
+    for used in (False, True):
+        environment = TaskEnvironment(task, num_envs=2, randomization="full", pixels=False, num_threads=1)
+        environment.reset(seeds=[[3], [4]])
+        operator = make_scripted_operator(task, 2)
+        controller = PositionController(environment.physics, control_timestep=environment.spec.control_timestep)
+        if used:
+            operator.reset(np.arange(2), [7, 8])
+            operator.command(environment.snapshot)
+            _poison(operator)
+        operator.reset(np.arange(2), [3, 4])
+        controller.reset(np.arange(2))
+        episode = []
+        for _ in range(60):
+            action = controller.action(operator.command(environment.snapshot))
+            episode.append(action)
+            environment.step(action)
+        commands.append(np.stack(episode))
+        environment.close()
+    np.testing.assert_array_equal(commands[0], commands[1])
 
 
 def test_a_personality_depends_on_its_seed_alone():

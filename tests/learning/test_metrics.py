@@ -65,6 +65,6 @@ def test_a_full_disk_is_told_once_and_closing_does_not_hide_it(tmp_path, monkeyp
 
     monkeypatch.setattr("handful.runs.logs.open", full, raising=False)
     writer = MetricsWriter(tmp_path, NAMES, tensorboard=False)
-    with pytest.raises(StorageError, match=r"metrics\.csv could not be written: No space left on device"):
+    with pytest.raises(StorageError, match=r"metrics\.csv could not be written: the disk is full"):
         writer.write({"iteration": 1, "steps": 10})
     writer.close()

@@ -42,7 +42,7 @@ def test_what_is_no_policy_is_named(tmp_path):
     with pytest.raises(DataError, match="only a part"):
         load_policy(path)
     save_checkpoint(path, {})
-    with pytest.raises(DataError, match="handful-checkpoint-2"):
+    with pytest.raises(DataError, match="handful-checkpoint-3"):
         load_policy(path)
 
 

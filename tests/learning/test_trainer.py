@@ -115,7 +115,7 @@ def test_states_of_something_else_are_refused():
         Trainer(SMALL, ToyEnvironment(3), EXPERT).load_state_dict(state)
     with pytest.raises(ConfigurationError, match="imitation"):
         small_trainer(imitation_weight=0.0).load_state_dict(state)
-    with pytest.raises(DataError, match="of shape"):
+    with pytest.raises(DataError, match="shape"):
         small_trainer(policy=PolicyConfig(hidden_size=50)).load_state_dict(state)
 
 

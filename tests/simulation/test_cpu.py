@@ -1,3 +1,4 @@
+import mujoco
 import numpy as np
 import pytest
 
@@ -58,6 +59,28 @@ def test_physics_that_blows_up_is_reported_for_that_simulation_alone(model):
     physics.qvel[1, 10] = 1e12
     assert physics.step(np.zeros((3, 9))).tolist() == [False, True, False]
     assert not physics.step(np.zeros((3, 9))).any()
+
+
+@pytest.mark.parametrize("kind", ["qpos", "qvel", "ctrl"])
+def test_every_divergence_is_reported_however_often_it_comes(model, kind):
+    physics = _physics(model, 3)
+    for _ in range(4):
+        command = np.zeros((3, 9))
+        if kind == "ctrl":
+            command[1] = np.nan
+        else:
+            getattr(physics, kind)[1, 10] = np.nan if kind == "qpos" else 1e12
+        assert physics.step(command).tolist() == [False, True, False]
+        assert not physics.step(np.zeros((3, 9))).any()
+
+
+def test_lost_contacts_stay_counted_when_a_simulation_diverges(model):
+    physics = _physics(model, 2)
+    physics._batch.warning[0, int(mujoco.mjtWarning.mjWARN_CONTACTFULL), 1] = 3
+    physics.qvel[0, 10] = 1e12
+    assert physics.step(np.zeros((2, 9))).tolist() == [True, False] and physics.num_overflows == 3
+    physics.step(np.zeros((2, 9)))
+    assert physics.num_overflows == 3
 
 
 def test_sizes_and_masses_of_one_simulation_leave_the_others_alone(model):

@@ -10,8 +10,9 @@ import h5py
 import numpy as np
 
 from handful.demonstrations.dataset import write_episode, write_masks
+from handful.demonstrations.episode_reading import NEXT_VERSION
 from handful.demonstrations.files.reading import OpenFile, opened
-from handful.demonstrations.header import describe_environment
+from handful.demonstrations.header import describe_environment, write_header
 from handful.errors import ConfigurationError, DataError, StorageError
 from handful.storage import reason, written_when_complete
 from handful.tasks.environment import TaskEnvironment
@@ -31,7 +32,7 @@ def write_file(path: pathlib.Path, attributes: dict[str, object], episodes: Iter
         with written_when_complete(path) as draft:
             with h5py.File(draft, "w") as file:
                 data = file.create_group("data")
-                data.attrs.update({**attributes, "total": 0})
+                write_header(data, attributes)
                 count = 0
                 for count, trajectory in enumerate(episodes, start=1):
                     write_episode(data, f"demo_{count - 1}", trajectory)
@@ -105,7 +106,7 @@ def split(
 def mark_valid(source: pathlib.Path, *, share: float, seed: int) -> tuple[list[str], list[str]]:
     """The same by the masks of the file itself, as robomimic's filter keys ``train`` and ``valid``."""
     with opened(source) as file:
-        if file.version < 3:
+        if file.version < NEXT_VERSION:
             raise DataError(f"{source} is of an older version: bring it to this one by 'handful dataset convert'.")
         names, chosen = file.names, draw_valid(file.names, share=share, seed=seed)
     try:

@@ -8,8 +8,10 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from handful.demonstrations.dataset import holds_actions, read_episode
+from handful.demonstrations.dataset import holds_actions
+from handful.demonstrations.episode_reading import read_episode
 from handful.demonstrations.header import episode_names, open_demonstrations, read_environment, read_header
+from handful.demonstrations.sealed import Budget
 from handful.demonstrations.specification import DemonstrationSpec
 from handful.errors import DataError, unknown_name
 from handful.tasks.registry import TASKS
@@ -46,7 +48,15 @@ class OpenFile:
     def read(self, name: str, *, pixels: bool = True) -> Trajectory:
         """One episode; a `DataError` names file, episode and field."""
         try:
-            return read_episode(self.data, name, self.spec, self.version, pixels=pixels, actions=self.actions)
+            return read_episode(
+                self.data,
+                name,
+                self.spec,
+                version=self.version,
+                pixels=pixels,
+                budget=Budget(),
+                actions=self.actions,
+            )
         except DataError as error:
             raise DataError(f"{self.path}, episode {name}, {error}") from error
 

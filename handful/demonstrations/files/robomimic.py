@@ -20,8 +20,8 @@ from handful.demonstrations.header import (
     describe_environment,
     episode_names,
     open_demonstrations,
-    text_of,
 )
+from handful.demonstrations.sealed import text as text_of
 from handful.demonstrations.specification import DemonstrationSpec
 from handful.environment import TIME_LEFT, on_host
 from handful.errors import ConfigurationError, DataError, unknown_name

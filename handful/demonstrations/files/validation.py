@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from handful.demonstrations.episode_reading import NEXT_VERSION
 from handful.demonstrations.files.reading import OpenFile, opened
 from handful.demonstrations.files.replaying import stages_of
 from handful.errors import ConfigurationError, DataError
@@ -53,7 +54,7 @@ def _problems_of_header(file: OpenFile) -> list[str]:
         parse_level(file.level)
     except ConfigurationError as error:
         problems.append(f"{file.path}, attribute env_args: {error}")
-    if file.version < 3:
+    if file.version < NEXT_VERSION:
         return problems
     lengths = [data[name].attrs.get("num_samples", 0) for name in names]
     if int(data.attrs.get("total", -1)) != sum(map(int, lengths)):
@@ -79,7 +80,7 @@ def _problems_of_rows(file: OpenFile, name: str) -> list[str]:
     dones = episode.get("dones")
     if not isinstance(dones, h5py.Dataset) or dones.shape != (length,) or dones[-1] != 1 or dones[:-1].any():
         problems.append("dones: expected 1 at the last step and 0 before it.")
-    if file.version >= 3:
+    if file.version >= NEXT_VERSION:
         for group in episode["obs"]:
             rows, following = episode["obs"][group], episode["next_obs"].get(group)
             if not isinstance(following, h5py.Dataset) or not np.array_equal(following[:-1], rows[1:]):

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from handful.config import Bound, Config, Count, CountOrZero, NonNegative, Positive
 from handful.environment import OBJECT_FEATURES
+from handful.learning.config.models import Width
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,7 @@ class DiscriminatorConfig(Config):
     ablation "no discriminator mask" of the paper's Fig. 5."""
     use_actions: bool = False
     """Whether it sees the actions as well (paper: optional, off)."""
-    hidden_sizes: tuple[Count, ...] = (100, 64)
+    hidden_sizes: tuple[Width, ...] = (100, 64)
     """Hidden layers (believed to be the paper's)."""
     learning_rate: Positive = 3e-4
     """Adam's learning rate (our choice; the paper's is believed to be 1e-4 for batches of 256 whole episodes)."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
-from handful.config import Config, Count, Positive
+from msgspec import Meta
+
+from handful.config import Config, Positive
 from handful.environment import PHYSICAL_STATE, POLICY_GROUPS, TIME_LEFT
 
 Activation = Literal["relu", "elu"]
+
+Width = Annotated[int, Meta(ge=1, le=8192)]
+"""Units of a layer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,11 +23,11 @@ class PolicyConfig(Config):
     groups: tuple[str, ...] = POLICY_GROUPS
     """Observation groups that the policy reads. A robot has pixels and proprioception (paper); a teacher in simulation
     may read physical_state."""
-    image_features: Count = 128
+    image_features: Width = 128
     """Outputs of the image encoder. The paper's appendix is not public; this value is believed to be its own."""
-    vector_sizes: tuple[Count, ...] = (64,)
+    vector_sizes: tuple[Width, ...] = (64,)
     """Layers over the groups other than pixels, which are joined (our choice)."""
-    hidden_size: Count = 100
+    hidden_size: Width = 100
     """Units of the core (believed to be the paper's)."""
     recurrent: bool = True
     """Whether the core is an LSTM (paper) or a linear layer of the same size (the paper's ablation)."""
@@ -30,7 +35,7 @@ class PolicyConfig(Config):
     """Between the layers over vectors, and after a core that is a linear layer."""
     initial_log_std: float = -1.0
     """Log standard deviation of every action at first (believed to be the paper's, with -3 for clearing-blocks)."""
-    auxiliary_sizes: tuple[Count, ...] = (200, 100)
+    auxiliary_sizes: tuple[Width, ...] = (200, 100)
     """Hidden layers of the head that predicts object positions from the image features (believed to be the paper's)."""
 
 
@@ -41,9 +46,9 @@ class ValueFunctionConfig(Config):
     groups: tuple[str, ...] = (PHYSICAL_STATE, TIME_LEFT)
     """Observation groups that it reads: the physical state (paper) and the share of the episode that is left. pixels and
     proprioception instead are an ablation of the paper's Fig. 5."""
-    hidden_sizes: tuple[Count, ...] = (128, 128)
+    hidden_sizes: tuple[Width, ...] = (128, 128)
     """Hidden layers (our choice)."""
-    image_features: Count = 128
+    image_features: Width = 128
     """Outputs of the image encoder, where it reads pixels."""
     activation: Activation = "relu"
     """Between the layers."""

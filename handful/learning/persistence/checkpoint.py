@@ -7,20 +7,23 @@ array leaves the placeholder ``{"$array": "a/b/c"}``.
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from handful.environment import StateTree
 from handful.errors import DataError
-from handful.storage import write_atomically
+from handful.learning.persistence.array_file import parse_json, read_arrays, write_arrays
 
-CHECKPOINT_FORMAT = "handful-checkpoint-2"
+CHECKPOINT_FORMAT = "handful-checkpoint-3"
 """Kind and version of a checkpoint, in its metadata."""
+
+OLDER_FORMAT = "handful-checkpoint-2"
+"""The version before, which has no checksum and is read as well."""
+
+MAX_DEPTH = 32
+"""A tree that is nested deeper is refused; a trainer's has 8 levels."""
 
 _PLACEHOLDER = "$array"
 
@@ -29,42 +32,24 @@ def save_checkpoint(path: pathlib.Path | str, tree: StateTree) -> None:
     """Write a tree of arrays and JSON values; the file is the whole new one or the old one, never a part."""
     arrays: dict[str, np.ndarray] = {}
     metadata = {"format": CHECKPOINT_FORMAT, "tree": json.dumps(_without_arrays(tree, (), arrays))}
-    write_atomically(path, safetensors.numpy.save(arrays, metadata))
+    write_arrays(path, arrays, metadata)
 
 
 def load_checkpoint(path: pathlib.Path | str) -> StateTree:
     """Read what ``save_checkpoint`` wrote, to the bit.
 
     Raises:
-        DataError: there is no such file, or it is truncated, or something else than a checkpoint of this version.
+        DataError: there is no such file, or it is truncated or changed, or something else than a checkpoint.
     """
-    metadata, arrays = read_safetensors(path, kind="checkpoint", file_formats=(CHECKPOINT_FORMAT,))
+    older = (OLDER_FORMAT,)
+    metadata, arrays = read_arrays(path, kind="checkpoint", file_format=CHECKPOINT_FORMAT, older_formats=older)
     try:
-        return _with_arrays(json.loads(metadata["tree"]), arrays)
-    except (KeyError, ValueError) as error:
+        tree = _with_arrays(parse_json(metadata["tree"]), arrays, MAX_DEPTH)
+    except (KeyError, TypeError, DataError) as error:
         raise DataError(f"{path} is damaged: the description of the checkpoint inside it cannot be read.") from error
-
-
-def read_safetensors(
-    path: pathlib.Path | str, *, kind: str, file_formats: tuple[str, ...]
-) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """Metadata and arrays of a file that must say in its metadata that it is of one of some formats, the present one first.
-
-    Raises:
-        DataError: it cannot be read, or says something else.
-    """
-    if not os.path.isfile(path):
-        raise DataError(f"there is no {kind} at {path}.")
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise DataError(f"{path} is not a {kind}, or only a part of one: {error}.") from error
-    found = metadata.get("format", "no format at all")
-    if found not in file_formats:
-        raise DataError(f"{path} was expected to be a {kind} of format '{file_formats[0]}', but says '{found}'.")
-    return metadata, arrays
+    if not isinstance(tree, dict):
+        raise DataError(f"{path} is damaged: expected a tree of named values in it, got {type(tree).__name__}.")
+    return tree
 
 
 def _without_arrays(node: Any, name: tuple[str, ...], arrays: dict[str, np.ndarray]) -> Any:
@@ -77,9 +62,11 @@ def _without_arrays(node: Any, name: tuple[str, ...], arrays: dict[str, np.ndarr
     return node.item() if isinstance(node, np.generic) else node
 
 
-def _with_arrays(node: Any, arrays: dict[str, np.ndarray]) -> Any:
+def _with_arrays(node: Any, arrays: dict[str, np.ndarray], depth: int) -> Any:
     if not isinstance(node, dict):
         return node
+    if depth == 0:
+        raise DataError("nested too deep")
     if node.keys() == {_PLACEHOLDER}:
         return arrays[node[_PLACEHOLDER]]
-    return {key: _with_arrays(value, arrays) for key, value in node.items()}
+    return {key: _with_arrays(value, arrays, depth - 1) for key, value in node.items()}

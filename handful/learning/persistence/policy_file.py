@@ -7,27 +7,28 @@ import json
 import pathlib
 import platform
 from importlib import metadata as package_metadata
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-import safetensors.numpy
 import torch
 
 from handful.config import from_json
 from handful.environment import PIXELS, POLICY_GROUPS, ArraySpec, EnvironmentSpec
-from handful.errors import DataError
+from handful.errors import ConfigurationError, DataError
 from handful.learning.config.models import PolicyConfig
 from handful.learning.models.policy import Policy, PolicySizes
-from handful.learning.persistence.checkpoint import read_safetensors
+from handful.learning.persistence.array_file import parse_json, read_arrays, write_arrays
 from handful.learning.persistence.tensor_state import load_module, module_state
-from handful.storage import write_atomically
 
-POLICY_FORMAT = "handful-policy-2"
+POLICY_FORMAT = "handful-policy-3"
 """Kind and version of a policy file, in its metadata."""
 
-OLDER_FORMAT = "handful-policy-1"
-"""The version before, which is read as well: its policies read pixels and proprioception alone."""
+UNSIGNED_FORMAT = "handful-policy-2"
+"""The version before, which is read as well: without a checksum."""
+
+OLDEST_FORMAT = "handful-policy-1"
+"""The version before that one, which is read as well: its policies read pixels and proprioception alone."""
 
 _RENAMED = {"proprioception_layer.": "vector_layers.0.", "proprioception_normalizer.": "vector_normalizer."}
 """Parameters whose names begin otherwise since that version."""
@@ -73,12 +74,14 @@ class PolicyManifest:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PolicyManifest:
-        """From plain JSON values."""
+        """From plain JSON values, which may be anything; a `DataError` says what cannot be."""
         try:
             from_json(PolicyConfig, values["policy"])
-            return msgspec.convert(values, cls)
-        except (msgspec.ValidationError, KeyError, TypeError) as error:
+            manifest = msgspec.convert(values, cls)
+        except (msgspec.ValidationError, KeyError, TypeError, RecursionError, OverflowError) as error:
             raise DataError(str(error)) from error
+        check_manifest(manifest)
+        return manifest
 
     @property
     def deployable(self) -> bool:
@@ -107,32 +110,90 @@ class PolicyManifest:
 
 
 def save_policy(path: pathlib.Path | str, policy: Policy, manifest: PolicyManifest) -> None:
-    """Write a policy, whole or not at all."""
-    metadata = {"format": POLICY_FORMAT, "manifest": json.dumps(msgspec.to_builtins(manifest))}
-    arrays = {name: np.asarray(array) for name, array in module_state(policy).items()}
-    write_atomically(path, safetensors.numpy.save(arrays, metadata))
+    """Write a policy, whole or not at all; the same policy and manifest are the same bytes."""
+    metadata = {"format": POLICY_FORMAT, "manifest": json.dumps(msgspec.to_builtins(manifest), sort_keys=True)}
+    write_arrays(path, {name: np.asarray(array) for name, array in module_state(policy).items()}, metadata)
 
 
 def load_policy(path: pathlib.Path | str, *, device: str = "cpu") -> tuple[Policy, PolicyManifest]:
     """Read what ``save_policy`` wrote.
 
     Raises:
-        DataError: there is no such file, or it is truncated, or something else than a policy of this version.
+        DataError: there is no such file, or it is truncated or changed, or something else than a policy.
     """
-    metadata, arrays = read_safetensors(path, kind="policy", file_formats=(POLICY_FORMAT, OLDER_FORMAT))
+    older = (UNSIGNED_FORMAT, OLDEST_FORMAT)
+    metadata, arrays = read_arrays(path, kind="policy", file_format=POLICY_FORMAT, older_formats=older)
     try:
-        values = json.loads(metadata["manifest"])
-        if metadata["format"] == OLDER_FORMAT:
-            values, arrays = _from_older(values, arrays)
+        values: Any = parse_json(metadata["manifest"])
+        if metadata["format"] == OLDEST_FORMAT:
+            values, arrays = _from_oldest(values, arrays)
         manifest = PolicyManifest.from_json(values)
     except (DataError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is damaged: its manifest cannot be read ({error}).") from error
-    policy = Policy(manifest.policy, manifest.sizes, seed=0)
+        raise DataError(f"{path} is damaged: its manifest cannot be read ({str(error)[:300]}).") from error
     try:
+        with torch.device("meta"):  # shapes alone, without memory
+            load_module(Policy(manifest.policy, manifest.sizes, seed=0), arrays, only_check=True)
+        policy = Policy(manifest.policy, manifest.sizes, seed=0)
         load_module(policy, arrays)
-    except DataError as error:
+    except (DataError, ConfigurationError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
+    except (RuntimeError, OverflowError, TypeError) as error:  # what torch says to sizes that cannot be
+        raise DataError(f"{path} is damaged: no network has the sizes in its manifest.") from error
     return policy.to(device).eval(), manifest
+
+
+MAX_ENTRIES = 100_000
+"""Entries of an observation group; pouring's physical state has 400."""
+
+MAX_PIXELS = 512
+"""Height and width of an image that a policy may read."""
+
+
+def check_manifest(manifest: PolicyManifest) -> None:
+    """Refuse a manifest that no policy can have, by a `DataError`, before anything of its sizes is made."""
+    _expect("task", manifest.task, manifest.task.isprintable() and 0 < len(manifest.task) <= 100)
+    if set(manifest.observations) != set(manifest.policy.groups) or not manifest.observations:
+        raise DataError("expected the observations to be the groups that the policy reads")
+    for group, spec in manifest.observations.items():
+        _expect(f"name of a group {group}", group, group.isprintable())
+        if group == PIXELS:
+            fits = len(spec.shape) == 3 and spec.shape[2] == 3 and all(20 <= n <= MAX_PIXELS for n in spec.shape[:2])
+            _expect(f"shape of {group}", spec.shape, fits)
+            _expect(f"type of {group}", spec.dtype, spec.dtype == "uint8")
+        else:
+            _expect_vector(group, spec)
+    _expect_vector("action", manifest.action)
+    _expect("object_positions", manifest.object_positions, 0 <= manifest.object_positions <= MAX_ENTRIES)
+    _expect("control_timestep", manifest.control_timestep, 1e-4 <= manifest.control_timestep <= 10.0)
+    _expect("camera_period", manifest.camera_period, 1 <= manifest.camera_period <= 1000)
+    _expect("camera's rate", manifest.camera_hz, manifest.camera_hz >= 1)
+    demonstrations = manifest.training.get("demonstrations")
+    if demonstrations is not None:
+        try:
+            msgspec.convert(demonstrations, _DemonstrationsNote)
+        except msgspec.ValidationError as error:
+            raise DataError(f"training.demonstrations: {error}") from error
+    seconds = manifest.training.get("seconds", 0.0)
+    _expect("training.seconds", seconds, isinstance(seconds, int | float) and 0.0 <= seconds < 1e12)
+
+
+@dataclasses.dataclass(frozen=True)
+class _DemonstrationsNote:
+    """What a manifest says of the demonstrations that the policy was trained with."""
+
+    num_episodes: Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+    mean_return: float
+    return_interval: tuple[float, float]
+
+
+def _expect_vector(name: str, spec: ArraySpec) -> None:
+    _expect(f"shape of {name}", spec.shape, len(spec.shape) == 1 and 1 <= spec.shape[0] <= MAX_ENTRIES)
+    _expect(f"type of {name}", spec.dtype, spec.dtype == "float32")
+
+
+def _expect(what: str, value: object, fits: bool) -> None:
+    if not fits:
+        raise DataError(f"{what}: {str(value)[:100]} cannot be")
 
 
 def check_policy_fits(manifest: PolicyManifest, spec: EnvironmentSpec) -> None:
@@ -167,8 +228,8 @@ def _misfit(name: str, policy: ArraySpec, environment: ArraySpec) -> str | None:
     return None
 
 
-def _from_older(values: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Manifest and arrays of `OLDER_FORMAT`, as they are today."""
+def _from_oldest(values: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Manifest and arrays of `OLDEST_FORMAT`, as they are today."""
     policy = dict(values["policy"], groups=POLICY_GROUPS)
     policy["vector_sizes"] = [policy.pop("proprioception_features")]
     for name in list(arrays):

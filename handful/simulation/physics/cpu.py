@@ -33,6 +33,7 @@ class BatchPhysics(BasePhysics):
         # MuJoCo writes its warnings to stderr and to a file in the working folder; `step` counts and reports them.
         if mujoco.get_mju_user_warning() is None:
             mujoco.set_mju_user_warning(lambda message: None)
+        self._num_overflows = 0
         self._arrays = {name: self._batch.bind(name) for name in {*STATE_FIELDS, *ARRAYS}}
         self._batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL)
 
@@ -45,7 +46,7 @@ class BatchPhysics(BasePhysics):
 
     @property
     def num_overflows(self) -> int:
-        return int(self._batch.warning[:, _OVERFLOWS, 1].sum())
+        return self._num_overflows + int(self._batch.warning[:, _OVERFLOWS, 1].sum())
 
     def update_constants(self, ids: np.ndarray) -> None:
         state = self.get_state(ids)
@@ -62,8 +63,10 @@ class BatchPhysics(BasePhysics):
 
     def step(self, control: np.ndarray) -> np.ndarray:
         self._arrays["ctrl"][:] = control
-        before = self._batch.warning[:, _BAD_NUMBERS, 1].sum(axis=1)
+        # MuJoCo resets a simulation that diverges and its warnings with it, so each step counts from 0.
+        self._num_overflows = self.num_overflows
+        self._batch.warning[:] = 0
         # Poses would be those of the state before the last substep if no stage were asked for.
         self._batch.step(nstep=self.num_substeps, stage=mujoco.mjtStage.mjSTAGE_VEL)
-        after = self._batch.warning[:, _BAD_NUMBERS, 1].sum(axis=1)
-        return (after > before) | ~np.isfinite(self.qpos).all(axis=1)
+        diverged = self._batch.warning[:, _BAD_NUMBERS, 1].any(axis=1)
+        return diverged | ~np.isfinite(self.qpos).all(axis=1)

@@ -64,8 +64,8 @@ class Album:
         self._episodes: dict[str, Trajectory] = dict(file.episodes(pixels=False))
         self._environment = TaskEnvironment(file.spec.task, num_envs=1, pixels=False, num_threads=1)
         self._environment.reset()
-        size = {"width": PICTURE_SIZE, "height": PICTURE_SIZE}
-        self._camera = make_camera(None, self._environment.physics, **size, num_threads=1)
+        physics = self._environment.physics
+        self._camera = make_camera(None, physics, width=PICTURE_SIZE, height=PICTURE_SIZE, num_threads=1)
         self._lock = threading.Lock()
 
     def find(self, path: str) -> tuple[str, bytes] | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import abc
 import dataclasses
 import enum
+from collections.abc import Sequence
 
 import numpy as np
 
+from handful.demonstrations.operators.operator import Seed
 from handful.demonstrations.operators.scripted.grasping import heading, pointing_down, shape_fingers
 from handful.demonstrations.operators.scripted.phases import PhasedOperator
 from handful.demonstrations.operators.scripted.script import Goal
@@ -71,6 +73,11 @@ class CarryingOperator(PhasedOperator):
         super().__init__(num_envs)
         self._gripped_at = np.zeros((num_envs, 3))
         self._opening = np.zeros(num_envs, bool)
+
+    def reset(self, ids: np.ndarray, seeds: Sequence[Seed]) -> None:
+        """Begin new episodes in the simulations ``ids``."""
+        super().reset(ids, seeds)
+        self._opening[ids] = False
 
     @abc.abstractmethod
     def job(self, snapshot: Snapshot) -> Job:
