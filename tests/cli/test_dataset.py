@@ -58,7 +58,7 @@ def test_files_are_merged_split_and_converted(demonstrations, handful, tmp_path)
         (("info", "nowhere.hdf5"), 2, "no demonstration file at 'nowhere.hdf5'"),
         (("inof",), 2, "unknown command of dataset 'inof': did you mean 'info'?"),
         (("validate", "DAMAGED"), 1, "is not a whole HDF5 file"),
-        (("replay", "VERSION"), 1, "attribute format_version: expected 3, got 99."),
+        (("replay", "VERSION"), 1, "attribute format_version: expected 4, got 99."),
         (("split", "FILE", "--valid", 2), 2, "expected a share of episodes to test on between 0 and 1, got 2.0."),
         (("merge", "FILE", "--output", "out.hdf5"), 2, "expected at least two files to merge, got 1."),
         (("convert", "FILE", "FILE"), 2, "is there already"),

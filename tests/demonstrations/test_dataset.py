@@ -20,6 +20,27 @@ from handful.runs.starts import make_starts
 from handful.simulation.randomization import Level, ParameterSpec
 
 
+def _unsealed(path):
+    """Make a file one of version 2, which had no checksums, so that what follows them is tried."""
+    with h5py.File(path, "a") as file:
+        _make_old(file, 2)
+    return path
+
+
+def _make_old(file, version):
+    """Write a file as versions 1 and 2 were: no `next_obs`, no checksums, and the task's name in `env_args`."""
+    data = file["data"]
+    header = json.loads(data.attrs["env_args"])
+    data.attrs["env_args"] = np.bytes_(json.dumps({**header, "env_name": TASK}))
+    data.attrs["format_version"] = version
+    for episode in data.values():
+        for group, values in episode["next_obs"].items():
+            episode[f"final_obs/{group}"] = values[-1]
+        del episode["next_obs"]
+    data.attrs.pop("sha256")
+    data.visititems(lambda name, node: node.attrs.pop("sha256", None) and None)
+
+
 def _replace(episode, name, change):
     values = change(episode[name][()])
     del episode[name]
@@ -53,10 +74,6 @@ def _attribute(name, value):
 BROKEN_EPISODES = {
     "a missing field": (_delete("actions"), "actions: the field is missing"),
     "a missing observation group": (_delete("obs/proprioception"), "obs/proprioception: the field is missing"),
-    "a missing next observation": (
-        _delete("next_obs/proprioception"),
-        "next_obs/proprioception: the field is missing",
-    ),
     "an actor that is none": (_edit("acted_by", lambda a: a + 7), "acted_by: expected numbers from 0 to 2"),
     "a missing final state": (_delete("final_state"), "final_state: the field is missing"),
     "no world": (_delete("world"), "world: the group is missing"),
@@ -85,17 +102,18 @@ BROKEN_EPISODES = {
 @pytest.mark.parametrize("damage", BROKEN_EPISODES)
 def test_the_first_thing_wrong_is_named_by_file_episode_and_field(copy_path, damage):
     change, message = BROKEN_EPISODES[damage]
-    with h5py.File(copy_path, "a") as file:
+    with h5py.File(_unsealed(copy_path), "a") as file:
         change(file["data/demo_1"])
     with pytest.raises(DataError, match=rf"broken\.hdf5, episode demo_1, {message}"):
         load_demonstrations(copy_path, TASK)
 
 
 def test_a_file_of_another_task_says_which(copy_path):
-    with h5py.File(copy_path, "a") as file:
+    with h5py.File(_unsealed(copy_path), "a") as file:
         header = json.loads(file["data"].attrs["env_args"])
         file["data"].attrs["env_args"] = json.dumps({**header, "env_name": "handful/Pouring-v0"})
         file["data"].attrs["task"] = "pouring"
+        file["data"].attrs["env_args"] = np.bytes_(json.dumps({**header, "env_name": "pouring"}))
     with pytest.raises(DataError, match="of the task 'pouring', not of 'block-lifting'"):
         load_demonstrations(copy_path, TASK)
 
@@ -104,15 +122,22 @@ def test_a_file_of_another_task_says_which(copy_path):
     ("attribute", "value", "message"),
     [
         ("model_signature", "0123456789abcdef", "attribute model_signature: recorded with another version"),
-        ("format_version", 99, "attribute format_version: expected 3, got 99"),
+        ("format_version", 99, "attribute format_version: expected 4, got 99"),
         ("env_args", "{", "attribute env_args: expected JSON"),
         ("env_args", "[]", "attribute env_args: expected JSON"),
         ("env_args", 3, "attribute env_args: expected JSON"),
+        ("env_args", "[" * 60_000, "attribute env_args: expected JSON"),
+        ("env_args", {"camera_hz": "5"}, "attribute env_args: expected JSON"),
+        ("env_args", {"camera_hz": [5]}, "attribute env_args: expected JSON"),
+        ("env_args", {"camera_hz": -1}, "attribute env_args: expected JSON"),
+        ("env_args", {"randomization": 7}, "attribute env_args: expected JSON"),
     ],
 )
 def test_a_header_that_does_not_fit_is_refused(copy_path, attribute, value, message):
-    with h5py.File(copy_path, "a") as file:
-        file["data"].attrs[attribute] = value
+    if isinstance(value, dict):
+        value = json.dumps({"env_name": TASK, "type": 2, "env_kwargs": value})
+    with h5py.File(_unsealed(copy_path), "a") as file:
+        file["data"].attrs[attribute] = np.bytes_(value) if isinstance(value, str) else value
     with pytest.raises(DataError, match=message):
         load_demonstrations(copy_path, TASK)
 
@@ -174,18 +199,6 @@ def test_the_signature_changes_with_dynamics_and_parameters_but_not_with_looks()
     assert model_signature(model, parameter_specs) != before
 
 
-def _make_old(file, version):
-    """Write a file as versions 1 and 2 were: without `next_obs`, and with the task's name in `env_args`."""
-    file["data"].attrs["format_version"] = version
-    header = json.loads(file["data"].attrs["env_args"])
-    file["data"].attrs["env_args"] = json.dumps({**header, "env_name": TASK})
-    del file["data"].attrs["task"], file["mask"]
-    for episode in file["data"].values():
-        for group, values in episode["next_obs"].items():
-            episode[f"final_obs/{group}"] = values[-1]
-        del episode["next_obs"], episode["acted_by"]
-
-
 @pytest.mark.parametrize("version", [1, 2])
 def test_files_of_older_versions_are_read(copy_path, demonstrations, version):
     """The physical state of version 1 ended with the time left, which is a group of its own now."""
@@ -241,7 +254,7 @@ def test_demonstrations_without_actions_are_read_if_no_episode_has_any(copy_path
 
 def test_of_another_body_only_what_is_seen_of_objects_is_asked(copy_path):
     with h5py.File(copy_path, "a") as file:
-        file["data"].attrs["body"] = "hand"
+        file["data"].attrs["body"] = np.bytes_("hand")
         with pytest.raises(DataError, match="holds actions of the body 'hand': expected none"):
             load_demonstrations(copy_path, TASK)
         for episode in file["data"].values():
@@ -251,3 +264,100 @@ def test_of_another_body_only_what_is_seen_of_objects_is_asked(copy_path):
     assert set(demonstrations.trajectories[0].observations) == {OBJECT_FEATURES, OBJECT_POSITIONS}
     with contextlib.closing(make_environment(num_envs=1)) as environment:
         assert make_starts(CurriculumConfig(), demonstrations, environment) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["actions", "rewards", "stages", "states", "final_state", "dones", "obs/pixels", "world/block.mass"]
+)
+def test_one_changed_number_is_noticed_by_the_checksums(copy_path, name):
+    with h5py.File(copy_path, "a") as file:
+        values = file[f"data/demo_1/{name}"][()]
+        raw = np.atleast_1d(values).view(np.uint8)
+        raw.flat[0] ^= 1
+        file[f"data/demo_1/{name}"][...] = raw.view(np.atleast_1d(values).dtype).reshape(np.shape(values))
+    with pytest.raises(DataError, match=rf"episode demo_1, {name}: its bytes are damaged"):
+        load_demonstrations(copy_path, TASK)
+
+
+@pytest.mark.parametrize("node", ["data", "data/demo_1"])
+def test_a_changed_attribute_or_a_missing_checksum_is_noticed(copy_path, node):
+    with h5py.File(copy_path, "a") as file:
+        before = file[node].attrs["sha256"]
+        del file[node].attrs["sha256"]
+    with pytest.raises(DataError, match="checksum"):
+        load_demonstrations(copy_path, TASK)
+    with h5py.File(copy_path, "a") as file:
+        file[node].attrs["sha256"] = before
+        file["data/demo_1"].attrs["seed"] = np.array([9, 9])
+        file["data"].attrs["stages"] = np.bytes_("[]")
+    with pytest.raises(DataError, match="checksum"):
+        load_demonstrations(copy_path, TASK)
+    with h5py.File(copy_path, "a") as file:  # nor can a file be passed off as an older one
+        file["data"].attrs["format_version"] = 2
+    with pytest.raises(DataError, match="checksum"):
+        load_demonstrations(copy_path, TASK)
+
+
+def _elsewhere(kind, file, tmp_path):
+    """Put the actions of an episode where they do not belong."""
+    episode = file["data/demo_1"]
+    values = episode["actions"][()]
+    with h5py.File(tmp_path / "other.hdf5", "w") as other:
+        other["actions"] = values
+    del episode["actions"]
+    if kind == "external link":
+        episode["actions"] = h5py.ExternalLink("other.hdf5", "actions")
+    elif kind == "soft link":
+        episode["actions"] = h5py.SoftLink("/data/demo_0/actions")
+    elif kind == "virtual":
+        layout = h5py.VirtualLayout(values.shape, values.dtype)
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.hdf5"), "actions", values.shape)
+        episode.create_virtual_dataset("actions", layout)
+    elif kind == "external storage":
+        external = [("/dev/zero", 0, h5py.h5f.UNLIMITED)]
+        episode.create_dataset("actions", values.shape, values.dtype, external=external)
+    elif kind == "another group":
+        del file["data/demo_1"]
+        file["data/demo_1"] = h5py.ExternalLink("other.hdf5", "/")
+
+
+@pytest.mark.parametrize("kind", ["external link", "soft link", "virtual", "external storage", "another group"])
+def test_nothing_outside_of_the_file_is_read(copy_path, tmp_path, kind):
+    with h5py.File(_unsealed(copy_path), "a") as file:
+        _elsewhere(kind, file, tmp_path)
+    with pytest.raises(DataError, match=r"episode demo_1, .*(in the file itself|in another one)"):
+        load_demonstrations(copy_path, TASK)
+
+
+def test_numbers_that_would_fill_the_memory_are_refused_before_they_are_read(copy_path):
+    with h5py.File(_unsealed(copy_path), "a") as file:
+        episode = file["data/demo_1"]
+        episode.attrs["num_samples"] = 20_000_000
+        for name in ("actions", "states", *(f"obs/{group}" for group in list(episode["obs"]))):
+            shape, dtype = episode[name].shape, episode[name].dtype
+            del episode[name]
+            episode.create_dataset(name, (20_000_000, *shape[1:]), dtype, chunks=(1000, *shape[1:]), compression="gzip")
+    with pytest.raises(DataError, match="num_samples: expected an episode of 1 to"):
+        load_demonstrations(copy_path, TASK)
+    with h5py.File(copy_path, "a") as file:
+        for number in range(3, 9_000):
+            file[f"data/demo_{number}"] = file["data/demo_0"]
+        del file["data/demo_1"]
+    with pytest.raises(DataError, match="more than 512 MiB"):
+        load_demonstrations(copy_path, TASK)
+
+
+def test_twenty_thousand_links_are_refused_at_once(copy_path):
+    with h5py.File(_unsealed(copy_path), "a") as file:
+        for number in range(3, 20_003):
+            file[f"data/demo_{number}"] = h5py.SoftLink("/data/demo_0")
+    with pytest.raises(DataError, match="expected at most|a link to something else"):
+        load_demonstrations(copy_path, TASK)
+
+
+@pytest.mark.parametrize(("name", "value"), [("block.mass", -1.0), ("block.half_size", 1e30)])
+def test_a_world_that_no_episode_can_draw_is_refused(copy_path, name, value):
+    with h5py.File(_unsealed(copy_path), "a") as file:
+        _replace(file["data/demo_1"], f"world/{name}", lambda values: np.full_like(values, value))
+    with pytest.raises(DataError, match=rf"world: the parameter '{name}' is .*, expected"):
+        load_demonstrations(copy_path, TASK)

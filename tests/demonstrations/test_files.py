@@ -16,6 +16,7 @@ from handful.demonstrations.files.replaying import replay_file
 from handful.demonstrations.files.robomimic import RobomimicReader
 from handful.demonstrations.files.summary import summarize
 from handful.demonstrations.files.validation import problems_in
+from handful.demonstrations.sealed import seal
 from handful.errors import ConfigurationError, DataError
 
 
@@ -31,6 +32,8 @@ def _edit(path, name, change):
         values = change(file[name][()])
         del file[name]
         file[name] = values
+        if not name.startswith("mask"):
+            seal(file[name], values)
 
 
 def test_a_recorded_file_is_sound_and_so_is_one_without_actions(copy_path):
