@@ -9,6 +9,12 @@ import numpy as np
 
 from handful.errors import ConfigurationError, DataError
 
+OWN_BODY = "jaco"
+"""The arm's own name, among those whose body can be in a demonstration."""
+
+ACTORS = ("script", "person", "policy")
+"""Who can choose an action; a recorded number is the place in this list."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Trajectory:
@@ -20,8 +26,8 @@ class Trajectory:
 
     observations: Mapping[str, np.ndarray]
     """Observation groups before the first action and after each, [T+1, ...]."""
-    actions: np.ndarray
-    """Joint velocities as fractions of their limits, in [-1, 1], float32 [T, action]."""
+    actions: np.ndarray | None
+    """Joint velocities as fractions of their limits, in [-1, 1], float32 [T, action]; None where nobody knows them."""
     states: np.ndarray
     """Full physical states as the simulation saves them, float64 [T+1, state_size]."""
     rewards: np.ndarray
@@ -34,36 +40,42 @@ class Trajectory:
     """Index of the state from which the top stage held without a break until the end."""
     seed: tuple[int, ...] = ()
     """Seed of the episode's draws."""
+    acted_by: np.ndarray | None = None
+    """Who chose each action, as a place in `ACTORS`, int64 [T]; None where it is not known."""
 
     def __post_init__(self) -> None:
         """Validate."""
-        length = len(self.actions)
-        if self.actions.ndim != 2 or length < 1:
-            raise DataError(f"actions: expected shape [T, action] with T of at least 1, got {self.actions.shape}.")
-        if self.states.ndim != 2:
-            raise DataError(f"states: expected shape [T+1, state_size], got {self.states.shape}.")
+        if self.states.ndim != 2 or len(self.states) < 2:
+            raise DataError(f"states: expected shape [T+1, state_size] with T of at least 1, got {self.states.shape}.")
+        length = len(self)
+        if self.actions is not None and (self.actions.ndim != 2 or len(self.actions) != length):
+            raise DataError(
+                f"actions: expected shape [{length}, action] for {length + 1} states, got {self.actions.shape}."
+            )
         rows = {
             "states": (self.states, length + 1),
             "rewards": (self.rewards, length),
             "stages": (self.stages, length + 1),
         }
         rows |= {f"observations/{group}": (values, length + 1) for group, values in self.observations.items()}
+        rows |= {} if self.acted_by is None else {"acted_by": (self.acted_by, length)}
         for field, (values, expected) in rows.items():
             if len(values) != expected:
-                raise DataError(f"{field}: expected {expected} rows for {length} actions, got {len(values)}.")
-        numbers = {"actions": self.actions, **{field: values for field, (values, _) in rows.items()}}
+                raise DataError(f"{field}: expected {expected} rows for {length} steps, got {len(values)}.")
+        numbers = {field: values for field, (values, _) in rows.items()}
+        numbers |= {} if self.actions is None else {"actions": self.actions}
         numbers |= {f"world/{name}": values for name, values in self.parameters.items()}
         for field, values in numbers.items():
             if not np.isfinite(values).all():
                 raise DataError(f"{field}: holds a number that is not finite{_first_bad_row(values)}.")
-        if np.abs(self.actions).max() > 1.0:
+        if self.actions is not None and np.abs(self.actions).max() > 1.0:
             raise DataError("actions: expected values in [-1, 1].")
         if not 0 <= self.success_step <= length:
             raise DataError(f"success_step: expected a step from 0 to {length}, got {self.success_step}.")
 
     def __len__(self) -> int:
-        """Number of actions, T."""
-        return len(self.actions)
+        """Number of control steps, T."""
+        return len(self.states) - 1
 
     def cut(self, length: int) -> Trajectory:
         """The first ``length`` actions and the states around them; all of it if it is no longer than that."""
@@ -71,7 +83,8 @@ class Trajectory:
         return dataclasses.replace(
             self,
             observations={group: values[: length + 1] for group, values in self.observations.items()},
-            actions=self.actions[:length],
+            actions=None if self.actions is None else self.actions[:length],
+            acted_by=None if self.acted_by is None else self.acted_by[:length],
             states=self.states[: length + 1],
             rewards=self.rewards[:length],
             stages=self.stages[: length + 1],
@@ -94,10 +107,17 @@ class Demonstrations:
     """Level at which parameters were drawn."""
     camera_hz: int = 0
     """Rate at which the images were taken [Hz]; 0 where there are none."""
+    body: str = OWN_BODY
+    """Whose body is in the demonstrations; where it is another than the arm's, only the objects in them count."""
 
     def __len__(self) -> int:
         """Number of episodes."""
         return len(self.trajectories)
+
+    @property
+    def hold_actions(self) -> bool:
+        """Whether every episode has actions."""
+        return all(each.actions is not None for each in self.trajectories)
 
     def cut_after_success(self, seconds: float) -> Demonstrations:
         """Every episode up to a time [s] after the first state of the success that lasts; infinite keeps everything.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
+import sys
 from typing import Annotated, Any
 
 import tyro
@@ -14,25 +15,52 @@ from handful.errors import ConfigurationError
 NUM_DEMONSTRATIONS = 30
 """A handful (paper, section IV-A)."""
 
+SCRIPTED = "scripted"
+"""The operator that is a script."""
+
+BY_HAND = ("keep-automatically", "policy", "max-seconds", "speed", "host", "port")
+"""Options that mean something only with another operator."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Record demonstrations of a task by the scripted operator. Only successful episodes are kept."""
+    """Record demonstrations of a task by a script, or by hand. Only successful episodes are kept.
+
+    With --operator browser, keyboard, gamepad, spacemouse or a device that another package adds, a page in the browser shows
+    the arm in real time, and you steer. With --policy, a policy acts until you take over.
+    """
 
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of the task, for example block-lifting."""
     output: pathlib.Path | None = None
     """File to write; by default demonstrations/TASK.hdf5. Episodes are added to a file that has too few."""
+    operator: str = SCRIPTED
+    """Who demonstrates: scripted, browser, keyboard, gamepad, spacemouse, or a device of another package."""
     num_episodes: int = NUM_DEMONSTRATIONS
     """Successful episodes that the file holds in the end."""
     randomization: str = "task"
     """How much varies from episode to episode: none, task or full."""
-    camera_hz: int = 5
-    """Rate of the camera [Hz]: 20, 10 or 5."""
+    camera_hz: int | None = None
+    """Rate of the camera [Hz]: 20, 10 or 5; by default 5, or that of the policy."""
     seed: int = 0
-    """Seed of the episodes and of the operator."""
+    """Seed of the episodes and of the script."""
     overwrite: bool = False
     """Replace an existing file."""
+    keep_automatically: bool = False
+    """By hand: keep an episode by itself once it has been solved for a second."""
+    policy: str | None = None
+    """By hand: who acts until you take over, a policy file, the folder of a run, or scripted; by default nobody."""
+    max_seconds: float = 30.0
+    """By hand: longest episode [s]."""
+    speed: float = 1.0
+    """By hand: scale of the speeds at first, from 0.25 to 2."""
+    host: str = "127.0.0.1"
+    """By hand: address of the page. Any other than this machine's lets other machines steer, if they have its address with
+    the token in it."""
+    port: int = 8080
+    """By hand: port of the page; if it is taken, the next free one."""
+    given: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
+    """Options that the user gave."""
 
 
 def run(options: Options) -> None:
@@ -44,8 +72,33 @@ def run(options: Options) -> None:
     if options.output is not None and options.output.is_dir():
         raise ConfigurationError(f"{options.output} is a folder: expected the name of a file to write.")
     output = options.output or pathlib.Path("demonstrations") / f"{options.task}.hdf5"
-    settings = {name: value for name, value in vars(options).items() if name not in ("task", "output")}
-    record_with_progress(options.task, output, **settings)
+    if options.operator != SCRIPTED:
+        _record_by_hand(options, output)
+        return
+    for name in BY_HAND:
+        if name in options.given:
+            raise ConfigurationError(f"--{name} is for demonstrating by hand: add --operator browser, or leave it out.")
+    names = ("num_episodes", "randomization", "seed", "overwrite")
+    settings = {name: getattr(options, name) for name in names}
+    record_with_progress(options.task, output, camera_hz=options.camera_hz or 5, **settings)
+
+
+def _record_by_hand(options: Options, output: pathlib.Path) -> None:
+    """Serve the page until all episodes are kept, or Ctrl-C."""
+    from handful.runs.interruption import Interruption
+    from handful.viewing.operating.serving import Recording, operate
+
+    fields = {field.name for field in dataclasses.fields(Recording)} - {"output"}
+    recording = Recording(output=output, **{name: getattr(options, name) for name in fields})
+    with Interruption() as interruption:
+        status = operate(
+            recording,
+            on_ready=lambda url: print(f"Demonstrate {options.task} at {url} (Ctrl-C ends).", flush=True),
+            on_warning=lambda sentence: print(sentence, file=sys.stderr, flush=True),
+            stopped=lambda: interruption.requested,
+        )
+    again = "" if status.kept >= status.wanted else " The same command goes on."
+    print(f"{output} holds {status.kept} of {status.wanted} demonstrations; {status.discarded} were discarded.{again}")
 
 
 def record_with_progress(

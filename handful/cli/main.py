@@ -29,7 +29,9 @@ COMMANDS = {
     "tasks": "list the tasks, or describe one of them",
     "view": "watch a task live in the browser",
     "preview": "draw random starts of a task and a scripted episode",
-    "demonstrate": "record demonstrations of a task",
+    "demonstrate": "record demonstrations of a task, by a script or by hand",
+    "dataset": "look at, check, replay, merge, split and convert demonstrations",
+    "doctor": "check this machine, what is installed, and every device",
     "train": "learn a task from demonstrations and reward",
     "recipes": "list the recipes of train, or the values that one sets",
     "evaluate": "run a policy from random starts and report its success",
@@ -84,24 +86,42 @@ def run_command_line(arguments: Sequence[str]) -> int:
 def _dispatch(arguments: list[str]) -> None:
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help", "help"):
-        print(_help())
+        print(_help("handful", "Teach a robot arm a skill from a handful of demonstrations.", COMMANDS))
     elif name == "--version":
         print(f"handful {importlib.metadata.version('handful')}")
     elif name in COMMANDS:
         command = importlib.import_module(f"handful.cli.{name}")
-        program = f"handful {name}"
-        options = parse_options(command.Options, arguments[1:], program=program)
-        defaults = command.defaults(options) if options is not None and hasattr(command, "defaults") else None
-        if defaults is not None:
-            options = parse_options(command.Options, arguments[1:], program=program, default=defaults)
-        if options is not None:
-            if hasattr(options, "given"):
-                options = dataclasses.replace(options, given=_given(arguments[1:]))
-            command.run(options)
+        if hasattr(command, "SUBCOMMANDS"):
+            _dispatch_within(name, command.SUBCOMMANDS, arguments[1:])
+        else:
+            _run(command, f"handful {name}", arguments[1:])
     elif name.startswith("-"):
         raise unknown_name("option", name, ["--help", "--version"])
     else:
         raise unknown_name("command", name, COMMANDS)
+
+
+def _dispatch_within(group: str, commands: dict[str, str], arguments: list[str]) -> None:
+    """Run a command of a group, such as ``handful dataset info``."""
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help", "help"):
+        print(_help(f"handful {group}", f"{COMMANDS[group].capitalize()}.", commands))
+    elif name in commands:
+        _run(importlib.import_module(f"handful.cli.{group}.{name}"), f"handful {group} {name}", arguments[1:])
+    else:
+        raise unknown_name(f"command of {group}", name, commands)
+
+
+def _run(command: Any, program: str, words: list[str]) -> None:
+    """Run the module of a command with the words that follow its name."""
+    options = parse_options(command.Options, words, program=program)
+    defaults = command.defaults(options) if options is not None and hasattr(command, "defaults") else None
+    if defaults is not None:
+        options = parse_options(command.Options, words, program=program, default=defaults)
+    if options is not None:
+        if hasattr(options, "given"):
+            options = dataclasses.replace(options, given=_given(words))
+        command.run(options)
 
 
 def _given(words: list[str]) -> tuple[str, ...]:
@@ -110,16 +130,18 @@ def _given(words: list[str]) -> tuple[str, ...]:
     return tuple(option.removeprefix("--").replace("_", "-") for option in options if option.startswith("--"))
 
 
-def _help() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
-    paragraphs = (
-        "Teach a robot arm a skill from a handful of demonstrations.",
-        "usage: handful COMMAND [OPTIONS]",
-        "\n".join(lines),
-        "handful COMMAND --help lists the options of a command; handful --version prints the version.",
+def _help(program: str, purpose: str, commands: dict[str, str]) -> str:
+    width = max(map(len, commands))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in commands.items()]
+    version = "; handful --version prints the version" if program == "handful" else ""
+    return "\n\n".join(
+        (
+            purpose,
+            f"usage: {program} COMMAND [OPTIONS]",
+            "\n".join(lines),
+            f"{program} COMMAND --help lists the options of a command{version}.",
+        )
     )
-    return "\n\n".join(paragraphs)
 
 
 def parse_options(

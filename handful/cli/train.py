@@ -59,6 +59,8 @@ def run(options: Options) -> None:
     minutes = DEFAULT_MINUTES if options.minutes is None and options.num_steps is None else options.minutes
     training = _resumed(options, options.resume) if options.resume else _new(options)
     folder = training.folder
+    if training.config.trainer.cloning.epochs and not training.demonstrations.hold_actions:
+        print("The demonstrations hold no actions, so nothing is cloned; their states are learned from.", flush=True)
     resume = f"handful train {options.task} --resume {folder}"
     try:
         table = LiveTable(options.task, num_steps=options.num_steps, minutes=minutes)

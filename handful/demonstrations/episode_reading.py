@@ -12,10 +12,13 @@ from handful.demonstrations.specification import DemonstrationSpec
 from handful.environment import PHYSICAL_STATE, PIXELS
 from handful.errors import DataError
 from handful.simulation.randomization import Parameters, check_parameters, check_ranges
-from handful.trajectory import Trajectory
+from handful.trajectory import ACTORS, Trajectory
 
 SEALED_VERSION = 3
 """First version with checksums, as the attribute ``sha256`` of each dataset, of each episode and of ``data``."""
+
+NEXT_VERSION = 4
+"""First version with next observations, masks and the Gymnasium id of the environment."""
 
 EPISODE_ATTRIBUTES = ("num_samples", "success_step", "seed")
 """Attributes of an episode under its checksum."""
@@ -25,9 +28,16 @@ MAX_LENGTH = 100_000
 
 
 def read_episode(
-    data: h5py.Group, name: str, spec: DemonstrationSpec, *, version: int, pixels: bool, budget: Budget
+    data: h5py.Group,
+    name: str,
+    spec: DemonstrationSpec,
+    *,
+    version: int,
+    pixels: bool,
+    budget: Budget,
+    actions: bool = True,
 ) -> Trajectory:
-    """One episode of a file of that version, checked.
+    """One episode of a file of that version, checked; without ``actions`` none are expected.
 
     Raises:
         DataError: the first thing wrong; it begins with the field's name.
@@ -43,18 +53,19 @@ def read_episode(
     observations = {}
     for group, array in spec.observations.items():
         (size,), extra = array.shape, 1 if version == 1 and group == PHYSICAL_STATE else 0
-        rows = _with_final(episode, f"obs/{group}", f"final_obs/{group}", (length, size + extra), array.dtype)
+        rows = _observed(episode, group, (length, size + extra), array.dtype, version)
         observations[group] = rows[:, :size]
     images = member(node, f"obs/{PIXELS}")
     if pixels and isinstance(images, h5py.Dataset):
         shape = images.shape[1:]
         if len(shape) != 3 or shape[-1] != 3:
             raise DataError(f"obs/{PIXELS}: expected images [T, height, width, 3], got rows of shape {shape}.")
-        pictures = _with_final(episode, f"obs/{PIXELS}", f"final_obs/{PIXELS}", (length, *shape), "uint8")
+        pictures = _observed(episode, PIXELS, (length, *shape), "uint8", version)
         observations = {PIXELS: pictures, **observations}
     trajectory = Trajectory(
         observations=observations,
-        actions=_read(episode, "actions", (length, *spec.action.shape), "float32"),
+        actions=_read(episode, "actions", (length, *spec.action.shape), "float32") if actions else None,
+        acted_by=_read_actors(episode, length),
         states=_with_final(episode, "states", "final_state", (length, spec.state_size), "float64"),
         rewards=_read(episode, "rewards", (length,), "float32"),
         stages=_read(episode, "stages", (length + 1,), "int64"),
@@ -86,6 +97,24 @@ def _read_parameters(episode: _Episode, spec: DemonstrationSpec) -> Parameters:
     except DataError as error:
         raise DataError(f"world: {error}") from error
     return parameters
+
+
+def _read_actors(episode: _Episode, length: int) -> np.ndarray | None:
+    """Who acted, if it is known."""
+    if member(episode.group, "acted_by") is None:
+        return None
+    values = _read(episode, "acted_by", (length,), "int64")
+    if values.min() < 0 or values.max() >= len(ACTORS):
+        raise DataError(f"acted_by: expected numbers from 0 to {len(ACTORS) - 1}.")
+    return values
+
+
+def _observed(episode: _Episode, group: str, shape: tuple[int, ...], dtype: str, version: int) -> np.ndarray:
+    """A group before the first action and after each, [T+1, ...]."""
+    if version < NEXT_VERSION:
+        return _with_final(episode, f"obs/{group}", f"final_obs/{group}", shape, dtype)
+    rows = _read(episode, f"obs/{group}", shape, dtype)
+    return np.concatenate([rows, _read(episode, f"next_obs/{group}", shape, dtype)[-1:]])
 
 
 def _with_final(episode: _Episode, rows: str, final: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from handful.demonstrations.operators.operator import Operator
+from handful.demonstrations.operators.scripted.script import ScriptedOperator
 from handful.demonstrations.position_controller import PositionController
 from handful.demonstrations.writer import DemonstrationWriter
 from handful.environment import TIME_LEFT, TimeStep, on_host
@@ -16,7 +17,7 @@ from handful.errors import ConfigurationError
 from handful.simulation.scene import CONTROL_TIMESTEP
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.task import Task
-from handful.trajectory import Trajectory
+from handful.trajectory import ACTORS, Trajectory
 
 MAX_SECONDS = 15.0
 """Longest recorded episode [s] of a task whose own horizon is not longer (our choice)."""
@@ -39,7 +40,7 @@ class RecordingProgress:
     """Episodes given up in this recording, which are not kept."""
 
 
-class _Episode:
+class RecordedEpisode:
     """An episode in progress in one simulation."""
 
     def __init__(self, number: int, environment: TaskEnvironment, env: int, time_step: TimeStep) -> None:
@@ -53,20 +54,24 @@ class _Episode:
         self.stages = [int(time_step.stage[env])]
         self.actions: list[np.ndarray] = []
         self.rewards: list[np.ndarray] = []
+        self.acted_by: list[int] = []
 
-    def add(self, action: np.ndarray, time_step: TimeStep, states: np.ndarray) -> None:
+    def add(self, action: np.ndarray, time_step: TimeStep, states: np.ndarray, *, actor: int) -> None:
+        """One step more: actions [env, action] by an actor of `ACTORS`, and what they led to, states [env, state_size]."""
         for group, rows in self.observations.items():
             rows.append(on_host(time_step.observation[group][self.env]))
         self.states.append(states[self.env])
         self.stages.append(int(time_step.stage[self.env]))
         self.actions.append(action[self.env])
         self.rewards.append(time_step.reward[self.env])
+        self.acted_by.append(actor)
 
     def steps_held(self, top_stage: int) -> int:
         """For how many states the top stage has held without a break up to now."""
         return sum(1 for _ in itertools.takewhile(lambda stage: stage == top_stage, reversed(self.stages)))
 
     def finish(self, seed: int, top_stage: int) -> Trajectory:
+        """The whole episode, which begins with the draws of ``seed`` and its number."""
         return Trajectory(
             observations={group: np.stack(rows) for group, rows in self.observations.items()},
             actions=np.stack(self.actions),
@@ -76,6 +81,7 @@ class _Episode:
             parameters=self.parameters,
             success_step=len(self.stages) - self.steps_held(top_stage),
             seed=(seed, self.number),
+            acted_by=np.asarray(self.acted_by, np.int64),
         )
 
 
@@ -110,8 +116,9 @@ def record_demonstrations(
     environment.reset()
     controller = PositionController(environment.physics, control_timestep=environment.spec.control_timestep)
     top_stage = len(environment.task.stages) - 1
+    actor = ACTORS.index("script" if isinstance(operator, ScriptedOperator) else "person")
     numbers = (number for number in itertools.count() if (seed, number) not in writer.seeds)  # the file grows meanwhile
-    active: dict[int, _Episode] = {}
+    active: dict[int, RecordedEpisode] = {}
     num_failed = 0
 
     while len(writer) < num_demonstrations:
@@ -124,7 +131,7 @@ def record_demonstrations(
             operator.reset(ids, [(seed, number, 1) for number in begun])
             controller.reset(ids)
             for env, number in zip(begin, begun, strict=True):
-                active[env] = _Episode(number, environment, env, time_step)
+                active[env] = RecordedEpisode(number, environment, env, time_step)
 
         action = controller.action(operator.command(environment.snapshot))
         time_step = environment.step(action)
@@ -134,7 +141,7 @@ def record_demonstrations(
                 del active[env]
                 num_failed += 1
             else:
-                episode.add(action, time_step, states)
+                episode.add(action, time_step, states, actor=actor)
                 if episode.steps_held(top_stage) <= hold:
                     continue
                 del active[env]

@@ -33,12 +33,13 @@ def demonstration_sequences(
     if missing:
         assert environment is not None, "only an environment can observe anew"
         observed |= _observed_anew(demonstrations, environment, missing)
+    actions = [each.actions for each in trajectories if each.actions is not None]
     start = np.zeros_like(mask)
     start[0] = True
     sequences = Sequences(
         vectors={group: torch.from_numpy(values[:-1]) for group, values in observed.items()},
         outcomes={group: torch.from_numpy(values[1:]) for group, values in observed.items()},
-        actions=torch.from_numpy(_side_by_side([each.actions for each in trajectories])),
+        actions=torch.from_numpy(_side_by_side(actions)) if demonstrations.hold_actions else None,
         mask=torch.from_numpy(mask),
         episode_start=torch.from_numpy(start),
     )

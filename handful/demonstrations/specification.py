@@ -7,12 +7,16 @@ import dataclasses
 from collections.abc import Mapping
 
 from handful.demonstrations.model_signature import model_signature
-from handful.environment import PIXELS, TIME_LEFT, TOOL_STATE, ArraySpec
+from handful.environment import OBJECT_FEATURES, OBJECT_POSITIONS, PIXELS, TIME_LEFT, TOOL_STATE, ArraySpec
 from handful.simulation.randomization import ParameterSpec
 from handful.tasks.environment import TaskEnvironment
+from handful.trajectory import OWN_BODY
 
 UNRECORDED_GROUPS = (PIXELS, TIME_LEFT, TOOL_STATE)
 """Groups that need not be recorded: images are optional, and the time left is that of the training environment."""
+
+OBJECT_GROUPS = (OBJECT_FEATURES, OBJECT_POSITIONS)
+"""Groups that tell of the objects, and are recorded whoever's body moves them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +39,15 @@ class DemonstrationSpec:
     """What an episode draws."""
     signature: str
     """Signature of the compiled model, see `model_signature`."""
+    body: str = OWN_BODY
+    """Whose body is in the demonstrations."""
+
+    def for_body(self, body: str) -> DemonstrationSpec:
+        """The same for demonstrations by a body: by another than the arm's, only what is observed of objects is asked."""
+        if body == OWN_BODY:
+            return self
+        observations = {name: each for name, each in self.observations.items() if name in OBJECT_GROUPS}
+        return dataclasses.replace(self, observations=observations, body=body)
 
     @classmethod
     def of(cls, environment: TaskEnvironment) -> DemonstrationSpec:

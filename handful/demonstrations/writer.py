@@ -8,23 +8,23 @@ import weakref
 
 import h5py
 
-from handful.demonstrations.dataset import (
+from handful.demonstrations.dataset import write_episode, write_masks
+from handful.demonstrations.episode_reading import read_seed
+from handful.demonstrations.header import (
     FORMAT_VERSION,
     describe_environment,
     episode_names,
     episode_number,
     open_demonstrations,
     read_header,
-    write_episode,
     write_header,
 )
-from handful.demonstrations.episode_reading import read_seed
 from handful.demonstrations.sealed import member
 from handful.demonstrations.specification import DemonstrationSpec
 from handful.errors import ConfigurationError, DataError, StorageError
 from handful.storage import lock, reason, replaced_when_complete
 from handful.tasks.environment import TaskEnvironment
-from handful.trajectory import Trajectory
+from handful.trajectory import OWN_BODY, Trajectory
 
 
 class DemonstrationWriter:
@@ -44,10 +44,12 @@ class DemonstrationWriter:
         seed: int = 0,
         overwrite: bool = False,
         append: bool = False,
+        body: str = OWN_BODY,
     ) -> None:
         """Prepare to write; the file appears, or is replaced, with the first episode.
 
         An existing file is replaced (``overwrite``) or extended (``append``). The seed of the recording is kept in the file.
+        ``body`` is whose body will be in the episodes.
 
         Raises:
             ConfigurationError: the file exists and neither option is given, or it was recorded with other options.
@@ -62,7 +64,7 @@ class DemonstrationWriter:
             raise StorageError(f"cannot make the folder '{self.path.parent}': {reason(error)}.") from error
         self.close = weakref.finalize(self, lock(self.path.with_name(f".{self.path.name}.lock"), what=f"'{self.path}'"))
         """Let other processes write the file."""
-        self._attributes = describe_environment(environment, seed)
+        self._attributes = describe_environment(environment, seed, body=body)
         self.seeds: list[tuple[int, ...]] = []
         """Seeds of the episodes in the file."""
         self._next_number = 0
@@ -89,6 +91,7 @@ class DemonstrationWriter:
                 if "total" not in data.attrs:
                     write_header(data, self._attributes)
                 write_episode(data, f"demo_{self._next_number}", trajectory)
+                write_masks(file)
                 file.flush()
                 image = file.id.get_file_image()
             with replaced_when_complete(self.path) as draft:
@@ -111,9 +114,9 @@ class DemonstrationWriter:
             raise DataError(f"'{self.path}' {problem}: record to another file.")
         ours = json.loads(self._attributes["env_args"])["env_kwargs"]
         for option in ("randomization", "camera_hz"):
-            if recorded.get(option) != ours[option]:
+            if recorded.get(option) != ours.get(option):
                 raise ConfigurationError(
-                    f"'{self.path}' was recorded with {option} {recorded.get(option)}, not {ours[option]}: "
+                    f"'{self.path}' was recorded with {option} {recorded.get(option)}, not {ours.get(option)}: "
                     "append with the same options, or record to another file."
                 )
         self.seeds = seeds

@@ -16,7 +16,7 @@ from handful.learning.persistence.checkpoint import load_checkpoint
 from handful.runs.config import CurriculumConfig
 from handful.runs.folder import CHECKPOINT_FILE
 from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
-from handful.trajectory import Demonstrations
+from handful.trajectory import OWN_BODY, Demonstrations
 
 
 def make_starts(
@@ -65,6 +65,8 @@ def _from_demonstrations(
     config: CurriculumConfig, demonstrations: Demonstrations, *, horizon: int
 ) -> StartDistribution | None:
     if config.random_start_probability >= 1.0 and config.retry_fraction == 0:
+        return None
+    if demonstrations.body != OWN_BODY:  # whose states say nothing of the arm
         return None
     if config.frontiers:
         return FrontierStarts(

@@ -175,9 +175,17 @@ class TrainingRun:
 
     @property
     def cloning_epochs(self) -> int:
-        """Passes of cloning with which the run begins: none for reinforcement alone, nor for another run's policy."""
+        """Passes of cloning with which the run begins: none for reinforcement alone, nor for another run's policy.
+
+        There are none either where the demonstrations hold no actions; what else learns from them needs only states.
+        """
         trainer = self.config.trainer
-        if self.config.distills or trainer.imitation_weight == 0 or self.config.start_from is not None:
+        if (
+            not self.demonstrations.hold_actions
+            or self.config.distills
+            or trainer.imitation_weight == 0
+            or self.config.start_from is not None
+        ):
             return 0
         return trainer.cloning.epochs
 

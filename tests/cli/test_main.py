@@ -140,13 +140,21 @@ def test_help_lists_every_command(words, capsys):
     assert [command for command in command_line.COMMANDS if f"  {command} " not in listing] == []
 
 
-@pytest.mark.parametrize("command", command_line.COMMANDS)
-def test_every_command_explains_each_of_its_options(command, capsys):
-    module = importlib.import_module(f"handful.cli.{command}")
+def _all_commands():
+    """Every command, those of a group with the group's name before them."""
+    for command in command_line.COMMANDS:
+        module = importlib.import_module(f"handful.cli.{command}")
+        within = getattr(module, "SUBCOMMANDS", None)
+        yield from ([command, each] for each in within) if within else [[command]]
+
+
+@pytest.mark.parametrize("words", list(_all_commands()), ids=" ".join)
+def test_every_command_explains_each_of_its_options(words, capsys):
+    module = importlib.import_module(".".join(["handful.cli", *words]))
     assert module.Options.__dataclass_params__.frozen
     assert callable(module.run)
-    assert command_line.run_command_line([command, "--help"]) == 0
-    assert f"usage: handful {command}" in capsys.readouterr().out
+    assert command_line.run_command_line([*words, "--help"]) == 0
+    assert f"usage: handful {' '.join(words)}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [["--help"], *([command, "--help"] for command in command_line.COMMANDS)])

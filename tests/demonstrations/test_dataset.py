@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import json
 
+import gymnasium
 import h5py
 import numpy as np
 import pytest
@@ -9,18 +11,34 @@ from recording import TASK, make_environment
 
 from handful.demonstrations.dataset import load_demonstrations
 from handful.demonstrations.model_signature import model_signature
+from handful.demonstrations.sequences import demonstration_sequences
 from handful.demonstrations.specification import DemonstrationSpec
+from handful.environment import OBJECT_FEATURES, OBJECT_POSITIONS, TIME_LEFT
 from handful.errors import ConfigurationError, DataError, HandfulError
+from handful.runs.config import CurriculumConfig
+from handful.runs.starts import make_starts
 from handful.simulation.randomization import Level, ParameterSpec
 
 
 def _unsealed(path):
     """Make a file one of version 2, which had no checksums, so that what follows them is tried."""
     with h5py.File(path, "a") as file:
-        file["data"].attrs["format_version"] = 2
-        file["data"].attrs.pop("sha256")
-        file["data"].visititems(lambda name, node: node.attrs.pop("sha256", None) and None)
+        _make_old(file, 2)
     return path
+
+
+def _make_old(file, version):
+    """Write a file as versions 1 and 2 were: no `next_obs`, no checksums, and the task's name in `env_args`."""
+    data = file["data"]
+    header = json.loads(data.attrs["env_args"])
+    data.attrs["env_args"] = np.bytes_(json.dumps({**header, "env_name": TASK}))
+    data.attrs["format_version"] = version
+    for episode in data.values():
+        for group, values in episode["next_obs"].items():
+            episode[f"final_obs/{group}"] = values[-1]
+        del episode["next_obs"]
+    data.attrs.pop("sha256")
+    data.visititems(lambda name, node: node.attrs.pop("sha256", None) and None)
 
 
 def _replace(episode, name, change):
@@ -56,6 +74,7 @@ def _attribute(name, value):
 BROKEN_EPISODES = {
     "a missing field": (_delete("actions"), "actions: the field is missing"),
     "a missing observation group": (_delete("obs/proprioception"), "obs/proprioception: the field is missing"),
+    "an actor that is none": (_edit("acted_by", lambda a: a + 7), "acted_by: expected numbers from 0 to 2"),
     "a missing final state": (_delete("final_state"), "final_state: the field is missing"),
     "no world": (_delete("world"), "world: the group is missing"),
     "a missing parameter": (_delete("world/block.mass"), "world/block.mass: the field is missing"),
@@ -92,6 +111,8 @@ def test_the_first_thing_wrong_is_named_by_file_episode_and_field(copy_path, dam
 def test_a_file_of_another_task_says_which(copy_path):
     with h5py.File(_unsealed(copy_path), "a") as file:
         header = json.loads(file["data"].attrs["env_args"])
+        file["data"].attrs["env_args"] = json.dumps({**header, "env_name": "handful/Pouring-v0"})
+        file["data"].attrs["task"] = "pouring"
         file["data"].attrs["env_args"] = np.bytes_(json.dumps({**header, "env_name": "pouring"}))
     with pytest.raises(DataError, match="of the task 'pouring', not of 'block-lifting'"):
         load_demonstrations(copy_path, TASK)
@@ -101,7 +122,7 @@ def test_a_file_of_another_task_says_which(copy_path):
     ("attribute", "value", "message"),
     [
         ("model_signature", "0123456789abcdef", "attribute model_signature: recorded with another version"),
-        ("format_version", 99, "attribute format_version: expected 3, got 99"),
+        ("format_version", 99, "attribute format_version: expected 4, got 99"),
         ("env_args", "{", "attribute env_args: expected JSON"),
         ("env_args", "[]", "attribute env_args: expected JSON"),
         ("env_args", 3, "attribute env_args: expected JSON"),
@@ -178,11 +199,12 @@ def test_the_signature_changes_with_dynamics_and_parameters_but_not_with_looks()
     assert model_signature(model, parameter_specs) != before
 
 
-def test_a_file_of_version_1_is_read_without_the_time_left(copy_path, demonstrations):
-    """Its physical state ended with the time left, which is a group of its own now."""
-    with h5py.File(_unsealed(copy_path), "a") as file:
-        file["data"].attrs["format_version"] = 1
-        for episode in file["data"].values():
+@pytest.mark.parametrize("version", [1, 2])
+def test_files_of_older_versions_are_read(copy_path, demonstrations, version):
+    """The physical state of version 1 ended with the time left, which is a group of its own now."""
+    with h5py.File(copy_path, "a") as file:
+        _make_old(file, version)
+        for episode in file["data"].values() if version == 1 else ():
             for name in ("obs/physical_state", "final_obs/physical_state"):
                 values = episode[name][()]
                 del episode[name]
@@ -196,6 +218,52 @@ def test_files_are_checked_against_a_specification_without_an_environment_for_ea
     spec = DemonstrationSpec.of_task(TASK)
     monkeypatch.setattr("handful.demonstrations.specification.TaskEnvironment", None)
     assert len(load_demonstrations(copy_path, spec)) == 3
+
+
+def test_env_args_name_an_environment_that_gymnasium_makes(recorded_path):
+    with h5py.File(recorded_path) as file:
+        header = json.loads(file["data"].attrs["env_args"])
+        episode = file["data/demo_0"]
+        environment = gymnasium.make(header["env_name"], **header["env_kwargs"])
+        observation, _ = environment.reset(seed=0)
+        assert set(episode["obs"]) == set(observation) - {TIME_LEFT}
+        assert episode["actions"].shape[1:] == environment.action_space.shape
+        environment.close()
+
+
+def test_next_observations_are_those_one_row_later_and_all_episodes_are_to_be_trained_on(recorded_path):
+    with h5py.File(recorded_path) as file:
+        for name, episode in file["data"].items():
+            assert set(episode["next_obs"]) == set(episode["obs"])
+            for group, rows in episode["obs"].items():
+                np.testing.assert_array_equal(episode["next_obs"][group][:-1], rows[1:])
+            assert name.encode() in file["mask/train"][()]
+
+
+def test_demonstrations_without_actions_are_read_if_no_episode_has_any(copy_path, demonstrations):
+    with h5py.File(copy_path, "a") as file:
+        for episode in file["data"].values():
+            del episode["actions"]
+    without = load_demonstrations(copy_path, TASK)
+    assert demonstrations.hold_actions and not without.hold_actions
+    for left, right in zip(without.trajectories, demonstrations.trajectories, strict=True):
+        assert left.actions is None and len(left) == len(right)
+        np.testing.assert_array_equal(left.states, right.states)
+    assert demonstration_sequences(without, None, frames=False).actions is None
+
+
+def test_of_another_body_only_what_is_seen_of_objects_is_asked(copy_path):
+    with h5py.File(copy_path, "a") as file:
+        file["data"].attrs["body"] = np.bytes_("hand")
+        with pytest.raises(DataError, match="holds actions of the body 'hand': expected none"):
+            load_demonstrations(copy_path, TASK)
+        for episode in file["data"].values():
+            del episode["actions"], episode["obs/proprioception"], episode["obs/physical_state"]
+    demonstrations = load_demonstrations(copy_path, TASK, pixels=False)
+    assert demonstrations.body == "hand"
+    assert set(demonstrations.trajectories[0].observations) == {OBJECT_FEATURES, OBJECT_POSITIONS}
+    with contextlib.closing(make_environment(num_envs=1)) as environment:
+        assert make_starts(CurriculumConfig(), demonstrations, environment) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Devices that a person holds: one protocol, and those that come with handful."""

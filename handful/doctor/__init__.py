@@ -1,0 +1,1 @@
+"""Checks of a machine, and what to type where something is wrong."""
