@@ -138,12 +138,13 @@ def _begun(folder: pathlib.Path, description, *, record: bool) -> TrainingRun:
     from handful.cli.demonstrate import record_with_progress
     from handful.runs.config import check_settings
     from handful.runs.folder import write_description
-    from handful.runs.training_run import TrainingRun, read_teacher
+    from handful.runs.training_run import TrainingRun, check_start_from, read_teacher
 
     if record:
         config = description.config
         check_settings(config)
         read_teacher(folder, description, resume=False)  # refused before anything is recorded
+        check_start_from(config.start_from)
         write_description(folder, description)  # a recording that is killed is resumed as well
         record_with_progress(
             description.task,

@@ -13,6 +13,7 @@ from handful.runs.phases import Phase, PhasedRun, Progress, begin_phases, latest
 
 def begun_phases(options: Options, phases: tuple[Phase, ...]) -> PhasedRun:
     """A new run of several phases, each with the options that the user gave."""
+    from handful.demonstrations.dataset import load_demonstrations
     from handful.runs.config import check_settings
     from handful.runs.folder import free_folder
     from handful.tasks.registry import make_task
@@ -24,6 +25,8 @@ def begun_phases(options: Options, phases: tuple[Phase, ...]) -> PhasedRun:
         make_task(options.task, phase.config.variant)
         named = {name: "." for name in ("teacher", "start_from", "retries_from") if getattr(phase, name) is not None}
         check_settings(dataclasses.replace(phase.config, **named))
+    if options.demonstrations is not None:
+        load_demonstrations(options.demonstrations, options.task, pixels=False)  # refused before a folder is made
     folder = options.run or free_folder(options.task)
     recipe = options.recipe or "custom"
     return begin_phases(folder, task=options.task, recipe=recipe, phases=phases, demonstrations=options.demonstrations)

@@ -12,7 +12,7 @@ from msgspec import Meta
 from handful.config import MAY_BE_INFINITE, Bound, Config, Count, Fraction
 from handful.environment import GROUPS, PIXELS, TOOL_STATE
 from handful.errors import ConfigurationError, unknown_name
-from handful.learning.config.trainer import TrainerConfig
+from handful.learning.config.trainer import TrainerConfig, check_device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,5 +147,6 @@ def check_settings(config: RunConfig) -> None:
         raise ConfigurationError(f"unknown camera rate {config.camera_hz} Hz; the choices are: {choices}.")
     check_renderer(config.renderer)
     check_backend(config.backend)
+    check_device(config.trainer.device)
     if config.curriculum.clusters not in CLUSTERS:
         raise unknown_name("way to draw demonstration states", config.curriculum.clusters, CLUSTERS)

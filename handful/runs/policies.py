@@ -81,13 +81,27 @@ class FoundPolicy:
         return self.manifest.camera_hz if self.manifest else 5
 
 
-def read_policy(task: str, name: str | None) -> FoundPolicy:
-    """Find a policy, as `find_policy` does, and read it, as `load_policy` does."""
+def read_policy(task: str, name: str | None, *, any_task: bool = False) -> FoundPolicy:
+    """Find a policy, as `find_policy` does, and read it, as `load_policy` does.
+
+    Raises:
+        ConfigurationError: the policy was trained on another task, unless ``any_task``.
+    """
     from handful.learning.persistence.policy_file import load_policy
 
     source = find_policy(task, name)
     network, manifest = (None, None) if source in STAND_INS else load_policy(source)
+    if manifest is not None and not any_task:
+        check_same_task(manifest, task, str(source))
     return FoundPolicy(source, network, manifest)
+
+
+def check_same_task(manifest: PolicyManifest, task: str, name: str) -> None:
+    """Refuse a policy that was trained on another task, by a `ConfigurationError`; ``name`` says which policy it is."""
+    if manifest.task != task:
+        raise ConfigurationError(
+            f"the policy {name} was trained on {manifest.task}, not on {task}: name a policy of {task}, or --force this one."
+        )
 
 
 def load_actor(policy: FoundPolicy, environment: TaskEnvironment, *, seed: int) -> Actor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import math
 import pathlib
 import time
 from collections.abc import Callable
@@ -44,6 +45,9 @@ from handful.runs.starts import control_steps, failures_in, make_starts
 from handful.storage import write_atomically
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import make_task
+
+CLONING_SHARE = 0.5
+"""Largest part of a budget of training time that the copying of demonstrations may take (our choice)."""
 
 
 class TrainingRun:
@@ -128,7 +132,7 @@ class TrainingRun:
         """
         if self.spent(minutes, num_steps):
             return True
-        if self.cloning_epochs and not self.trainer.prepared and not self._clone(on_iteration):
+        if self.cloning_epochs and not self.trainer.prepared and not self._clone(on_iteration, minutes):
             return False
         trainer, names = self.trainer, metric_names(self.environment.spec)
         saved_at = time.monotonic()
@@ -168,10 +172,14 @@ class TrainingRun:
             return 0
         return trainer.cloning.epochs
 
-    def _clone(self, on_pass: Callable[[dict[str, float]], None]) -> bool:
-        """Clone the demonstrations, and save; False if the user interrupted, and then nothing has changed on disk."""
+    def _clone(self, on_pass: Callable[[dict[str, float]], None], minutes: float | None) -> bool:
+        """Clone the demonstrations, and save; False if the user interrupted, and then nothing has changed on disk.
+
+        It takes at most `CLONING_SHARE` of a budget of ``minutes`` [min].
+        """
+        max_seconds = math.inf if minutes is None else 60.0 * CLONING_SHARE * minutes
         with Interruption() as interruption, span("cloning"):
-            for metrics in self.trainer.prepare(self.cloning_epochs):
+            for metrics in self.trainer.prepare(self.cloning_epochs, max_seconds=max_seconds):
                 on_pass(metrics)
                 if interruption.requested:
                     return False
@@ -238,6 +246,12 @@ def read_teacher(folder: pathlib.Path, description: RunDescription, *, resume: b
     if manifest.task != description.task:
         raise ConfigurationError(f"the teacher {name} was trained on {manifest.task}, not on {description.task}.")
     return _FoundTeacher(source, policy, manifest)
+
+
+def check_start_from(name: str | None) -> None:
+    """Refuse a folder to start from that holds no run with a checkpoint, by a `DataError`."""
+    if name is not None and not (pathlib.Path(name) / CHECKPOINT_FILE).is_file():
+        raise DataError(f"{name} holds no run to start from: {CHECKPOINT_FILE} is missing.")
 
 
 def open_or_begin(

@@ -104,8 +104,12 @@ class LiveTable:
             texts = [form.format(metrics[name]) for name, form in forms.items() if _known(metrics.get(name))]
             return separator.join(texts) or None
 
+        total = metrics.get("cloning_epochs")
+        of = f" of {total:.0f}" if _known(total) else ""
         rows = {
-            "copying the demonstrations": shown(cloning_epoch="pass {:.0f}", cloning_error="actions off by {:.3f}"),
+            "copying the demonstrations": shown(
+                cloning_epoch="pass {:.0f}" + of, cloning_error="actions off by {:.3f}"
+            ),
             "steps": shown(steps="{:,.0f}"),
             "steps/s": shown(steps_per_second="{:,.0f}"),
             "elapsed": clock_text(metrics["seconds"]) if _known(metrics.get("seconds")) else None,

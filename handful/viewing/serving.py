@@ -26,6 +26,7 @@ def serve(
     task: str,
     policy: str | None = None,
     *,
+    force: bool = False,
     randomization: str = "task",
     seed: int = 0,
     host: str = LOOPBACK,
@@ -35,7 +36,8 @@ def serve(
     """Serve a page that shows a task live, until Ctrl-C; ``on_ready`` is called with its address.
 
     The policy that acts first is what `find_policy` takes; None means the shipped policy, or the script where none ships.
-    The seed is that of the first episode; later ones count up. If the port is taken, the next free one is used. Any host
+    One that was trained on another task is refused, unless ``force``. The seed is that of the first episode; later ones
+    count up. If the port is taken, the next free one is used. Any host
     other than this machine's lets other machines see and steer the page.
     """
     if seed < 0:
@@ -43,7 +45,7 @@ def serve(
     if not 0 < port < 65536:
         raise ConfigurationError(f"expected a port from 1 to 65535, got {port}.")
     actors, first = choose_actors(task, policy)
-    live = LiveEpisode(make_task(task), actors[first], randomization=randomization, seed=seed)
+    live = LiveEpisode(make_task(task), actors[first], randomization=randomization, seed=seed, any_task=force)
     with contextlib.closing(live):
         try:
             page = ViewPage(live.environment.physics, title=f"handful: {task}", host=host, port=port)

@@ -201,3 +201,16 @@ def test_the_policy_that_ships_is_the_default(whole_run, tmp_path, handful, monk
     (tmp_path / TASK).mkdir()
     shutil.copy(whole_run / "policy.safetensors", tmp_path / TASK)
     assert report_of(handful, "--num-episodes", 1)["policy"] == str(tmp_path / TASK / "policy.safetensors")
+
+
+def test_a_policy_of_another_task_is_refused_unless_asked_for(policy_path, handful, no_episodes, monkeypatch):
+    network, manifest = load_policy(policy_path)
+    # Order fulfilment observes what lifting does of arm and camera.
+    save_policy(policy_path, network, dataclasses.replace(manifest, task="order-fulfillment"))
+    for command in ("evaluate", "view"):
+        status, out, err = handful(command, TASK, "--policy", policy_path)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert "was trained on order-fulfillment, not on block-lifting" in err and "--force" in err
+    monkeypatch.undo()
+    report = report_of(handful, "--policy", policy_path, "--num-episodes", 1, "--force")
+    assert report["num_episodes"] == 1 and report["demonstrations"] is None

@@ -53,3 +53,14 @@ class TrainerConfig(Config):
         super().__post_init__()
         if self.device != "cpu" and self.device.partition(":")[0] != "cuda":
             raise ConfigurationError(f"unknown device '{self.device}'; the choices are: cpu, cuda.")
+
+
+def check_device(name: str) -> None:
+    """Refuse a device of the networks that this machine does not have, by a `ConfigurationError`."""
+    if name == "cpu":
+        return
+    import torch  # which takes seconds
+
+    here = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    if name not in here and not (name == "cuda" and len(here) > 1):
+        raise ConfigurationError(f"the device '{name}' is not there; the choices here are: {', '.join(here)}.")
