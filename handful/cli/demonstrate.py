@@ -10,9 +10,12 @@ from typing import Annotated, Any
 import tyro
 
 from handful.errors import ConfigurationError
+from handful.storage import check_file_name
 
 NUM_DEMONSTRATIONS = 30
 """A handful (paper, section IV-A)."""
+DEMONSTRATION_SUFFIXES = (".hdf5", ".h5")
+"""Endings of the names of files of demonstrations."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Options:
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of the task, for example block-lifting."""
     output: pathlib.Path | None = None
-    """File to write; by default demonstrations/TASK.hdf5. Episodes are added to a file that has too few."""
+    """File to write, .hdf5; by default demonstrations/TASK.hdf5. Episodes are added to a file that has too few."""
     num_episodes: int = NUM_DEMONSTRATIONS
     """Successful episodes that the file holds in the end."""
     randomization: str = "task"
@@ -43,6 +46,8 @@ def run(options: Options) -> None:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
     if options.output is not None and options.output.is_dir():
         raise ConfigurationError(f"{options.output} is a folder: expected the name of a file to write.")
+    if options.output is not None:
+        check_file_name(options.output, "demonstration file", DEMONSTRATION_SUFFIXES)
     output = options.output or pathlib.Path("demonstrations") / f"{options.task}.hdf5"
     settings = {name: value for name, value in vars(options).items() if name not in ("task", "output")}
     record_with_progress(options.task, output, **settings)

@@ -38,14 +38,17 @@ class TrainedPolicy:
         Raises:
             ConfigurationError: ``done`` has another shape.
         """
-        if done is None or self._ages is None:
+        if done is None:
             self._ages = None
             self._actor.reset()
             return
         begins = np.atleast_1d(np.asarray(done, bool))
-        if begins.shape != self._ages.shape:
-            raise ConfigurationError(f"expected one bool for each of {len(self._ages)} episodes, got {begins.shape}.")
-        self._ages[begins] = 0
+        if self._ages is not None:
+            if begins.shape != self._ages.shape:
+                raise ConfigurationError(
+                    f"expected one bool for each of {len(self._ages)} episodes, got {begins.shape}."
+                )
+            self._ages[begins] = 0
         self._actor.reset(begins)
 
     @property
@@ -76,14 +79,13 @@ class TrainedPolicy:
         specs = self.manifest.observations
         single = self._is_single(observation)
         num_envs = 1 if single else len(observation[next(group for group in specs if group in observation)])
-        if self._ages is None:
-            self._ages, self._single = np.zeros(num_envs, np.int64), single
-        elif (self._single, len(self._ages)) != (single, num_envs):
+        ages = np.zeros(num_envs, np.int64) if self._ages is None else self._ages
+        if self._ages is not None and (self._single, len(self._ages)) != (single, num_envs):
             raise ConfigurationError(
                 f"expected observations of {_episodes(self._single, len(self._ages))}, as since the last reset, got "
                 f"{_episodes(single, num_envs)}: call reset() first."
             )
-        new = self._ages % self.manifest.camera_period == 0
+        new = ages % self.manifest.camera_period == 0
         arrays = {
             group: _checked(group, spec, observation.get(group), None if single else num_envs)
             for group, spec in specs.items()
@@ -94,7 +96,7 @@ class TrainedPolicy:
         arrays.setdefault(OBJECT_POSITIONS, np.zeros((num_envs, self.manifest.object_positions), np.float32))
         time_step = TimeStep.first(Observation(arrays), stage=np.zeros(num_envs, np.int64), pixels_updated=new)
         action = self._actor.act(time_step)
-        self._ages += 1
+        self._ages, self._single = ages + 1, single
         return action[0] if single else action
 
     def _is_single(self, observation: Mapping[str, Any]) -> bool:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import pathlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +86,16 @@ def has_phases(folder: pathlib.Path) -> bool:
         return False
 
 
+def phases_of(values: dict[str, Any]) -> tuple[Phase, ...]:
+    """The phases that the content of a ``config.json`` describes; one where it holds a single configuration."""
+    if "phases" not in values:
+        return (Phase("run", from_json(RunConfig, values["config"]), num_steps=sys.maxsize, minutes=math.inf),)
+    phases = tuple(Phase(**{**each, "config": from_json(RunConfig, each["config"])}) for each in values["phases"])
+    if not phases:
+        raise DataError("it names no phase")
+    return phases
+
+
 def read_phases(folder: pathlib.Path) -> PhasedDescription:
     """What the run in a folder is; a `DataError` says that its file cannot be read."""
     path = folder / CONFIG_FILE
@@ -91,14 +103,11 @@ def read_phases(folder: pathlib.Path) -> PhasedDescription:
         values: dict[str, Any] = json.loads(path.read_text())
         if values.get("format") != RUN_FORMAT:
             raise DataError(f"it is of version {values.get('format')}, and this program reads version {RUN_FORMAT}")
-        phases = tuple(Phase(**{**each, "config": from_json(RunConfig, each["config"])}) for each in values["phases"])
-        if not phases:
-            raise DataError("it names no phase")
         return PhasedDescription(
             task=str(values["task"]),
             demonstrations=folder / str(values["demonstrations"]),
             recipe=str(values["recipe"]),
-            phases=phases,
+            phases=phases_of(values),
         )
     except KeyError as error:
         raise DataError(f"{path} lacks the entry {error}.") from error
@@ -156,6 +165,7 @@ class PhasedRun:
         num_steps: int | None,
         on_phase: Callable[[Progress], Callable[[dict[str, float]], None]],
         checkpoint_seconds: float = 30.0,
+        wandb: bool = False,
     ) -> bool:
         """Train phase after phase until the last has spent its budget; returns False if the user interrupted before.
 
@@ -184,6 +194,7 @@ class PhasedRun:
                     num_steps=phase.num_steps,
                     on_iteration=on_phase(Progress(number, phases, spent, left)),
                     checkpoint_seconds=checkpoint_seconds,
+                    wandb=wandb,
                 )
                 spent += run.trainer.seconds
             finally:

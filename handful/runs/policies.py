@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import pathlib
 from typing import TYPE_CHECKING
 
 from handful.environment import TOOL_STATE
-from handful.errors import ConfigurationError, unknown_name
+from handful.errors import ConfigurationError
 from handful.runs.folder import POLICY_FILE
 from handful.runs.phases import latest_policy
 
@@ -52,7 +53,11 @@ def find_policy(task: str, name: str | None) -> pathlib.Path | str:
         return path
     if path.is_dir():
         raise ConfigurationError(f"the folder {path} holds no {POLICY_FILE}.")
-    raise unknown_name("policy", name, [*STAND_INS, *_policies_in(path.parent)])
+    near = difflib.get_close_matches(name, [*STAND_INS, *_policies_in(path.parent)], n=1, cutoff=0.6)
+    hint = f"did you mean '{near[0]}'? Expected" if near else "there is no such file or folder; expected"
+    raise ConfigurationError(
+        f"unknown policy '{name}': {hint} a policy file, the folder of a run, or one of {', '.join(STAND_INS)}."
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -120,12 +120,13 @@ class TrainingRun:
         num_steps: int | None,
         on_iteration: Callable[[dict[str, float]], None] = lambda metrics: None,
         checkpoint_seconds: float = 30.0,
+        wandb: bool = False,
     ) -> bool:
         """Train until the budget is spent; returns False if the user interrupted before.
 
         Budgets of training time [min] and of control steps are counted from the start of the run; None is no bound. It
         saves every ``checkpoint_seconds`` and at the end. ``on_iteration`` is called with each iteration's metrics, and with
-        those of each pass of cloning.
+        those of each pass of cloning. ``wandb`` sends them to Weights & Biases too.
 
         Raises:
             TrainingError: something is not a finite number; the last good checkpoint stays, and the failure is kept.
@@ -138,7 +139,7 @@ class TrainingRun:
         saved_at = time.monotonic()
         with (
             Interruption() as interruption,
-            contextlib.closing(MetricsWriter(self.folder, names, resume_after=trainer.iteration)) as metrics_log,
+            contextlib.closing(MetricsWriter(self.folder, names, resume_after=trainer.iteration, wandb=wandb)) as log,
             contextlib.closing(EpisodeWriter(self.folder, resume_after=trainer.iteration)) as episode_log,
         ):
             while (trainer.iteration == 0 or not self.spent(minutes, num_steps)) and not interruption.requested:
@@ -149,7 +150,7 @@ class TrainingRun:
                 except TrainingError as error:
                     raise self._failure(error) from error
                 with span("report"):
-                    metrics_log.write(metrics)
+                    log.write(metrics)
                     episode_log.write_episodes(trainer.ended_episodes, iteration=trainer.iteration, steps=trainer.steps)
                     on_iteration(metrics)
                 if time.monotonic() - saved_at > checkpoint_seconds:

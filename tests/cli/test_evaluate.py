@@ -146,10 +146,10 @@ def test_a_film_that_cannot_be_written_is_refused_before_the_evaluation(
         (("--randomization", "ful"), "did you mean 'full'? The choices are: full, "),
         (("--renderer", "raytracer"), "did you mean 'raycaster'? The choices are: raycaster, rasterizer, "),
         (("--backend", "cud"), "unknown backend 'cud': did you mean 'cuda'? The choices are: cuda, cpu."),
-        (("--policy", "scriptd"), "unknown policy 'scriptd': did you mean 'scripted'? The choices are: scripted, "),
-        (("--policy", "a_ru"), "did you mean 'a_run'? The choices are: a_run, "),
+        (("--policy", "scriptd"), "unknown policy 'scriptd': did you mean 'scripted'? Expected a policy file, "),
+        (("--policy", "a_ru"), "did you mean 'a_run'? Expected a policy file, the folder of a run, or one of "),
         (("--policy", "empty"), "the folder empty holds no policy.safetensors."),
-        (("--policy", "nowhere/else"), "unknown policy 'nowhere/else'; the choices are: "),
+        (("--policy", "nowhere/else"), "unknown policy 'nowhere/else': there is no such file or folder; expected "),
     ],
 )
 def test_what_cannot_be_is_one_sentence_with_the_choices(

@@ -49,7 +49,7 @@ def test_a_new_run_records_its_own_demonstrations_and_leaves_everything(tmp_path
     assert "demonstrations.hdf5 holds 2 demonstrations" in err
     names = {path.name.partition(".out")[0] for path in run.iterdir()}
     assert names == {
-        *("config.json", "demonstrations.hdf5", "metrics.csv", "episodes.csv", "checkpoint.safetensors"),
+        *("config.json", "budget.json", "demonstrations.hdf5", "metrics.csv", "episodes.csv", "checkpoint.safetensors"),
         *("policy.safetensors", "events"),
     }
     assert [row["steps"] for row in rows(run)] == [f"{float(ITERATION)}", f"{2.0 * ITERATION}"]
