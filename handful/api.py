@@ -25,16 +25,19 @@ if TYPE_CHECKING:
     from handful.tasks.environment import TaskEnvironment
 
 
-def make(task: str, *, num_envs: int = 1, variant: str | None = None, **settings: Any) -> TaskEnvironment:
+def make(
+    task: str, *, num_envs: int = 1, variant: str | None = None, arm: str = "jaco", **settings: Any
+) -> TaskEnvironment:
     """Simulations of a task, such as ``block-lifting``, that step together: a `handful.environment.VectorEnvironment`.
 
     ``variant`` names one of the task's variants, see `handful.tasks.task.Task.variants`; None is the task itself.
+    ``arm`` is that which does it, see `handful.simulation.arms.ARMS`.
     ``settings`` are as `handful.tasks.environment.TaskEnvironment` takes them, for example ``randomization="full"``.
     """
     from handful.tasks.environment import TaskEnvironment
     from handful.tasks.registry import make_task
 
-    return TaskEnvironment(make_task(task, variant), num_envs=num_envs, **settings)
+    return TaskEnvironment(make_task(task, variant, arm), num_envs=num_envs, **settings)
 
 
 def load_policy(policy: str | pathlib.Path) -> TrainedPolicy:

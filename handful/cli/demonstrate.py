@@ -30,6 +30,8 @@ class Options:
     """Successful episodes that the file holds in the end."""
     randomization: str = "task"
     """How much varies from episode to episode: none, task or full."""
+    arm: str = "jaco"
+    """The arm: jaco or panda."""
     camera_hz: int = 5
     """Rate of the camera [Hz]: 20, 10 or 5."""
     seed: int = 0

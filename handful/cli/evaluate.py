@@ -39,6 +39,8 @@ class Options:
     """How much varies from episode to episode: none, task or full."""
     variant: str | None = None
     """Variant of the task, such as one with smaller orders; `handful tasks TASK` lists them. By default the task itself."""
+    arm: str | None = None
+    """The arm: jaco or panda; by default that which the policy was trained with."""
     camera_hz: int | None = None
     """Rate of the camera [Hz]: 20, 10 or 5; by default the rate that the policy was trained with."""
     renderer: str | None = None
@@ -68,8 +70,9 @@ def run(options: Options) -> None:
     if options.seed < 0:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
     check_renderer(options.renderer)  # also where no camera is built, so that a wrong name is noticed
-    task = make_task(options.task, options.variant)
+    make_task(options.task, options.variant)  # refused before the policy is
     policy = read_policy(options.task, options.policy, any_task=options.force)
+    task = make_task(options.task, options.variant, options.arm or policy.arm)
     camera_hz = policy.camera_hz if options.camera_hz is None else options.camera_hz
     environment = TaskEnvironment(
         task,

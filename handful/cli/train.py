@@ -146,7 +146,7 @@ def _new(options: Options, budget: Budget) -> TrainingRun:
     from handful.runs.folder import DEMONSTRATIONS_FILE, RunDescription, check_new, free_folder
     from handful.tasks.registry import make_task
 
-    make_task(options.task, options.config.variant)
+    make_task(options.task, options.config.variant, options.config.arm)
     folder = options.run or free_folder(options.task)
     check_new(folder)
     demonstrations, recipe = options.demonstrations or folder / DEMONSTRATIONS_FILE, _start(options).recipe
@@ -173,6 +173,7 @@ def _begun(folder: pathlib.Path, description: RunDescription, budget: Budget, *,
             description.demonstrations,
             randomization=config.randomization,
             camera_hz=config.camera_hz,
+            arm=config.arm,
             seed=config.trainer.seed,
         )
     return TrainingRun(folder, description, resume=False)

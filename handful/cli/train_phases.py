@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from handful.cli.given import with_given
 from handful.cli.train_options import Options
@@ -25,7 +26,7 @@ def begun_phases(options: Options, start: ConfigFile) -> PhasedRun:
         for phase in start.phases
     )
     for phase in phases:
-        make_task(options.task, phase.config.variant)
+        make_task(options.task, phase.config.variant, phase.config.arm)
         named = {name: "." for name in ("teacher", "start_from", "retries_from") if getattr(phase, name) is not None}
         check_settings(dataclasses.replace(phase.config, **named))
     if options.demonstrations is not None:
@@ -64,7 +65,13 @@ def train_phases(run: PhasedRun, options: Options, budget: Budget) -> None:
     write_budget(folder, budget)
     if description.demonstrations.absolute() == (folder / DEMONSTRATIONS_FILE).absolute():
         first = description.phases[0].config
-        settings = {"randomization": first.randomization, "camera_hz": first.camera_hz, "seed": first.trainer.seed}
+        settings: dict[str, Any] = {
+            "randomization": first.randomization,
+            "camera_hz": first.camera_hz,
+            "seed": first.trainer.seed,
+            "arm": first.arm,
+        }
+        settings |= {"arm": first.arm}
         record_with_progress(description.task, description.demonstrations, **settings)
     table: list[LiveTable] = []
 

@@ -73,6 +73,8 @@ class RunConfig(Config):
     variant: str | None = None
     """Variant of the task to train in, such as one with smaller orders; `handful tasks TASK` lists them. Demonstrations are
     of the task itself. By default there is none."""
+    arm: str = "jaco"
+    """The arm: jaco, or panda, whose model is in the package gymnasium-robotics."""
     camera_hz: int = 5
     """Rate of the camera [Hz]: 20, 10 or 5."""
     renderer: str | None = None

@@ -11,6 +11,7 @@ from handful.environment import TOOL_STATE
 from handful.errors import ConfigurationError
 from handful.runs.folder import POLICY_FILE
 from handful.runs.phases import latest_policy
+from handful.simulation.arms import DEFAULT_ARM
 
 if TYPE_CHECKING:
     from handful.learning.actors import Actor
@@ -79,6 +80,12 @@ class FoundPolicy:
     def sees_tool_state(self) -> bool:
         """Whether it reads the group ``tool_state``, as teachers do."""
         return self.manifest is not None and self.manifest.reads(TOOL_STATE)
+
+    @property
+    def arm(self) -> str:
+        """The arm that it was trained with; a stand-in moves the default one."""
+        config = self.manifest.training.get("config", {}) if self.manifest else {}
+        return str(config.get("arm", DEFAULT_ARM))
 
     @property
     def camera_hz(self) -> int:

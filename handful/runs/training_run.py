@@ -62,7 +62,7 @@ class TrainingRun:
         torch.set_num_threads(config.torch_threads)
         teacher = read_teacher(folder, description, resume=resume)
         self.environment = TaskEnvironment(
-            make_task(self.task, config.variant),
+            make_task(self.task, config.variant, config.arm),
             num_envs=config.num_envs,
             randomization=config.randomization,
             camera_hz=config.camera_hz,

@@ -55,7 +55,7 @@ def test_every_phase_gets_its_share_of_the_steps_and_the_options_that_were_given
 def test_an_option_that_is_given_holds_for_all_phases_even_if_it_is_the_default_of_the_first(
     words, tmp_path, handful, monkeypatch
 ):
-    monkeypatch.setattr("handful.cli.train.train_phases", lambda run, options: None)
+    monkeypatch.setattr("handful.cli.train.train_phases", lambda run, options, budget: None)
     assert handful(*words, "--randomization", "task", "--run", tmp_path / "run")[0] == 0
     assert {phase.config.randomization for phase in read_phases(tmp_path / "run").phases} == {"task"}
 
