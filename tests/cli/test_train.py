@@ -138,7 +138,7 @@ def test_a_run_killed_before_its_first_checkpoint_goes_on_from_the_start(
     with monkeypatch.context() as killed:
         killed.setattr("handful.demonstrations.recorder.record_demonstrations", _kill)
         assert handful("train", TASK, *TINY, "--run", run)[0] == 130
-    assert os.listdir(run) == ["budget.json", "config.json"]
+    assert sorted(os.listdir(run)) == ["budget.json", "config.json"]
     shutil.copy(demonstrations, run / "demonstrations.hdf5")
     two_demonstrations(monkeypatch)
     with monkeypatch.context() as killed:
