@@ -1,8 +1,10 @@
+# make help     these lines
 # make try      learn block lifting from 30 demonstrations in 20 minutes, evaluate it, draw it
 # make train TASK=...   learn a task to the end, as the policies that ship were: hours on two cores
 # make test     all tests but the next two   make lint     style, types and the arrows between packages
 # make test-warp  the GPU's physics on the CPU (compiles for eight minutes, once)   make test-gpu  the same on a GPU
 # make fuzz     a thousand hostile files of each kind, ten minutes
+# make docs     the documentation site, in build/site, links checked
 # make bench    speed on this machine        make setup    only the environment, in .venv
 #
 # Every target sets up what it needs. To shorten or change a training: make train TASK=block-stacking MINUTES=60 RUN=runs/short
@@ -21,7 +23,13 @@ bin := $(VENV)/bin
 installed := $(VENV)/.installed
 budget := $(if $(MINUTES),--minutes $(MINUTES))
 
-.PHONY: setup try train test fuzz test-warp test-gpu lint format bench clean
+.PHONY: help setup try train test fuzz test-warp test-gpu lint format docs bench clean
+
+# Without a target, everything is set up; see `make help`.
+.DEFAULT_GOAL := setup
+
+help:
+	@sed -n 's/^# //p; /^$$/q' $(firstword $(MAKEFILE_LIST))
 
 setup: $(installed)
 
@@ -68,6 +76,10 @@ lint: $(installed)
 format: $(installed)
 	$(bin)/ruff check --fix
 	$(bin)/ruff format
+
+docs: $(installed)
+	$(bin)/mkdocs build --strict --quiet
+	@echo "The site is in build/site: open build/site/index.html"
 
 bench: $(installed)
 	$(bin)/handful bench $(TASK)

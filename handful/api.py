@@ -17,53 +17,73 @@ from handful.errors import ConfigurationError
 if TYPE_CHECKING:
     from handful.demonstrations.operators.operator import Operator
     from handful.demonstrations.recorder import RecordingProgress
-    from handful.learning.actors import Actor, PolicyActor
+    from handful.learning.actors import Actor
     from handful.learning.evaluation import EvaluationResult
+    from handful.learning.trained_policy import TrainedPolicy
     from handful.runs.config import RunConfig
     from handful.runs.phases import PhasedRun
     from handful.runs.training_run import TrainingRun
     from handful.tasks.environment import TaskEnvironment
 
 
-def make(task: str, *, num_envs: int = 1, variant: str | None = None, **settings: Any) -> TaskEnvironment:
+def make(
+    task: str, *, num_envs: int = 1, variant: str | None = None, arm: str = "jaco", **settings: Any
+) -> TaskEnvironment:
     """Simulations of a task, such as ``block-lifting``, that step together: a `handful.environment.VectorEnvironment`.
 
     ``variant`` names one of the task's variants, see `handful.tasks.task.Task.variants`; None is the task itself.
+    ``arm`` is that which does it, see `handful.simulation.arms.ARMS`.
     ``settings`` are as `handful.tasks.environment.TaskEnvironment` takes them, for example ``randomization="full"``.
     """
     from handful.tasks.environment import TaskEnvironment
     from handful.tasks.registry import make_task
 
-    return TaskEnvironment(make_task(task, variant), num_envs=num_envs, **settings)
+    return TaskEnvironment(make_task(task, variant, arm), num_envs=num_envs, **settings)
 
 
-def load_policy(policy: str | pathlib.Path) -> PolicyActor:
+def load_policy(policy: str | pathlib.Path) -> TrainedPolicy:
     """A trained policy that acts by its mean action, of a policy file, a run's folder, or a task for which one ships.
 
-    Its ``act(time_step)`` gives actions for a time step of an environment, ``reset(done)`` begins new episodes where
-    ``done`` is true, everywhere by default; ``manifest`` says what the policy is.
+    For one's own script: ``policy.reset()`` where an episode begins, then ``action = policy.act(observation)`` at every
+    control step. Observations are dictionaries of groups, of one episode or of several side by side, as those of the
+    Gymnasium environments; the policy keeps its memory and the rate of its camera itself. ``manifest`` says what the policy
+    is. See `handful.learning.trained_policy.TrainedPolicy`.
+
+    Raises:
+        ConfigurationError: there is no such policy.
+        DataError: the file is damaged, or is something else.
     """
-    from handful.learning.actors import PolicyActor
+    from handful.learning.trained_policy import TrainedPolicy
     from handful.runs.policies import read_policy
     from handful.tasks.registry import TASKS
 
     name = str(policy)
-    found = read_policy(name, None) if name in TASKS else read_policy("", name)
-    if found.network is None:
+    found = read_policy(name, None) if name in TASKS else read_policy("", name, any_task=True)
+    if found.network is None or found.manifest is None:
         raise ConfigurationError(f"'{name}' is no trained policy: expected a file, a run's folder or a task.")
-    return PolicyActor(found.network, found.manifest)
+    return TrainedPolicy(found.network, found.manifest)
 
 
 def evaluate(
-    actor: Actor, task: str, *, num_episodes: int = 200, seed: int = 0, camera_hz: int | None = None, **settings: Any
+    actor: Actor,
+    task: str,
+    *,
+    num_episodes: int = 200,
+    seed: int = 0,
+    camera_hz: int | None = None,
+    force: bool = False,
+    **settings: Any,
 ) -> EvaluationResult:
     """Run an actor, of `load_policy` or with the same ``reset`` and ``act``, from random starts.
+
+    A policy that was trained on another task is refused, unless ``force``.
 
     The same seed gives the same episodes, none of which training draws. The camera's rate [Hz] is by default the policy's
     own, or 5. ``settings`` are as `make` takes them.
     """
     from handful.learning.evaluation import evaluate_policy
     from handful.learning.persistence.policy_file import check_policy_fits
+    from handful.runs.policies import check_same_task
 
     if num_episodes < 1:
         raise ConfigurationError(f"expected at least 1 episode, got {num_episodes}.")
@@ -73,6 +93,8 @@ def evaluate(
     environment = make(task, num_envs=min(64, num_episodes), camera_hz=rate, **settings)
     try:
         if manifest is not None:
+            if not force:
+                check_same_task(manifest, task, "given")
             check_policy_fits(manifest, environment.spec)
         return evaluate_policy(actor, environment, num_episodes=num_episodes, seed=EVALUATION_SEED + seed)
     finally:

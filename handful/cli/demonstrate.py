@@ -11,9 +11,12 @@ from typing import Annotated, Any
 import tyro
 
 from handful.errors import ConfigurationError
+from handful.storage import check_file_name
 
 NUM_DEMONSTRATIONS = 30
 """A handful (paper, section IV-A)."""
+DEMONSTRATION_SUFFIXES = (".hdf5", ".h5")
+"""Endings of the names of files of demonstrations."""
 
 SCRIPTED = "scripted"
 """The operator that is a script."""
@@ -33,13 +36,15 @@ class Options:
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of the task, for example block-lifting."""
     output: pathlib.Path | None = None
-    """File to write; by default demonstrations/TASK.hdf5. Episodes are added to a file that has too few."""
+    """File to write, .hdf5; by default demonstrations/TASK.hdf5. Episodes are added to a file that has too few."""
     operator: str = SCRIPTED
     """Who demonstrates: scripted, browser, keyboard, gamepad, spacemouse, or a device of another package."""
     num_episodes: int = NUM_DEMONSTRATIONS
     """Successful episodes that the file holds in the end."""
     randomization: str = "task"
     """How much varies from episode to episode: none, task or full."""
+    arm: str = "jaco"
+    """The arm: jaco or panda."""
     camera_hz: int | None = None
     """Rate of the camera [Hz]: 20, 10 or 5; by default 5, or that of the policy."""
     seed: int = 0
@@ -71,6 +76,8 @@ def run(options: Options) -> None:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
     if options.output is not None and options.output.is_dir():
         raise ConfigurationError(f"{options.output} is a folder: expected the name of a file to write.")
+    if options.output is not None:
+        check_file_name(options.output, "demonstration file", DEMONSTRATION_SUFFIXES)
     output = options.output or pathlib.Path("demonstrations") / f"{options.task}.hdf5"
     if options.operator != SCRIPTED:
         _record_by_hand(options, output)

@@ -15,6 +15,7 @@ from handful.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from handful.learning.evaluation import EvaluationResult
+    from handful.learning.persistence.policy_file import PolicyManifest
 
 NUM_ENVS = 64
 """Most simulations that run together; the episodes do not depend on it."""
@@ -28,6 +29,8 @@ class Options:
     """Name of the task, for example block-lifting."""
     policy: str | None = None
     """A policy file, the folder of a run, or zero, random or scripted; by default the policy that ships with handful."""
+    force: bool = False
+    """Run a policy that was trained on another task, if its observations fit."""
     num_episodes: int = 200
     """Number of episodes, each from another random start."""
     seed: int = 0
@@ -36,6 +39,8 @@ class Options:
     """How much varies from episode to episode: none, task or full."""
     variant: str | None = None
     """Variant of the task, such as one with smaller orders; `handful tasks TASK` lists them. By default the task itself."""
+    arm: str | None = None
+    """The arm: jaco or panda; by default that which the policy was trained with."""
     camera_hz: int | None = None
     """Rate of the camera [Hz]: 20, 10 or 5; by default the rate that the policy was trained with."""
     renderer: str | None = None
@@ -65,8 +70,9 @@ def run(options: Options) -> None:
     if options.seed < 0:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
     check_renderer(options.renderer)  # also where no camera is built, so that a wrong name is noticed
-    task = make_task(options.task, options.variant)
-    policy = read_policy(options.task, options.policy)
+    make_task(options.task, options.variant)  # refused before the policy is
+    policy = read_policy(options.task, options.policy, any_task=options.force)
+    task = make_task(options.task, options.variant, options.arm or policy.arm)
     camera_hz = policy.camera_hz if options.camera_hz is None else options.camera_hz
     environment = TaskEnvironment(
         task,
@@ -95,12 +101,17 @@ def run(options: Options) -> None:
         "backend": options.backend,
         "num_overflows": environment.physics.num_overflows,
         **result.to_json(),
-        "demonstrations": policy.manifest.training.get("demonstrations") if policy.manifest else None,
+        "demonstrations": _demonstrations(policy.manifest, options.task),
     }
     if options.json:
         print(json.dumps(report))
     else:
         _print_table(options, report, result, score_name=task.score_name)
+
+
+def _demonstrations(manifest: PolicyManifest | None, task: str) -> Any:
+    """What the policy's file says of the demonstrations that it learned from; None if they are of another task."""
+    return manifest.training.get("demonstrations") if manifest is not None and manifest.task == task else None
 
 
 def _print_table(options: Options, report: dict[str, Any], result: EvaluationResult, *, score_name: str | None) -> None:

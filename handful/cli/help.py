@@ -36,27 +36,44 @@ class Entry:
     """For a switch, the option that turns it off."""
 
 
-def help_text(options_type: type, *, program: str, width: int) -> str:
-    """The text that ``program --help`` prints for a dataclass of options in a terminal of this width [characters]."""
+def help_text(options_type: type, *, program: str, width: int, whole: bool = False) -> str:
+    """The text that ``program --help`` prints for a dataclass of options in a terminal of this width [characters].
+
+    Where the class has a tuple ``MOST_USED`` of names of fields, only these are shown, unless the ``whole`` is wanted, as
+    by ``program --help-all``.
+    """
     width = min(width, MAX_WIDTH)
     groups = _groups(options_type, _default_of(options_type), "", "options")
+    shown = None if whole else getattr(options_type, "MOST_USED", None)
+    num_options = sum(len(entries) for _, _, entries in groups)
+    if shown is not None:
+        by_field = {
+            entry.name.strip("-[]. ").lower().replace("-", "_"): entry for _, _, each in groups for entry in each
+        }
+        groups = [("options", "", [by_field[name] for name in shown])]
     words = " ".join(entry.name for _, _, entries in groups for entry in entries if not entry.name.startswith("-"))
     lines = [f"usage: {program} [OPTIONS] {words}".rstrip(), ""]
     for paragraph in inspect.cleandoc(options_type.__doc__ or "").split("\n\n"):
         lines += [*textwrap.wrap(_plain(paragraph), width), ""]
     for title, meaning, entries in groups:
-        lines += textwrap.wrap(f"{title}: {meaning}", width)
+        lines += textwrap.wrap(f"{title}: {meaning}".rstrip(), width)
         for entry in entries:
             lines += _entry_lines(entry, width)
         lines.append("")
+    if shown is not None:
+        lines += textwrap.wrap(f"{program} --help-all shows all {num_options} options.", width)
     return "\n".join(lines).rstrip()
 
 
+def entries_of(options_type: type) -> list[Entry]:
+    """Every option and every word without hyphens, in the order of the help."""
+    return [entry for _, _, group in _groups(options_type, _default_of(options_type), "", "") for entry in group]
+
+
 def option_names(options_type: type) -> list[str]:
-    """Every option as it is typed, with both forms of a switch, and ``--help``."""
-    entries = [entry for _, _, group in _groups(options_type, _default_of(options_type), "", "") for entry in group]
-    names = [name for entry in entries for name in (entry.name, entry.negation) if name is not None]
-    return ["--help", *(name for name in names if name.startswith("--"))]
+    """Every option as it is typed, with both forms of a switch, ``--help`` and ``--help-all``."""
+    names = [name for entry in entries_of(options_type) for name in (entry.name, entry.negation) if name is not None]
+    return ["--help", "--help-all", *(name for name in names if name.startswith("--"))]
 
 
 Group = tuple[str, str, list[Entry]]
@@ -73,7 +90,8 @@ def _groups(cls: type, defaults: dict[str, Any], prefix: str, title: str, meanin
         hint, *marks = typing.get_args(hints[field.name]) if annotated else (hints[field.name],)
         if tyro.conf.Suppress in marks:  # filled in by the program
             continue
-        name, default = field.name.replace("_", "-"), defaults.get(field.name)
+        named = next((mark.name for mark in marks if getattr(mark, "name", None)), field.name)
+        name, default = named.replace("_", "-"), defaults.get(field.name)
         if not dataclasses.is_dataclass(hint):
             entries.append(_entry(f"{prefix}{name}", hint, marks, default, texts[field.name]))
         elif any(getattr(mark, "name", None) == "" for mark in marks):
@@ -98,9 +116,11 @@ def _entry(name: str, hint: Any, marks: list[Any], default: Any, text: str) -> E
 
 
 def _entry_lines(entry: Entry, width: int) -> list[str]:
-    # Of a switch, the form that changes the default is shown.
-    name = entry.negation if entry.negation and entry.default == "yes" else entry.name
-    text = f"{entry.text} (default: {entry.default})" if entry.default else entry.text
+    # Of a switch that is on, both forms are shown.
+    on = entry.negation is not None and entry.default == "yes"
+    name = f"{entry.name}, {entry.negation}" if on else entry.name
+    default = entry.name if on else entry.default
+    text = f"{entry.text} (default: {default})" if default else entry.text
     head = f"  {name} {entry.kind}".rstrip()
     body = textwrap.wrap(_plain(text), width - TEXT_COLUMN, break_on_hyphens=False)
     if len(head) + 2 <= TEXT_COLUMN and body:
@@ -135,7 +155,7 @@ def _default_of(cls: type) -> dict[str, Any]:
 
 
 def _field_docstrings(cls: type) -> dict[str, str]:
-    """The strings below the fields of a dataclass."""
+    """The strings below the fields of a dataclass, up to the first empty line: what follows is no help, but background."""
     texts: dict[str, str] = {}
     body = typing.cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]).body
     for statement, following in itertools.pairwise(body):
@@ -145,7 +165,9 @@ def _field_docstrings(cls: type) -> dict[str, str]:
             and isinstance(following, ast.Expr)
             and isinstance(following.value, ast.Constant)
         ):
-            texts[statement.target.id] = " ".join(str(following.value.value).split())
+            texts[statement.target.id] = " ".join(
+                inspect.cleandoc(str(following.value.value)).partition("\n\n")[0].split()
+            )
     return texts
 
 

@@ -15,6 +15,7 @@ import importlib
 import importlib.metadata
 import io
 import itertools
+import logging
 import os
 import re
 import shutil
@@ -37,6 +38,8 @@ COMMANDS = {
     "evaluate": "run a policy from random starts and report its success",
     "reproduce": "train the experiments of the paper's Figs. 4 and 5, and draw them",
     "plot": "draw the learning curves of runs",
+    "runs": "list runs, or compare some of them",
+    "report": "write a run, or several, into one HTML file that can be mailed",
     "bench": "measure the speed of simulation and learning",
 }
 """Each command with its line in ``handful --help``."""
@@ -51,6 +54,10 @@ EXIT_BROKEN_PIPE = 141
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line with the words after ``handful``, by default those of this process; exit with its status."""
+    logger = logging.getLogger("handful")
+    logger.addHandler(logging.StreamHandler())  # on standard error
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
     sys.exit(run_command_line(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -157,11 +164,13 @@ def parse_options(
     """
     import tyro
 
-    from handful.cli.help import help_text, option_names
+    from handful.cli.help import help_text
+    from handful.cli.mistakes import mistake_in
 
     words = list(itertools.takewhile(lambda word: word != "--", arguments))
-    if {"-h", "--help"} & set(words):
-        print(help_text(options_type, program=program, width=shutil.get_terminal_size().columns))
+    if {"-h", "--help", "--help-all"} & set(words):
+        whole = "--help-all" in words
+        print(help_text(options_type, program=program, width=shutil.get_terminal_size().columns, whole=whole))
         return None
     complaint = io.StringIO()
     try:
@@ -172,12 +181,8 @@ def parse_options(
     except SystemExit as exit_:
         if not exit_.code:
             return None
-    choices = option_names(options_type)
-    for word in words:
-        option = word.partition("=")[0].replace("_", "-")
-        if option.startswith("--") and option not in choices:
-            raise unknown_name("option", option, choices)
-    raise ConfigurationError(f"{_first_paragraph(complaint.getvalue())} For all options: {program} --help")
+    mistake = mistake_in(words, options_type, program=program) or _first_paragraph(complaint.getvalue())
+    raise ConfigurationError(f"{mistake} For help: {program} --help")
 
 
 def _first_paragraph(box: str) -> str:

@@ -20,6 +20,8 @@ PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
 class Options:
     """Draw the learning curves of one run, each phase by itself, or compare several runs of one task.
 
+    To follow a run while it trains: tensorboard --logdir RUN. For one file that can be mailed: handful report RUN.
+
     Runs whose folders are named seed-N are the seeds of the method that their parent folder names.
     """
 
@@ -37,13 +39,17 @@ def run(options: Options) -> None:
         check_file_name(options.output, "picture", PICTURE_SUFFIXES)
 
     from handful.runs.phases import has_phases
-    from handful.viewing.curves import curves_by_method, read_curve
+    from handful.viewing.curves import curves_by_method, read_whole_curve
     from handful.viewing.plots import draw_comparison, draw_run
 
     if len(options.runs) == 1 and has_phases(options.runs[0]):
         draw_phases(options.runs[0], options.output)
         return
-    curves = [read_curve(folder) for folder in options.runs]
+    places = [folder.resolve() for folder in options.runs]
+    for folder, place in zip(options.runs, places, strict=True):
+        if places.count(place) > 1:
+            raise ConfigurationError(f"expected different runs, got {folder} more than once.")
+    curves = [read_whole_curve(folder) for folder in options.runs]
     left_out: list[str] = []
     if len(curves) == 1:
         path = options.output or curves[0].run / "curves.png"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import tyro
 
@@ -35,6 +35,9 @@ class Options:
     process of one thread, and no method begins by cloning. Besides the runs, the folder holds the picture, every evaluation
     as CSV, and a table of the paper's orderings: which hold, which do not, and which are not decided yet.
     """
+
+    MOST_USED: ClassVar = ("figure", "task", "methods", "num_seeds", "num_steps", "num_processes", "output", "recipe")
+    """What ``--help`` shows; ``--help-all`` shows all."""
 
     figure: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FIGURE")]
     """figure-4 or figure-5."""

@@ -13,11 +13,15 @@ from handful.cli.train_phases import begun_phases, resumed_phases, train_phases
 from handful.config import options_of
 from handful.errors import ConfigurationError, DataError, StorageError, TrainingError
 from handful.profiling import Profile, SpanTime
+from handful.runs.budget import Budget, read_budget, write_budget
 from handful.runs.config import RunConfig
+from handful.runs.config_file import ConfigFile, read_config_file
+from handful.runs.logs import check_wandb
 from handful.runs.phases import has_phases, read_phases
 from handful.runs.recipes import DEFAULT_RECIPE, find_recipe
 
 if TYPE_CHECKING:
+    from handful.runs.folder import RunDescription
     from handful.runs.phases import PhasedRun
     from handful.runs.training_run import TrainingRun
 
@@ -26,10 +30,13 @@ DEFAULT_MINUTES = 20.0
 
 def defaults(options: Options) -> Options:
     """The options with the values that are left out: those of the recipe, or of the run that another option names."""
+    if options.config_file is not None:
+        others = [f"--{name}" for name in ("recipe", "resume") if getattr(options, name) is not None]
+        if others:
+            raise ConfigurationError(f"expected either --config or {others[0]}, got both.")
     folder = options.resume or options.reproduce_failure
     if folder is None:
-        phases = find_recipe(options.recipe or DEFAULT_RECIPE).phases(options.task)
-        return dataclasses.replace(options, config=phases[0].config)
+        return dataclasses.replace(options, config=_start(options).phases[0].config)
     from handful.runs.folder import read_description
 
     if has_phases(folder):
@@ -45,6 +52,14 @@ def defaults(options: Options) -> Options:
     return dataclasses.replace(options, config=config)
 
 
+def _start(options: Options) -> ConfigFile:
+    """What a new run begins with: a configuration file, or a recipe."""
+    if options.config_file is not None:
+        return read_config_file(options.config_file)
+    name = options.recipe or DEFAULT_RECIPE
+    return ConfigFile(name, find_recipe(name).phases(options.task))
+
+
 def run(options: Options) -> None:
     """Train, showing how it goes."""
     from handful.runs.folder import METRICS_FILE, POLICY_FILE
@@ -53,30 +68,36 @@ def run(options: Options) -> None:
     _check(options)
     if options.reproduce_failure:
         return _reproduce_failure(options, options.reproduce_failure)
+    budget = Budget(options.minutes, options.num_steps)
+    if options.resume is not None and not budget.is_given:
+        budget = read_budget(options.resume)
     phased = _phased(options)
     if phased is not None:
-        return train_phases(phased, options)
-    minutes = DEFAULT_MINUTES if options.minutes is None and options.num_steps is None else options.minutes
-    training = _resumed(options, options.resume) if options.resume else _new(options)
+        return train_phases(phased, options, budget)
+    if not budget.is_given:
+        budget = Budget(minutes=DEFAULT_MINUTES)
+    training = _resumed(options, options.resume, budget) if options.resume else _new(options, budget)
     folder = training.folder
     if training.config.trainer.cloning.epochs and not training.demonstrations.hold_actions:
         print("The demonstrations hold no actions, so nothing is cloned; their states are learned from.", flush=True)
     resume = f"handful train {options.task} --resume {folder}"
     try:
-        table = LiveTable(options.task, num_steps=options.num_steps, minutes=minutes)
+        write_budget(folder, budget)
+        table = LiveTable(options.task, num_steps=budget.num_steps, minutes=budget.minutes)
         with _profile(options.profile, training), table:
             spent = training.train(
-                minutes=minutes,
-                num_steps=options.num_steps,
+                minutes=budget.minutes,
+                num_steps=budget.num_steps,
                 on_iteration=table.update,
                 checkpoint_seconds=options.checkpoint_seconds,
+                wandb=options.wandb,
             )
     except StorageError as error:
-        raise StorageError(f"{error} Once there is room, resume: {resume}{_budget_words(options)}") from error
+        raise StorageError(f"{error} Once there is room, resume: {resume}{budget.words}") from error
     finally:
         training.close()
     if not spent:
-        print(f"Interrupted and saved. To resume: {resume}{_budget_words(options)}")
+        print(f"Interrupted and saved. To resume: {resume}{budget.words}")
         raise KeyboardInterrupt
     steps = training.trainer.steps
     print(f"Trained {steps:,} steps. The policy is {folder / POLICY_FILE}, the curves {folder / METRICS_FILE}.")
@@ -89,8 +110,8 @@ def _phased(options: Options) -> PhasedRun | None:
     """The run, if it has several phases, new or to be resumed."""
     if options.resume is not None:
         return resumed_phases(options) if has_phases(options.resume) else None
-    phases = find_recipe(options.recipe or DEFAULT_RECIPE).phases(options.task)
-    return begun_phases(options, phases) if len(phases) > 1 else None
+    start = _start(options)
+    return begun_phases(options, start) if len(start.phases) > 1 else None
 
 
 @contextlib.contextmanager
@@ -123,41 +144,45 @@ def _profile(wanted: bool, training: TrainingRun) -> Iterator[None]:
     Console().print(table)
 
 
-def _new(options: Options) -> TrainingRun:
+def _new(options: Options, budget: Budget) -> TrainingRun:
     from handful.runs.folder import DEMONSTRATIONS_FILE, RunDescription, check_new, free_folder
     from handful.tasks.registry import make_task
 
-    make_task(options.task, options.config.variant)
+    make_task(options.task, options.config.variant, options.config.arm)
     folder = options.run or free_folder(options.task)
     check_new(folder)
-    demonstrations, recipe = options.demonstrations or folder / DEMONSTRATIONS_FILE, options.recipe or DEFAULT_RECIPE
+    demonstrations, recipe = options.demonstrations or folder / DEMONSTRATIONS_FILE, _start(options).recipe
     description = RunDescription(options.task, demonstrations, recipe, options.config)
-    return _begun(folder, description, record=options.demonstrations is None)
+    return _begun(folder, description, budget, record=options.demonstrations is None)
 
 
-def _begun(folder: pathlib.Path, description, *, record: bool) -> TrainingRun:
+def _begun(folder: pathlib.Path, description: RunDescription, budget: Budget, *, record: bool) -> TrainingRun:
     """A run from its first step; its own demonstrations are recorded first if they are missing."""
     from handful.cli.demonstrate import record_with_progress
     from handful.runs.config import check_settings
     from handful.runs.folder import write_description
-    from handful.runs.training_run import TrainingRun, read_teacher
+    from handful.runs.other_runs import check_start_from, read_teacher
+    from handful.runs.training_run import TrainingRun
 
     if record:
         config = description.config
         check_settings(config)
         read_teacher(folder, description, resume=False)  # refused before anything is recorded
+        check_start_from(config.start_from)
         write_description(folder, description)  # a recording that is killed is resumed as well
+        write_budget(folder, budget)
         record_with_progress(
             description.task,
             description.demonstrations,
             randomization=config.randomization,
             camera_hz=config.camera_hz,
+            arm=config.arm,
             seed=config.trainer.seed,
         )
     return TrainingRun(folder, description, resume=False)
 
 
-def _resumed(options: Options, folder: pathlib.Path) -> TrainingRun:
+def _resumed(options: Options, folder: pathlib.Path, budget: Budget) -> TrainingRun:
     from handful.runs.folder import CHECKPOINT_FILE, DEMONSTRATIONS_FILE, read_description
     from handful.runs.training_run import TrainingRun
 
@@ -169,7 +194,7 @@ def _resumed(options: Options, folder: pathlib.Path) -> TrainingRun:
     description = dataclasses.replace(description, demonstrations=demonstrations, config=options.config)
     if not (folder / CHECKPOINT_FILE).exists():  # killed before the first one, perhaps while it recorded
         own = demonstrations.absolute() == (folder / DEMONSTRATIONS_FILE).absolute()
-        return _begun(folder, description, record=own)
+        return _begun(folder, description, budget, record=own)
     return TrainingRun(folder, description, resume=True)
 
 
@@ -178,7 +203,7 @@ def _reproduce_failure(options: Options, folder: pathlib.Path) -> None:
 
     if not (folder / FAILURE_FOLDER).is_dir():
         raise DataError(f"{folder} holds no failure: there is no folder {folder / FAILURE_FOLDER}.")
-    training = _resumed(options, folder)
+    training = _resumed(options, folder, Budget())
     try:
         error = training.reproduce_failure()
     finally:
@@ -208,6 +233,8 @@ def _check(options: Options) -> None:
         raise ConfigurationError(
             f"expected one of --run, --resume and --reproduce-failure, got --{' and --'.join(given)}."
         )
+    if options.wandb:
+        check_wandb()
     check_budget(options.minutes, options.num_steps)
     if not options.checkpoint_seconds >= 0:
         raise ConfigurationError(f"expected --checkpoint-seconds of at least 0, got {options.checkpoint_seconds}.")
@@ -218,8 +245,3 @@ def check_budget(minutes: float | None, num_steps: int | None) -> None:
     for name, value in (("--minutes", minutes), ("--num-steps", num_steps)):
         if value is not None and not value > 0:
             raise ConfigurationError(f"expected {name} above 0, got {value}.")
-
-
-def _budget_words(options: Options) -> str:
-    minutes = "" if options.minutes is None else f" --minutes {options.minutes:g}"
-    return minutes if options.num_steps is None else f"{minutes} --num-steps {options.num_steps}"

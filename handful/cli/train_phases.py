@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from handful.cli.given import with_given
 from handful.cli.train_options import Options
 from handful.errors import ConfigurationError, StorageError
-from handful.runs.phases import Phase, PhasedRun, Progress, begin_phases, latest_policy, read_phases
+from handful.runs.budget import Budget, write_budget
+from handful.runs.config_file import ConfigFile
+from handful.runs.phases import PhasedRun, Progress, begin_phases, latest_policy, read_phases
 
 
-def begun_phases(options: Options, phases: tuple[Phase, ...]) -> PhasedRun:
+def begun_phases(options: Options, start: ConfigFile) -> PhasedRun:
     """A new run of several phases, each with the options that the user gave."""
+    from handful.demonstrations.dataset import load_demonstrations
     from handful.runs.config import check_settings
     from handful.runs.folder import free_folder
     from handful.tasks.registry import make_task
 
     phases = tuple(
-        dataclasses.replace(phase, config=with_given(phase.config, options.config, options.given)) for phase in phases
+        dataclasses.replace(phase, config=with_given(phase.config, options.config, options.given))
+        for phase in start.phases
     )
     for phase in phases:
-        make_task(options.task, phase.config.variant)
+        make_task(options.task, phase.config.variant, phase.config.arm)
         named = {name: "." for name in ("teacher", "start_from", "retries_from") if getattr(phase, name) is not None}
         check_settings(dataclasses.replace(phase.config, **named))
+    if options.demonstrations is not None:
+        load_demonstrations(options.demonstrations, options.task, pixels=False)  # refused before a folder is made
     folder = options.run or free_folder(options.task)
-    recipe = options.recipe or "custom"
-    return begin_phases(folder, task=options.task, recipe=recipe, phases=phases, demonstrations=options.demonstrations)
+    return begin_phases(
+        folder, task=options.task, recipe=start.recipe, phases=phases, demonstrations=options.demonstrations
+    )
 
 
 def resumed_phases(options: Options) -> PhasedRun:
@@ -47,16 +55,23 @@ def resumed_phases(options: Options) -> PhasedRun:
     return PhasedRun(folder, description)
 
 
-def train_phases(run: PhasedRun, options: Options) -> None:
+def train_phases(run: PhasedRun, options: Options, budget: Budget) -> None:
     """Record demonstrations if they are missing, and train phase after phase, showing how it goes."""
     from handful.cli.demonstrate import record_with_progress
     from handful.runs.folder import DEMONSTRATIONS_FILE
     from handful.viewing.live_table import LiveTable
 
     description, folder = run.description, run.folder
+    write_budget(folder, budget)
     if description.demonstrations.absolute() == (folder / DEMONSTRATIONS_FILE).absolute():
         first = description.phases[0].config
-        settings = {"randomization": first.randomization, "camera_hz": first.camera_hz, "seed": first.trainer.seed}
+        settings: dict[str, Any] = {
+            "randomization": first.randomization,
+            "camera_hz": first.camera_hz,
+            "seed": first.trainer.seed,
+            "arm": first.arm,
+        }
+        settings |= {"arm": first.arm}
         record_with_progress(description.task, description.demonstrations, **settings)
     table: list[LiveTable] = []
 
@@ -68,11 +83,15 @@ def train_phases(run: PhasedRun, options: Options) -> None:
         table[:] = [LiveTable(title, seconds_left=progress.seconds_left)]
         return table[0].__enter__().update
 
-    budget = {"minutes": options.minutes, "num_steps": options.num_steps}
-    words = "".join(f" --{name.replace('_', '-')} {value:g}" for name, value in budget.items() if value is not None)
-    resume = f"handful train {description.task} --resume {folder}{words}"
+    resume = f"handful train {description.task} --resume {folder}{budget.words}"
     try:
-        done = run.train(**budget, on_phase=on_phase, checkpoint_seconds=options.checkpoint_seconds)
+        done = run.train(
+            minutes=budget.minutes,
+            num_steps=budget.num_steps,
+            on_phase=on_phase,
+            checkpoint_seconds=options.checkpoint_seconds,
+            wandb=options.wandb,
+        )
     except StorageError as error:
         raise StorageError(f"{error} Once there is room, resume: {resume}") from error
     finally:

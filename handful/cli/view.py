@@ -18,6 +18,8 @@ class Options:
     policy: str | None = None
     """Who acts first: a policy file, the folder of a run, or zero, random or scripted; by default the policy that ships
     with handful, or the script where none ships."""
+    force: bool = False
+    """Take a policy that was trained on another task, if its observations fit."""
     randomization: str = "task"
     """How much varies from episode to episode: none, task or full."""
     seed: int = 0

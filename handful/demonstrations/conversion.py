@@ -27,7 +27,10 @@ def converted(demonstrations: Demonstrations, environment: TaskEnvironment) -> D
     Raises:
         DataError: no demonstration ends in the top stage.
     """
-    source, target = compile_task(make_task(demonstrations.task)), environment.physics.model
+    source, target = (
+        compile_task(make_task(demonstrations.task, arm=environment.task.arm.name)),
+        environment.physics.model,
+    )
     if (source.nq, source.opt.timestep) == (target.nq, target.opt.timestep):
         return demonstrations
     columns = state_columns(source, target)

@@ -6,10 +6,9 @@ import numpy as np
 
 from handful.demonstrations.operators.operator import ToolCommand
 from handful.geometry import matrix_from_rotation_vector, rotation_error
-from handful.simulation import jaco
+from handful.simulation.arm import Arm
+from handful.simulation.jaco import JACO
 from handful.simulation.physics.protocol import Physics
-
-_NUM_ARM = len(jaco.ARM_JOINTS)
 
 _GAIN = 6.0
 """How fast an error decays, k [1/s]; below 1 / (2 dt), so that the servos' lag does not make it swing."""
@@ -30,15 +29,15 @@ class PositionController:
         u   = (v + k (p* - p), w + k log(R* R^T))
         q'  = J^T (J J^T + damping^2 I)^-1 u                               (damped least squares)
 
-    and all six q' are scaled by one factor where one of them passes its limit, so that the tool keeps its direction.
+    and all q' are scaled by one factor where one of them passes its limit, so that the tool keeps its direction.
     Because the target is integrated, a command of zero holds the pose, whatever the servos do.
     """
 
-    def __init__(self, physics: Physics, *, control_timestep: float) -> None:
+    def __init__(self, physics: Physics, *, control_timestep: float, arm: Arm = JACO) -> None:
         """Follow the tools of ``physics``, with ``control_timestep`` between two actions [s]."""
-        self._physics = physics
+        self._physics, self._arm = physics, arm
         self._timestep = control_timestep
-        self._site = physics.model.site(jaco.TCP_SITE).id
+        self._site = physics.model.site(arm.tool_site).id
         self.target_position = np.zeros((physics.num_envs, 3))
         """Where the tool should be [m], world frame, [env, 3]."""
         self.target_rotation = np.zeros((physics.num_envs, 3, 3))
@@ -66,14 +65,14 @@ class PositionController:
             ],
             axis=1,
         )
-        jacobian = self._physics.jacobian(jaco.TCP_SITE)[:, :, :_NUM_ARM]
+        jacobian = self._physics.jacobian(self._arm.tool_site)[:, :, : self._arm.num_arm]
         transposed = jacobian.transpose(0, 2, 1)
         gram = jacobian @ transposed + _DAMPING**2 * np.eye(6)
         velocity = (transposed @ np.linalg.solve(gram, twist[:, :, None]))[:, :, 0]
-        fraction = velocity / jaco.ARM_VELOCITY_LIMITS
+        fraction = velocity / self._arm.velocity_limits
         fraction /= np.maximum(np.abs(fraction).max(axis=1, keepdims=True), 1.0)
         fingers = command.fingers if command.fingers.ndim == 2 else command.fingers[:, None]
-        fingers = np.broadcast_to(np.clip(fingers, -1.0, 1.0), (len(fraction), len(jaco.FINGER_JOINTS)))
+        fingers = np.broadcast_to(np.clip(fingers, -1.0, 1.0), (len(fraction), len(self._arm.finger_joints)))
         return np.concatenate([fraction, fingers], axis=1).astype(np.float32)
 
     def _tool(self) -> tuple[np.ndarray, np.ndarray]:

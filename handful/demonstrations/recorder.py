@@ -114,7 +114,9 @@ def record_demonstrations(
         horizon = environment.spec.horizon
         raise ConfigurationError(f"episodes of {horizon} steps have no room for {hold} steps after success.")
     environment.reset()
-    controller = PositionController(environment.physics, control_timestep=environment.spec.control_timestep)
+    controller = PositionController(
+        environment.physics, control_timestep=environment.spec.control_timestep, arm=environment.task.arm
+    )
     top_stage = len(environment.task.stages) - 1
     actor = ACTORS.index("script" if isinstance(operator, ScriptedOperator) else "person")
     numbers = (number for number in itertools.count() if (seed, number) not in writer.seeds)  # the file grows meanwhile

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from handful.environment import EpisodeSummary, Start, StartDistribution, StateTree
-from handful.simulation import jaco
+from handful.simulation.arm import CLOSED, OPEN, Arm
+from handful.simulation.jaco import JACO
 
 CAPACITY = 512
 """Failures that are kept; a new one replaces any (our choice)."""
@@ -34,14 +35,21 @@ class RetryStarts:
     """
 
     def __init__(
-        self, starts: StartDistribution, *, fraction: float, nq: int, nv: int, given: Sequence[Start] = ()
+        self,
+        starts: StartDistribution,
+        *,
+        fraction: float,
+        nq: int,
+        nv: int,
+        given: Sequence[Start] = (),
+        arm: Arm = JACO,
     ) -> None:
         """Wrap ``starts``; a ``fraction`` of its random starts becomes retries, of episodes here and of those ``given``.
 
         ``nq`` and ``nv`` are the sizes of ``qpos`` and ``qvel`` in a saved state, see `STATE_FIELDS`.
         """
         self.starts = starts
-        self._fraction = fraction
+        self._fraction, self._arm = fraction, arm
         self._nq, self._nv = nq, nv
         self._given = list(given)
         self._failures: list[Start] = []
@@ -70,11 +78,11 @@ class RetryStarts:
 
     def _open(self, state: np.ndarray, generator: np.random.Generator, *, back: bool) -> None:
         """Put the fingers of a saved state anywhere, at rest, and the arm ``back`` to its start."""
-        joints, arm = len(jaco.JOINTS), len(jaco.ARM_JOINTS)
+        joints, arm = self._arm.num_joints, self._arm.num_arm
         qpos, qvel = state[1 : 1 + self._nq], state[1 + self._nq : 1 + self._nq + self._nv]
         if back:
-            qpos[:arm] = jaco.HOME_QPOS[:arm] + generator.uniform(-HOME_SPREAD, HOME_SPREAD, arm)
-        qpos[arm:joints] = generator.uniform(jaco.FINGER_OPEN, jaco.FINGER_CLOSED)
+            qpos[:arm] = self._arm.home + generator.uniform(-HOME_SPREAD, HOME_SPREAD, arm)
+        qpos[arm:joints] = self._arm.finger_positions(np.asarray(generator.uniform(OPEN, CLOSED)))
         qvel[:joints] = 0.0
         state[1 + self._nq + self._nv :] = 0.0  # warm start and commands
 

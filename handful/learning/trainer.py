@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from handful.errors import ConfigurationError, DataError, TrainingError
 from handful.learning.algorithms.algorithm import Algorithm
 from handful.learning.algorithms.distillation import Distillation, Teacher
 from handful.learning.algorithms.reinforcement import ReinforcementImitation
-from handful.learning.config.trainer import TrainerConfig
+from handful.learning.config.trainer import TrainerConfig, check_device
 from handful.learning.data.collector import RolloutCollector
 from handful.learning.episodes import EpisodeWindow
 from handful.learning.models.averaging import PolicyAverage
@@ -60,8 +61,7 @@ class Trainer:
         self.config = config
         self.environment = environment
         spec = environment.spec
-        if config.device.startswith("cuda") and not torch.cuda.is_available():
-            raise ConfigurationError(f"the device '{config.device}' is not there; the choices here are: cpu.")
+        check_device(config.device)
         # Independent seeds for the parts, so that one part's draws do not move another's.
         seeds = [int(seed) for seed in np.random.SeedSequence(config.seed).generate_state(4)]
         workers = TorchWorkers(num_threads)
@@ -99,14 +99,18 @@ class Trainer:
         """Those that ended in the last iteration."""
         self._episodes = EpisodeWindow(spec.stages)
 
-    def prepare(self, num_epochs: int | None = None) -> Iterator[dict[str, float]]:
+    def prepare(self, num_epochs: int | None = None, *, max_seconds: float = math.inf) -> Iterator[dict[str, float]]:
         """Learn from demonstrations alone before the first iteration; done once the iterator has come to its end.
 
-        It makes ``num_epochs`` passes, by default the configuration's, and yields after each the algorithm's metrics and
-        ``seconds``.
+        It makes ``num_epochs`` passes, by default the configuration's, or as many as fit into ``max_seconds`` [s], but at
+        least one, and yields after each the algorithm's metrics and ``seconds``.
         """
         start = time.perf_counter()
-        for metrics in self.algorithm.prepare(num_epochs):
+
+        def most_epochs(done: int) -> float:
+            return done * max_seconds / (time.perf_counter() - start)
+
+        for metrics in self.algorithm.prepare(num_epochs, most_epochs):
             yield {**metrics, "seconds": time.perf_counter() - start}
         self.average.restart()
         self.prepared = True

@@ -12,7 +12,7 @@ from msgspec import Meta
 from handful.config import MAY_BE_INFINITE, Bound, Config, Fraction
 from handful.environment import GROUPS, PIXELS, TOOL_STATE
 from handful.errors import ConfigurationError, unknown_name
-from handful.learning.config.trainer import TrainerConfig
+from handful.learning.config.trainer import TrainerConfig, check_device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,9 @@ class CurriculumConfig(Config):
     """Fraction of the random starts that are replaced by states in which earlier episodes had failed (our choice)."""
     max_random_seconds: Bound = math.inf
     """Longest episode from a random start until half of the frontiers are at the beginning [s] (our choice; infinite: as
-    long as any). The end of a long task is learned from demonstrations' states by then, its beginning from these."""
+    long as any).
+
+    The end of a long task is learned from demonstrations' states by then, its beginning from these."""
     end_when_lost: bool = False
     """Whether episodes end when an object has fallen off the table (our choice)."""
     max_held_seconds: Bound = math.inf
@@ -40,20 +42,24 @@ class CurriculumConfig(Config):
     never, as in the paper)."""
     clusters: str = "states"
     """How a demonstration's state is drawn: ``stages`` draws a stage uniformly, then one of its states (paper); ``states``
-    draws all alike (our choice: three of pouring's five stages last a quarter of a second each, with nothing left to
-    learn)."""
+    draws all alike (our choice).
+
+    Three of pouring's five stages last a quarter of a second each, with nothing left to learn."""
     max_seconds: Bound = 5.0
-    """Longest episode from a demonstration's state [s]; the value function stands in for what would follow. A whole episode
-    of a long task spends most of its time where its beginning had gone wrong (our choice; infinite: the horizon, as in the
-    paper)."""
+    """Longest episode from a demonstration's state [s]; the value function stands in for what would follow (our choice;
+    infinite: the horizon, as in the paper).
+
+    A whole episode of a long task spends most of its time where its beginning had gone wrong."""
     fresh_looks: bool = False
-    """Whether an episode that begins in a demonstration's state draws its looks anew: light, camera, colours. Otherwise
-    all such episodes together have as many looks as there are demonstrations."""
+    """Whether an episode that begins in a demonstration's state draws its looks anew: light, camera, colours.
+
+    Otherwise all such episodes together have as many looks as there are demonstrations."""
     include_solved: bool = False
     """Whether episodes may begin in the solved stage too, where nothing is left to be learned."""
     cut_after_success: Annotated[float, Meta(ge=0), MAY_BE_INFINITE] = 1.0
-    """Time of a demonstration that is kept after its success [s]; the rest teaches the discriminator to reward standing
-    still."""
+    """Time of a demonstration that is kept after its success [s].
+
+    The rest teaches the discriminator to reward standing still."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +73,8 @@ class RunConfig(Config):
     variant: str | None = None
     """Variant of the task to train in, such as one with smaller orders; `handful tasks TASK` lists them. Demonstrations are
     of the task itself. By default there is none."""
+    arm: str = "jaco"
+    """The arm: jaco, or panda, whose model is in the package gymnasium-robotics."""
     camera_hz: int = 5
     """Rate of the camera [Hz]: 20, 10 or 5."""
     renderer: str | None = None
@@ -77,8 +85,10 @@ class RunConfig(Config):
     """Threads for physics, camera and the splits of a minibatch; by default one for every core. They do not change a bit of
     the run."""
     torch_threads: Annotated[int, Meta(ge=1, le=1024)] = 1
-    """Threads inside each operation of the networks. These are small: a second thread gains a quarter on an idle machine,
-    and costs half and more where another process wants the core. The bits of a run depend on it."""
+    """Threads inside each operation of the networks. The bits of a run depend on it.
+
+    The networks are small: a second thread gains a quarter on an idle machine, and costs half and more where another process
+    wants the core."""
     start_from: str | None = None
     """Folder of a run whose networks and optimisers this one begins with, to train a policy further under other options."""
     retries_from: str | None = None
@@ -105,6 +115,13 @@ class RunConfig(Config):
             raise ConfigurationError(
                 f"--retries-from {self.retries_from} needs a --curriculum.retry-fraction over 0: with 0 nothing is retried."
             )
+        networks = {"policy": self.trainer.policy, "value-function": self.trainer.value_function}
+        for name, network in {**networks, "discriminator": self.trainer.discriminator}.items():
+            if not network.groups:
+                choices = ", ".join((*GROUPS, TOOL_STATE))
+                raise ConfigurationError(
+                    f"expected --{name}.groups to name a group or more; the choices are: {choices}."
+                )
         for group in self.groups:
             if group not in (*GROUPS, TOOL_STATE):
                 raise unknown_name("observation group", group, (*GROUPS, TOOL_STATE))
@@ -147,5 +164,6 @@ def check_settings(config: RunConfig) -> None:
         raise ConfigurationError(f"unknown camera rate {config.camera_hz} Hz; the choices are: {choices}.")
     check_renderer(config.renderer)
     check_backend(config.backend)
+    check_device(config.trainer.device)
     if config.curriculum.clusters not in CLUSTERS:
         raise unknown_name("way to draw demonstration states", config.curriculum.clusters, CLUSTERS)

@@ -83,7 +83,7 @@ def evaluate(folder: pathlib.Path, *, steps: int, num_episodes: int) -> Evaluati
     description = read_description(folder)
     config, policy = description.config, read_policy(description.task, str(folder))
     environment = TaskEnvironment(
-        make_task(description.task, config.variant),
+        make_task(description.task, config.variant, config.arm),
         num_envs=min(MAX_ENVS, num_episodes),
         randomization=config.randomization,
         camera_hz=config.camera_hz,

@@ -1,6 +1,7 @@
 """The folder of a run: its files, and the one that says what it is.
 
 config.json               task, demonstrations, recipe and configuration, from the first moment on
+budget.json               how long it is trained, if it is trained by `handful train`
 demonstrations.hdf5       unless they are elsewhere
 metrics.csv               a row for each iteration, and TensorBoard files with the same
 episodes.csv              a row for each training episode: where it began and how it ended

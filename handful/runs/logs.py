@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import hashlib
+import importlib.util
 import io
+import json
 import pathlib
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from handful.environment import EpisodeSummary
-from handful.errors import DataError, StorageError
-from handful.runs.folder import EPISODES_FILE, METRICS_FILE
+from handful.errors import ConfigurationError, DataError, StorageError
+from handful.runs.folder import CONFIG_FILE, EPISODES_FILE, METRICS_FILE
 from handful.storage import read_text, reason, write_atomically
 
 if TYPE_CHECKING:
@@ -89,8 +92,15 @@ class MetricsWriter:
         *,
         resume_after: int | None = None,
         tensorboard: bool = True,
+        wandb: bool = False,
     ) -> None:
-        """Open the files; the columns are those of `handful.learning.metrics.metric_names`. See `CsvLog`."""
+        """Open the files; the columns are those of `handful.learning.metrics.metric_names`. See `CsvLog`.
+
+        ``wandb`` sends the metrics to Weights & Biases too, which the user's own settings of it address.
+
+        Raises:
+            ConfigurationError: ``wandb`` is wanted and not installed.
+        """
         self._names = names
         self._log = CsvLog(pathlib.Path(folder) / METRICS_FILE, names, resume_after=resume_after)
         rows = self._log.rows
@@ -102,6 +112,7 @@ class MetricsWriter:
             purge_step = None if resume_after is None else int(float(rows[-1]["steps"])) + 1 if rows else 0
             threading.excepthook = _without_tensorboards(threading.excepthook)
             self._tensorboard = SummaryWriter(str(folder), purge_step=purge_step)
+        self._wandb: Any = begin_wandb(pathlib.Path(folder)) if wandb else None
 
     def write(self, metrics: Mapping[str, float]) -> None:
         """Append one iteration's metrics; absent ones stay empty."""
@@ -113,10 +124,16 @@ class MetricsWriter:
                         self._tensorboard.add_scalar(name, metrics[name], int(metrics["steps"]))
         except OSError as error:
             raise StorageError(f"TensorBoard's file could not be written: {reason(error)}.") from error
+        if self._wandb is not None:
+            self._wandb.log(
+                {name: metrics[name] for name in self._names if name in metrics}, step=int(metrics["steps"])
+            )
 
     def close(self) -> None:
         """Close the files."""
         self._log.close()
+        if self._wandb is not None:
+            self._wandb.finish()
         with contextlib.suppress(OSError):
             if self._tensorboard is not None:
                 self._tensorboard.close()
@@ -137,6 +154,32 @@ def _without_tensorboards(hook: _Hook) -> _Hook:
 
     quieter.leaves_out_tensorboards = True  # pyright: ignore[reportFunctionMemberAccess]
     return quieter
+
+
+def check_wandb() -> None:
+    """Refuse to log to Weights & Biases where its package is missing, by a `ConfigurationError`."""
+    if importlib.util.find_spec("wandb") is None:
+        raise ConfigurationError("--wandb needs the package wandb, which is not installed: pip install wandb")
+
+
+def begin_wandb(folder: pathlib.Path) -> Any:
+    """A run of Weights & Biases for the run in a folder, with its configuration; resumed where there is one already."""
+    check_wandb()
+    import wandb
+
+    path = folder.absolute()
+    name = f"{path.parent.name}-{path.name}"
+    identity = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+    values = json.loads((folder / CONFIG_FILE).read_text())
+    return wandb.init(
+        project="handful",
+        name=name,
+        id=identity,
+        resume="allow",
+        config=values,
+        dir=str(folder),
+        settings={"silent": True},
+    )
 
 
 class EpisodeWriter(CsvLog):

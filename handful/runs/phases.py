@@ -11,8 +11,10 @@ A folder of such a run holds::
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +89,15 @@ def has_phases(folder: pathlib.Path) -> bool:
     except (OSError, HandfulError):
         return False
     return isinstance(values, dict) and "phases" in values
+
+
+def phases_of(values: dict[str, Any]) -> tuple[Phase, ...]:
+    """The phases that the content of a ``config.json`` describes; one where it holds a single configuration."""
+    if "phases" not in values:
+        return (Phase("run", from_json(RunConfig, values["config"]), num_steps=sys.maxsize, minutes=math.inf),)
+    phases = tuple(_phase(each) for each in values["phases"])
+    _check_phases(phases)
+    return phases
 
 
 def read_phases(folder: pathlib.Path) -> PhasedDescription:
@@ -188,6 +199,7 @@ class PhasedRun:
         num_steps: int | None,
         on_phase: Callable[[Progress], Callable[[dict[str, float]], None]],
         checkpoint_seconds: float = 30.0,
+        wandb: bool = False,
     ) -> bool:
         """Train phase after phase until the last has spent its budget; returns False if the user interrupted before.
 
@@ -216,6 +228,7 @@ class PhasedRun:
                     num_steps=phase.num_steps,
                     on_iteration=on_phase(Progress(number, phases, spent, left)),
                     checkpoint_seconds=checkpoint_seconds,
+                    wandb=wandb,
                 )
                 spent += run.trainer.seconds
             finally:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import pathlib
 from typing import TYPE_CHECKING
 
 from handful.environment import TOOL_STATE
-from handful.errors import ConfigurationError, unknown_name
+from handful.errors import ConfigurationError
 from handful.runs.folder import POLICY_FILE
 from handful.runs.phases import latest_policy
+from handful.simulation.arms import DEFAULT_ARM
 
 if TYPE_CHECKING:
     from handful.learning.actors import Actor
@@ -52,7 +54,11 @@ def find_policy(task: str, name: str | None) -> pathlib.Path | str:
         return path
     if path.is_dir():
         raise ConfigurationError(f"the folder {path} holds no {POLICY_FILE}.")
-    raise unknown_name("policy", name, [*STAND_INS, *_policies_in(path.parent)])
+    near = difflib.get_close_matches(name, [*STAND_INS, *_policies_in(path.parent)], n=1, cutoff=0.6)
+    hint = f"did you mean '{near[0]}'? Expected" if near else "there is no such file or folder; expected"
+    raise ConfigurationError(
+        f"unknown policy '{name}': {hint} a policy file, the folder of a run, or one of {', '.join(STAND_INS)}."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,18 +82,38 @@ class FoundPolicy:
         return self.manifest is not None and self.manifest.reads(TOOL_STATE)
 
     @property
+    def arm(self) -> str:
+        """The arm that it was trained with; a stand-in moves the default one."""
+        config = self.manifest.training.get("config", {}) if self.manifest else {}
+        return str(config.get("arm", DEFAULT_ARM))
+
+    @property
     def camera_hz(self) -> int:
         """The rate of the camera that it is used to [Hz]; a stand-in sees nothing and is shown 5."""
         return self.manifest.camera_hz if self.manifest else 5
 
 
-def read_policy(task: str, name: str | None) -> FoundPolicy:
-    """Find a policy, as `find_policy` does, and read it, as `load_policy` does."""
+def read_policy(task: str, name: str | None, *, any_task: bool = False) -> FoundPolicy:
+    """Find a policy, as `find_policy` does, and read it, as `load_policy` does.
+
+    Raises:
+        ConfigurationError: the policy was trained on another task, unless ``any_task``.
+    """
     from handful.learning.persistence.policy_file import load_policy
 
     source = find_policy(task, name)
     network, manifest = (None, None) if source in STAND_INS else load_policy(source)
+    if manifest is not None and not any_task:
+        check_same_task(manifest, task, str(source))
     return FoundPolicy(source, network, manifest)
+
+
+def check_same_task(manifest: PolicyManifest, task: str, name: str) -> None:
+    """Refuse a policy that was trained on another task, by a `ConfigurationError`; ``name`` says which policy it is."""
+    if manifest.task != task:
+        raise ConfigurationError(
+            f"the policy {name} was trained on {manifest.task}, not on {task}: name a policy of {task}, or --force this one."
+        )
 
 
 def load_actor(policy: FoundPolicy, environment: TaskEnvironment, *, seed: int) -> Actor:

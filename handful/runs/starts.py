@@ -31,7 +31,9 @@ def make_starts(
     if starts is None or config.retry_fraction == 0:
         return starts
     model = environment.physics.model
-    return RetryStarts(starts, fraction=config.retry_fraction, nq=model.nq, nv=model.nv, given=given)
+    return RetryStarts(
+        starts, fraction=config.retry_fraction, nq=model.nq, nv=model.nv, given=given, arm=environment.task.arm
+    )
 
 
 def failures_in(folder: str, environment: TaskEnvironment) -> list[Start]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
+import math
 import pathlib
 import time
 import weakref
@@ -24,9 +24,8 @@ from handful.learning.algorithms.distillation import Teacher
 from handful.learning.algorithms.reinforcement import ReinforcementImitation
 from handful.learning.evaluation import mean_interval
 from handful.learning.metrics import metric_names
-from handful.learning.models.policy import Policy
 from handful.learning.persistence.checkpoint import load_checkpoint, save_checkpoint
-from handful.learning.persistence.policy_file import PolicyManifest, check_policy_fits, load_policy, save_policy
+from handful.learning.persistence.policy_file import PolicyManifest, check_policy_fits, save_policy
 from handful.learning.trainer import Trainer
 from handful.profiling import span
 from handful.runs.config import RunConfig, check_settings
@@ -45,10 +44,14 @@ from handful.runs.folder import (
 )
 from handful.runs.interruption import Interruption
 from handful.runs.logs import EpisodeWriter, MetricsWriter
+from handful.runs.other_runs import read_teacher
 from handful.runs.starts import control_steps, failures_in, make_starts
 from handful.storage import lock, write_atomically
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import make_task
+
+CLONING_SHARE = 0.5
+"""Largest part of a budget of training time that the copying of demonstrations may take (our choice)."""
 
 
 class TrainingRun:
@@ -65,7 +68,7 @@ class TrainingRun:
         torch.set_num_threads(config.torch_threads)
         teacher = read_teacher(folder, description, resume=resume)
         self.environment = TaskEnvironment(
-            make_task(self.task, config.variant),
+            make_task(self.task, config.variant, config.arm),
             num_envs=config.num_envs,
             randomization=config.randomization,
             camera_hz=config.camera_hz,
@@ -129,25 +132,26 @@ class TrainingRun:
         num_steps: int | None,
         on_iteration: Callable[[dict[str, float]], None] = lambda metrics: None,
         checkpoint_seconds: float = 30.0,
+        wandb: bool = False,
     ) -> bool:
         """Train until the budget is spent; returns False if the user interrupted before.
 
         Budgets of training time [min] and of control steps are counted from the start of the run; None is no bound. It
         saves every ``checkpoint_seconds`` and at the end. ``on_iteration`` is called with each iteration's metrics, and with
-        those of each pass of cloning.
+        those of each pass of cloning. ``wandb`` sends them to Weights & Biases too.
 
         Raises:
             TrainingError: something is not a finite number; the last good checkpoint stays, and the failure is kept.
         """
         if self.spent(minutes, num_steps):
             return True
-        if self.cloning_epochs and not self.trainer.prepared and not self._clone(on_iteration):
+        if self.cloning_epochs and not self.trainer.prepared and not self._clone(on_iteration, minutes):
             return False
         trainer, names = self.trainer, metric_names(self.environment.spec)
         saved_at = time.monotonic()
         with (
             Interruption() as interruption,
-            contextlib.closing(MetricsWriter(self.folder, names, resume_after=trainer.iteration)) as metrics_log,
+            contextlib.closing(MetricsWriter(self.folder, names, resume_after=trainer.iteration, wandb=wandb)) as log,
             contextlib.closing(EpisodeWriter(self.folder, resume_after=trainer.iteration)) as episode_log,
         ):
             while (trainer.iteration == 0 or not self.spent(minutes, num_steps)) and not interruption.requested:
@@ -158,7 +162,7 @@ class TrainingRun:
                 except TrainingError as error:
                     raise self._failure(error) from error
                 with span("report"):
-                    metrics_log.write(metrics)
+                    log.write(metrics)
                     episode_log.write_episodes(trainer.ended_episodes, iteration=trainer.iteration, steps=trainer.steps)
                     on_iteration(metrics)
                 if time.monotonic() - saved_at > checkpoint_seconds:
@@ -189,10 +193,14 @@ class TrainingRun:
             return 0
         return trainer.cloning.epochs
 
-    def _clone(self, on_pass: Callable[[dict[str, float]], None]) -> bool:
-        """Clone the demonstrations, and save; False if the user interrupted, and then nothing has changed on disk."""
+    def _clone(self, on_pass: Callable[[dict[str, float]], None], minutes: float | None) -> bool:
+        """Clone the demonstrations, and save; False if the user interrupted, and then nothing has changed on disk.
+
+        It takes at most `CLONING_SHARE` of a budget of ``minutes`` [min].
+        """
+        max_seconds = math.inf if minutes is None else 60.0 * CLONING_SHARE * minutes
         with Interruption() as interruption, span("cloning"):
-            for metrics in self.trainer.prepare(self.cloning_epochs):
+            for metrics in self.trainer.prepare(self.cloning_epochs, max_seconds=max_seconds):
                 on_pass(metrics)
                 if interruption.requested:
                     return False
@@ -237,32 +245,6 @@ class TrainingRun:
     def _lock(self) -> None:
         """Keep other processes from the folder, as long as this run is open."""
         self._unlock = weakref.finalize(self, lock(self.folder / LOCK_FILE, what=f"the run {self.folder}"))
-
-
-@dataclasses.dataclass(frozen=True)
-class _FoundTeacher:
-    """A teacher's policy and what its file says of it."""
-
-    source: pathlib.Path
-    policy: Policy
-    manifest: PolicyManifest
-
-
-def read_teacher(folder: pathlib.Path, description: RunDescription, *, resume: bool) -> _FoundTeacher | None:
-    """The teacher of a run: its own copy if it is resumed, else that of the run which its configuration names.
-
-    Raises:
-        DataError: there is none, or its file is damaged.
-        ConfigurationError: it was trained on another task.
-    """
-    name = description.config.teacher
-    if name is None:
-        return None
-    source = folder / TEACHER_FILE if resume else pathlib.Path(name) / POLICY_FILE
-    policy, manifest = load_policy(source)
-    if manifest.task != description.task:
-        raise ConfigurationError(f"the teacher {name} was trained on {manifest.task}, not on {description.task}.")
-    return _FoundTeacher(source, policy, manifest)
 
 
 def open_or_begin(

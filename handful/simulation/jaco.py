@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 
 from handful.errors import ConfigurationError
-from handful.simulation.simplification import simplified_mesh
+from handful.simulation.arm import Arm, add_velocity_servo, add_visual_meshes
 
 ARM_PREFIX = "jaco/"
 """Prefix of the names of the arm's parts in a scene."""
@@ -58,27 +58,8 @@ the camera's vertical plane (found by inverse kinematics, checked in a test)."""
 TCP_SITE = "jaco/hand/pinchsite"
 """Site of the tool point, between the finger tips, where a pinch grasp holds an object."""
 
-VISUAL_GROUP, COLLISION_GROUP = 2, 3
-"""Geom groups of visible geoms and of collision geoms; renderers draw groups 0 to 2."""
-
 GRAY_MATERIALS = ("jaco/dark_gray", "jaco/light_gray", "jaco/hand/dark_gray", "jaco/hand/light_gray")
 """Materials of all visible parts of the arm."""
-
-
-def velocity_commands(action: np.ndarray, num_envs: int) -> np.ndarray:
-    """Velocity commands [rad/s] of actions in [-1, 1], [env, joint]; larger ones are clipped.
-
-    Raises:
-        ConfigurationError: the actions have a wrong shape or are not finite numbers.
-    """
-    action, expected = np.asarray(action), (num_envs, len(JOINTS))
-    if action.shape != expected:
-        raise ConfigurationError(f"expected an action of shape {expected}, got {action.shape}.")
-    if action.dtype.kind not in "fiu":
-        raise ConfigurationError(f"expected an action of numbers, got {action.dtype}.")
-    if not np.isfinite(action).all():
-        raise ConfigurationError("expected finite actions in [-1, 1], got one that is not a number or infinite.")
-    return np.clip(action, -1.0, 1.0) * VELOCITY_LIMITS
 
 
 def load_jaco() -> mujoco.MjSpec:
@@ -94,55 +75,13 @@ def load_jaco() -> mujoco.MjSpec:
     hand = mujoco.MjSpec.from_file(str(folder / "jaco_hand.xml"))
     arm.attach(hand, site=arm.site("wristsite"), prefix="hand/")
     for joint, speed, torque in zip(ARM_JOINTS, ARM_VELOCITY_LIMITS, ARM_TORQUE_LIMITS, strict=True):
-        _add_velocity_servo(arm, joint, gain=ARM_VELOCITY_GAIN, speed=speed, torque=torque)
+        name = joint.removeprefix(ARM_PREFIX)
+        add_velocity_servo(arm, name, gain=ARM_VELOCITY_GAIN, speed=speed, force=torque)
     for joint in FINGER_JOINTS:
-        speed, torque = FINGER_VELOCITY_LIMIT, FINGER_TORQUE_LIMIT
-        _add_velocity_servo(arm, joint, gain=FINGER_VELOCITY_GAIN, speed=speed, torque=torque)
-    _add_visual_meshes(arm)
-    for body in arm.bodies:
-        # As in the real controller; without it the arm sags by a degree a second under a zero command.
-        body.gravcomp = 1.0
+        name, speed = joint.removeprefix(ARM_PREFIX), FINGER_VELOCITY_LIMIT
+        add_velocity_servo(arm, name, gain=FINGER_VELOCITY_GAIN, speed=speed, force=FINGER_TORQUE_LIMIT)
+    add_visual_meshes(arm)
     return arm
-
-
-def _add_velocity_servo(spec: mujoco.MjSpec, joint: str, *, gain: float, speed: float, torque: float) -> None:
-    """Add a servo with torque = gain * (command - joint velocity), both limited."""
-    name = joint.removeprefix(ARM_PREFIX)
-    actuator = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-    actuator.set_to_velocity(kv=gain)
-    actuator.ctrllimited = True
-    actuator.ctrlrange = (-speed, speed)
-    actuator.forcelimited = True
-    actuator.forcerange = (-torque, torque)
-
-
-def _add_visual_meshes(arm: mujoco.MjSpec) -> None:
-    """Add a simplified, visible mesh for each mesh, and hide the original, which keeps contact and inertia.
-
-    An original link has about a thousand triangles: more than a 64 x 64 image can show, and slow in every renderer.
-    """
-    compiled = arm.copy().compile()
-    for mesh in list(arm.meshes):
-        vertices, faces = simplified_mesh(compiled, mesh.name)
-        visual = arm.add_mesh(name=f"{mesh.name}_look", uservert=vertices.ravel(), userface=faces.ravel())
-        visual.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # unused, but thin meshes do not compile without it
-    for body in arm.bodies:
-        for geom in list(body.geoms):
-            if geom.type != mujoco.mjtGeom.mjGEOM_MESH:
-                continue
-            body.add_geom(
-                name=f"{geom.name}_look",
-                type=mujoco.mjtGeom.mjGEOM_MESH,
-                meshname=f"{geom.meshname}_look",
-                material=geom.material,
-                pos=geom.pos,
-                quat=geom.quat,
-                contype=0,
-                conaffinity=0,
-                mass=0.0,
-                group=VISUAL_GROUP,
-            )
-            geom.group = COLLISION_GROUP
 
 
 def _model_folder() -> pathlib.Path:
@@ -151,3 +90,19 @@ def _model_folder() -> pathlib.Path:
     if package is None or package.submodule_search_locations is None:
         raise ConfigurationError("the package 'dm-control', which holds Kinova's model of the Jaco, is not installed.")
     return pathlib.Path(next(iter(package.submodule_search_locations))) / "third_party" / "kinova"
+
+
+JACO = Arm(
+    name="jaco",
+    load=load_jaco,
+    joints=ARM_JOINTS,
+    finger_joints=FINGER_JOINTS,
+    velocity_limits=ARM_VELOCITY_LIMITS,
+    finger_velocity_limit=FINGER_VELOCITY_LIMIT,
+    finger_open=FINGER_OPEN,
+    finger_closed=FINGER_CLOSED,
+    home=HOME_QPOS[:6],
+    tool_site=TCP_SITE,
+    materials=(GRAY_MATERIALS[::2], GRAY_MATERIALS[1::2]),
+)
+"""The arm."""

@@ -6,30 +6,30 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from handful.simulation import jaco
+from handful.simulation.arm import Arm
 from handful.simulation.observable import Observable
-from handful.simulation.physics.protocol import Physics
 from handful.simulation.snapshot import Snapshot
 
-_ARM = slice(0, len(jaco.ARM_JOINTS))
-_FINGERS = slice(len(jaco.ARM_JOINTS), len(jaco.JOINTS))
+
+def arm_sensors(arm: Arm) -> tuple[Observable, ...]:
+    """The group ``proprioception``, 24 numbers of the Jaco.
+
+    Sines and cosines of the arm's joints, of which some turn without limit, their velocities [rad/s], finger positions [rad]
+    and velocities [rad/s] (our choice; the paper's appendix is not public).
+    """
+    joints, fingers = slice(0, arm.num_arm), len(arm.finger_joints)
+    return (
+        _numbered("sin_joint", arm.num_arm, lambda snapshot: np.sin(snapshot.physics.qpos[:, joints])),
+        _numbered("cos_joint", arm.num_arm, lambda snapshot: np.cos(snapshot.physics.qpos[:, joints])),
+        _numbered("velocity_joint", arm.num_arm, lambda snapshot: snapshot.physics.qvel[:, joints]),
+        _numbered("finger", fingers, lambda snapshot: snapshot.finger_positions),
+        _numbered("velocity_finger", fingers, lambda snapshot: snapshot.finger_velocities),
+    )
 
 
-def _joints(name: str, joints: slice, function: Callable[[Physics], np.ndarray]) -> Observable:
-    """An observable of one entry for each of those joints, numbered from 1."""
-    numbers = [str(number) for number in range(1, joints.stop - joints.start + 1)]
-    return Observable.vector(name, lambda snapshot: function(snapshot.physics), numbers)
-
-
-ARM_SENSORS = (
-    _joints("sin_joint", _ARM, lambda physics: np.sin(physics.qpos[:, _ARM])),
-    _joints("cos_joint", _ARM, lambda physics: np.cos(physics.qpos[:, _ARM])),
-    _joints("velocity_joint", _ARM, lambda physics: physics.qvel[:, _ARM]),
-    _joints("finger", _FINGERS, lambda physics: physics.qpos[:, _FINGERS]),
-    _joints("velocity_finger", _FINGERS, lambda physics: physics.qvel[:, _FINGERS]),
-)
-"""The 24 numbers of the group ``proprioception``: sines and cosines of the arm's joints, which turn without limit, their
-velocities [rad/s], finger positions [rad] and velocities [rad/s] (our choice; the paper's appendix is not public)."""
+def _numbered(name: str, count: int, function: Callable[[Snapshot], np.ndarray]) -> Observable:
+    """An observable of ``count`` entries, numbered from 1."""
+    return Observable.vector(name, function, [str(number) for number in range(1, count + 1)])
 
 
 def seen_from_tool(observables: Sequence[Observable]) -> tuple[Observable, ...]:
@@ -81,9 +81,11 @@ def _orientation(prop: str, rotation: Observable, half_size: Observable | None) 
 HALF_SIZE_UNIT = 0.025
 """Half sizes of blocks are told in this unit [m]."""
 
-ARM_STATE = (
-    *ARM_SENSORS,
-    Observable.vector("tcp", lambda snapshot: snapshot.tcp_position),
-    Observable.matrix("tcp_rotation", lambda snapshot: snapshot.tcp_rotation),
-)
-"""Proprioception, position of the tool [m] and its rotation to the world."""
+
+def arm_state(arm: Arm) -> tuple[Observable, ...]:
+    """Proprioception, position of the tool [m] and its rotation to the world."""
+    return (
+        *arm_sensors(arm),
+        Observable.vector("tcp", lambda snapshot: snapshot.tcp_position),
+        Observable.matrix("tcp_rotation", lambda snapshot: snapshot.tcp_rotation),
+    )

@@ -17,7 +17,9 @@ from numpy.typing import ArrayLike
 
 from handful.errors import ConfigurationError, DataError, check_count, unknown_name
 from handful.geometry import multiply_quaternions, quaternion_from_rotation_vector
-from handful.simulation import jaco, scene
+from handful.simulation import scene
+from handful.simulation.arm import Arm
+from handful.simulation.jaco import JACO
 
 if TYPE_CHECKING:
     from handful.simulation.physics.protocol import Physics
@@ -206,13 +208,13 @@ def stack_parameters(episodes: Sequence[Parameters]) -> dict[str, np.ndarray]:
     return {name: np.stack([parameters[name] for parameters in episodes]) for name in episodes[0]}
 
 
-def scene_parameter_specs() -> tuple[ParameterSpec, ...]:
+def scene_parameter_specs(arm: Arm = JACO) -> tuple[ParameterSpec, ...]:
     """The parameters that all tasks share: the arm's start and dynamics, and the looks. Ranges are our choice.
 
     The paper names what varies (sections III-B3 and IV-B): arm friction and armature, lighting, camera pose, backgrounds.
     """
     return (
-        ParameterSpec.around("arm.start", jaco.HOME_QPOS[:6], 0.12, level=Level.TASK),
+        ParameterSpec.around("arm.start", arm.home, 0.12, level=Level.TASK),
         ParameterSpec.between("arm.start_fingers", 0.15, 0.45, level=Level.TASK, nominal=0.15),
         ParameterSpec.between("arm.friction_scale", 0.5, 1.5, level=Level.FULL),
         ParameterSpec.between("arm.armature_scale", 0.75, 1.25, level=Level.FULL),
@@ -229,7 +231,7 @@ def scene_parameter_specs() -> tuple[ParameterSpec, ...]:
     )
 
 
-def apply_scene(physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
+def apply_scene(physics: Physics, ids: np.ndarray, parameters: Parameters, arm: Arm = JACO) -> None:
     """Write the scene's parameters, stacked over the simulations ``ids``, into their model fields.
 
     The arm's dynamics are ``dof_frictionloss``, ``dof_armature``, ``dof_damping`` and the velocity gains of its servos: a
@@ -237,7 +239,7 @@ def apply_scene(physics: Physics, ids: np.ndarray, parameters: Parameters) -> No
     are ``light_pos``, ``light_diffuse``, ``cam_pos``, ``cam_quat``, ``geom_rgba`` and ``mat_rgba``.
     """
     model = physics.model
-    dofs = slice(0, len(jaco.JOINTS))
+    dofs = slice(0, arm.num_joints)
     for field, quantity in (("dof_frictionloss", "friction"), ("dof_armature", "armature"), ("dof_damping", "damping")):
         scale = parameters[f"arm.{quantity}_scale"][:, None]
         physics.field(field)[ids, dofs] = getattr(model, field)[dofs] * scale
@@ -251,6 +253,6 @@ def apply_scene(physics: Physics, ids: np.ndarray, parameters: Parameters) -> No
     physics.field("cam_quat")[ids, camera] = multiply_quaternions(model.cam_quat[camera], turn)
     for geom in (scene.TABLE, scene.FLOOR, scene.WALL):
         physics.field("geom_rgba")[ids, model.geom(geom).id, :3] = parameters[f"{geom}.color"]
-    for material in jaco.GRAY_MATERIALS:
-        shade = 0 if material.endswith("dark_gray") else 1
-        physics.field("mat_rgba")[ids, model.material(material).id, :3] = parameters["arm.gray"][:, shade, None]
+    for shade, materials in enumerate(arm.materials):
+        for material in materials:
+            physics.field("mat_rgba")[ids, model.material(material).id, :3] = parameters["arm.gray"][:, shade, None]

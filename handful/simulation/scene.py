@@ -9,7 +9,8 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
-from handful.simulation.jaco import ARM_PREFIX, load_jaco
+from handful.simulation.arm import Arm
+from handful.simulation.jaco import JACO
 
 CAMERA = "front"
 """Name of the fixed camera in front of the table. It looks at the workspace and the robot behind it."""
@@ -52,7 +53,7 @@ CONTROL_TIMESTEP = 0.05
 """Time between two actions [s]: 20 Hz (paper, section IV-A)."""
 
 
-def build_scene() -> mujoco.MjSpec:
+def build_scene(arm: Arm = JACO) -> mujoco.MjSpec:
     """Table, backdrop, light, camera and arm; a task adds its props and compiles it."""
     spec = mujoco.MjSpec()
     # The options are set here, because attaching a model drops the model's own options.
@@ -98,7 +99,7 @@ def build_scene() -> mujoco.MjSpec:
         castshadow=False,
     )
     world.add_camera(name=CAMERA, pos=CAMERA_POSITION, quat=look_at(CAMERA_POSITION, CAMERA_TARGET), fovy=CAMERA_FOVY)
-    spec.attach(load_jaco(), frame=world.add_frame(), prefix=ARM_PREFIX)
+    spec.attach(arm.load(), frame=world.add_frame(), prefix=arm.prefix)
     return spec
 
 

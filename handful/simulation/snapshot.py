@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from handful.simulation import jaco, scene
+from handful.simulation import scene
+from handful.simulation.arm import Arm
+from handful.simulation.jaco import JACO
 from handful.simulation.physics.protocol import Physics
 
 Result = TypeVar("Result")
@@ -21,6 +23,8 @@ class Snapshot:
     physics: Physics
     parameters: Mapping[str, np.ndarray]
     """Each simulation's drawn parameters, [env, ...]."""
+    arm: Arm = JACO
+    """The arm."""
     _computed: dict[Hashable, Any] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
     """What was computed so far: results by function, see `once`, and observed positions by body."""
 
@@ -33,22 +37,22 @@ class Snapshot:
     @property
     def tcp_position(self) -> np.ndarray:
         """Tool point between the finger tips [m], [env, 3]."""
-        return self.physics.site_xpos[:, self.physics.model.site(jaco.TCP_SITE).id]
+        return self.physics.site_xpos[:, self.physics.model.site(self.arm.tool_site).id]
 
     @property
     def tcp_rotation(self) -> np.ndarray:
         """Rotation of the tool to the world, [env, 3, 3]."""
-        return self.physics.site_xmat[:, self.physics.model.site(jaco.TCP_SITE).id].reshape(-1, 3, 3)
+        return self.physics.site_xmat[:, self.physics.model.site(self.arm.tool_site).id].reshape(-1, 3, 3)
 
     @property
     def finger_positions(self) -> np.ndarray:
-        """Angles of the three fingers [rad], 0.15 when open, 1.35 when closed, [env, 3]."""
-        return self.physics.qpos[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)]
+        """Angles of the fingers [rad], 0.15 when open, 1.35 when closed, [env, finger]; see `Arm.finger_angles`."""
+        return self.arm.finger_angles(self.physics.qpos[:, self.arm.num_arm : self.arm.num_joints])
 
     @property
     def finger_velocities(self) -> np.ndarray:
-        """Velocities of the three fingers [rad/s], [env, 3]."""
-        return self.physics.qvel[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)]
+        """Velocities of the fingers [rad/s], [env, finger]."""
+        return self.arm.finger_rates(self.physics.qvel[:, self.arm.num_arm : self.arm.num_joints])
 
     def position(self, body: str) -> np.ndarray:
         """Origin of a body [m], [env, 3]: for stages."""

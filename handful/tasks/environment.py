@@ -19,7 +19,7 @@ from handful.environment import (
 )
 from handful.errors import ConfigurationError, DataError, check_count
 from handful.profiling import span
-from handful.simulation import jaco, scene
+from handful.simulation import scene
 from handful.simulation.physics.factory import make_physics
 from handful.simulation.randomization import (
     Level,
@@ -135,11 +135,11 @@ class TaskEnvironment:
         self._fresh_looks = fresh_looks
         period = CONTROL_HZ // camera_hz
         observed = {"image_size": image_size, "camera_period": period, "tool_state": tool_state}
-        self._observer = Observer(self.task, self._episodes, camera, **observed)
+        self._observer, arm = Observer(self.task, self._episodes, camera, **observed), self.task.arm
         self.spec = EnvironmentSpec(
             task=self.task.name,
             observations=self._observer.specs(),
-            action=ArraySpec((len(jaco.JOINTS),), "float32", tuple(name.split("/")[-1] for name in jaco.JOINTS)),
+            action=ArraySpec((arm.num_joints,), "float32", tuple(name.split("/")[-1] for name in arm.all_joints)),
             stages=self.task.stages,
             stage_rewards=self.task.stage_rewards,
             horizon=self.horizon,
@@ -153,7 +153,7 @@ class TaskEnvironment:
     @property
     def snapshot(self) -> Snapshot:
         """The physical state of all simulations now."""
-        return Snapshot(self.physics, self.parameters)
+        return Snapshot(self.physics, self.parameters, self.task.arm)
 
     def reset(self, *, seeds: Sequence[int | Sequence[int]] | None = None) -> TimeStep:
         """Begin a new episode in every simulation; see the contract."""
@@ -179,7 +179,7 @@ class TaskEnvironment:
         """Advance one control step; ended episodes begin anew at once; see the contract."""
         if self._observer.latest is None:
             raise ConfigurationError("expected reset() before the first step().")
-        control = jaco.velocity_commands(action, self.num_envs)
+        control = self.task.arm.velocity_commands(action, self.num_envs)
         with span("physics"):
             diverged = self.physics.step(control)
         snapshot = self.snapshot

@@ -22,7 +22,7 @@ from handful.environment import (
 from handful.errors import ConfigurationError
 from handful.profiling import span
 from handful.simulation.observable import Observable, entry_names, observe
-from handful.simulation.observation import ARM_SENSORS, ARM_STATE, seen_from_tool
+from handful.simulation.observation import arm_sensors, arm_state, seen_from_tool
 from handful.simulation.rendering.camera import Camera, empty_images, images_of
 from handful.simulation.snapshot import Snapshot
 from handful.tasks.episodes import EpisodeCounters
@@ -54,8 +54,8 @@ class Observer:
         self._episodes = episodes
         self._camera_period = camera_period
         self._observables = {
-            PROPRIOCEPTION: ARM_SENSORS,
-            PHYSICAL_STATE: (*ARM_STATE, *task.object_state),
+            PROPRIOCEPTION: arm_sensors(task.arm),
+            PHYSICAL_STATE: (*arm_state(task.arm), *task.object_state),
             TIME_LEFT: (Observable.scalar("time_left", lambda snapshot: episodes.time_left),),
             OBJECT_FEATURES: task.object_features,
             OBJECT_POSITIONS: task.object_positions,

@@ -14,7 +14,9 @@ import mujoco
 import numpy as np
 
 from handful.environment import Start
-from handful.simulation import jaco, scene
+from handful.simulation import scene
+from handful.simulation.arm import Arm
+from handful.simulation.jaco import JACO
 from handful.simulation.observable import Observable
 from handful.simulation.physics.protocol import Physics
 from handful.simulation.props.prop import Prop, RigidProp
@@ -56,6 +58,8 @@ class Task(abc.ABC):
     """What the auxiliary head predicts [m]."""
     object_state: Sequence[Observable]
     """What the value function observes besides the arm."""
+    arm: Arm = JACO
+    """The arm that does it; `handful.tasks.registry.make_task` gives it another."""
     score_name: ClassVar[str | None] = None
     """What `score` measures, for people; None where it only says whether the top stage is reached."""
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -68,7 +72,7 @@ class Task(abc.ABC):
 
     @functools.cached_property
     def _parameter_specs(self) -> tuple[ParameterSpec, ...]:
-        return (*scene_parameter_specs(), *self.object_parameter_specs())
+        return (*scene_parameter_specs(self.arm), *self.object_parameter_specs())
 
     def draw(self, generator: np.random.Generator, level: Level) -> dict[str, np.ndarray]:
         """Draw one episode's parameters; a draw for which `why_impossible` returns a reason is repeated."""
@@ -120,14 +124,14 @@ class Task(abc.ABC):
 
 def compile_task(task: Task) -> mujoco.MjModel:
     """The nominal model of a task: the scene with the task's props."""
-    spec = scene.build_scene()
+    spec = scene.build_scene(task.arm)
     task.add_props(spec)
     return spec.compile()
 
 
 def apply_parameters(task: Task, physics: Physics, ids: np.ndarray, parameters: Parameters) -> None:
     """Write the parameters of scene and objects, stacked over the simulations ``ids``, into their models."""
-    apply_scene(physics, ids, parameters)
+    apply_scene(physics, ids, parameters, task.arm)
     task.apply_objects(physics, ids, parameters)
     physics.update_constants(ids)
 
@@ -146,7 +150,8 @@ def start_parameters(
 def start_positions(task: Task, model: mujoco.MjModel, parameters: Parameters) -> np.ndarray:
     """Positions ``qpos`` [env, nq] of arm and objects at a random start, given stacked parameters."""
     qpos = np.tile(model.qpos0, (len(parameters["arm.start"]), 1))
-    qpos[:, : len(jaco.ARM_JOINTS)] = parameters["arm.start"]
-    qpos[:, len(jaco.ARM_JOINTS) : len(jaco.JOINTS)] = parameters["arm.start_fingers"][:, None]
+    arm = task.arm
+    qpos[:, : arm.num_arm] = parameters["arm.start"]
+    qpos[:, arm.num_arm : arm.num_joints] = arm.finger_positions(parameters["arm.start_fingers"])[:, None]
     task.place_objects(model, parameters, qpos)
     return qpos

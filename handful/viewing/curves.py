@@ -13,6 +13,7 @@ import numpy as np
 
 from handful.errors import DataError, HandfulError
 from handful.runs.folder import CONFIG_FILE, METRICS_FILE, text_entry
+from handful.runs.phases import has_phases, read_phases
 from handful.storage import read_json, read_text
 
 STEPS = "steps"
@@ -96,6 +97,33 @@ def _number(text: str) -> float:
     if math.isfinite(value) and abs(value) > MAX_VALUE:
         raise ValueError("no number that a picture can show")
     return value
+
+
+def read_whole_curve(run: Path) -> Curve:
+    """The metrics of a run, those of its phases one after the other if it has several; see `read_curve`.
+
+    Steps and seconds then count on from phase to phase.
+
+    Raises:
+        DataError: no phase has metrics yet, or those of one cannot be read.
+    """
+    if not has_phases(run):
+        return read_curve(run)
+    description = read_phases(run)
+    folders = [run / phase.name for phase in description.phases]
+    curves = [read_curve(folder) for folder in folders if (folder / METRICS_FILE).is_file()]
+    if not curves:
+        raise DataError(f"{run} holds no metrics yet: expected {METRICS_FILE} in {folders[0]}.")
+    columns: dict[str, list[np.ndarray]] = {name: [] for curve in curves for name in curve.columns}
+    before: dict[str, float] = dict.fromkeys((STEPS, SECONDS, MINUTES), 0.0)
+    for curve in curves:
+        nothing = np.full(len(curve.columns[STEPS]), math.nan)
+        for name, parts in columns.items():
+            parts.append(curve.columns.get(name, nothing) + before.get(name, 0.0))
+        before = {name: parts[-1][-1] for name, parts in columns.items() if name in before}
+    return Curve(
+        run=run, columns={name: np.concatenate(parts) for name, parts in columns.items()}, task=description.task
+    )
 
 
 def _task_of(run: Path) -> str | None:

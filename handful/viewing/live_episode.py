@@ -51,13 +51,15 @@ class LiveEpisode:
     The episode of a seed is always the same, whatever was watched before.
     """
 
-    def __init__(self, task: Task, policy: str | None, *, randomization: str, seed: int) -> None:
+    def __init__(
+        self, task: Task, policy: str | None, *, randomization: str, seed: int, any_task: bool = False
+    ) -> None:
         """Begin the episode of a seed, with a policy that `find_policy` finds.
 
         Raises:
-            HandfulError: no such policy or level, or a policy of another task.
+            HandfulError: no such policy or level, or a policy of another task, unless ``any_task``.
         """
-        self._task = task
+        self._task, self._any_task = task, any_task
         self._level = parse_level(randomization)
         self.environment, self._policy = self._built(policy)
         """The simulation; another one after `act_by`."""
@@ -148,7 +150,7 @@ class LiveEpisode:
 
     def _built(self, name: str | None) -> tuple[TaskEnvironment, FoundPolicy]:
         """A simulation whose camera has the rate that the policy was trained with, and the policy."""
-        policy = read_policy(self._task.name, name)
+        policy = read_policy(self._task.name, name, any_task=self._any_task)
         environment = TaskEnvironment(
             self._task,
             num_envs=1,

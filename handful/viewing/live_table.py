@@ -13,6 +13,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+LINE_WIDTH = 120
+"""Longest line that is printed where there is no terminal."""
+
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
@@ -79,7 +82,7 @@ class LiveTable:
         if self._live is not None:
             self._live.update(self._table(rows), refresh=True)
             return
-        self._unsaid = f"{self._title}: " + ", ".join(f"{label} {text}" for label, text in rows.items())
+        self._unsaid = _line(self._title, rows)
         if self._clock() >= self._next_line_at:
             self._next_line_at = self._clock() + self._plain_period
             self._say(self._unsaid)
@@ -104,8 +107,12 @@ class LiveTable:
             texts = [form.format(metrics[name]) for name, form in forms.items() if _known(metrics.get(name))]
             return separator.join(texts) or None
 
+        total = metrics.get("cloning_epochs")
+        of = f" of {total:.0f}" if _known(total) else ""
         rows = {
-            "copying the demonstrations": shown(cloning_epoch="pass {:.0f}", cloning_error="actions off by {:.3f}"),
+            "copying the demonstrations": shown(
+                cloning_epoch="pass {:.0f}" + of, cloning_error="actions off by {:.3f}"
+            ),
             "steps": shown(steps="{:,.0f}"),
             "steps/s": shown(steps_per_second="{:,.0f}"),
             "elapsed": clock_text(metrics["seconds"]) if _known(metrics.get("seconds")) else None,
@@ -133,6 +140,17 @@ class LiveTable:
         if self._num_steps is not None and metrics.get("steps_per_second", 0) > 0:
             seconds.append((self._num_steps - metrics.get("steps", 0)) / metrics["steps_per_second"])
         return clock_text(min(seconds)) if seconds else None
+
+
+def _line(title: str, rows: Mapping[str, str]) -> str:
+    """As many of the first rows as fit into `LINE_WIDTH` characters."""
+    line, separator = title, ": "
+    for label, text in rows.items():
+        longer = f"{line}{separator}{label} {text}"
+        if len(longer) > LINE_WIDTH and line != title:
+            break
+        line, separator = longer, ", "
+    return line
 
 
 def _known(value: float | None) -> TypeGuard[float]:

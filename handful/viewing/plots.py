@@ -86,7 +86,7 @@ def draw_comparison(methods: Mapping[str, Sequence[Curve]], path: Path) -> list[
     """Draw methods against each other: success and return of random starts, against steps and against minutes.
 
     Each line is the mean over a method's runs, one for each seed, and its band is the 95% interval of that mean. Returns the
-    methods that are left out because none of their runs has reported anything yet.
+    runs that are left out because they have not reported any success rate yet, or the method where none of its runs has.
 
     Raises:
         ConfigurationError: the runs are of several tasks.
@@ -100,7 +100,9 @@ def draw_comparison(methods: Mapping[str, Sequence[Curve]], path: Path) -> list[
     left_out: list[str] = []
     for index, (method, curves) in enumerate(methods.items()):
         style = {"color": LINE_COLORS[index % len(LINE_COLORS)], "linestyle": LINE_STYLES[index % len(LINE_STYLES)]}
-        label = f"{method} ({len(curves)} seeds)" if len(curves) > 1 else f"{method} (1 seed, no interval)"
+        silent = [curve for curve in curves if not curve.series(STEPS, SUCCESS)[0].size]
+        num_seeds = len(curves) - len(silent)
+        label = f"{method} ({num_seeds} seeds)" if num_seeds > 1 else f"{method} (1 seed, no interval)"
         for axis, (y, x) in zip(axes, _COMPARISON, strict=True):
             xs, mean, half_width = mean_over_seeds(curves, x, y)
             if not xs.size:
@@ -111,6 +113,8 @@ def draw_comparison(methods: Mapping[str, Sequence[Curve]], path: Path) -> list[
                 axis.fill_between(xs, *band, color=style["color"], alpha=0.18, linewidth=0)
         if label not in drawn:
             left_out.append(method)
+        elif silent:
+            left_out += [f"{method}/{curve.run.name}" for curve in silent]
     if not drawn:
         raise DataError(f"nothing to compare: none of the runs of {', '.join(methods)} has reported {SUCCESS} yet.")
     for axis, (y, x) in zip(axes, _COMPARISON, strict=True):

@@ -24,6 +24,7 @@ def serve(
     task: str,
     policy: str | None = None,
     *,
+    force: bool = False,
     randomization: str = "task",
     seed: int = 0,
     host: str = LOOPBACK,
@@ -36,14 +37,15 @@ def serve(
     ``on_warning`` is called with one sentence if other machines reach the page.
 
     The policy that acts first is what `find_policy` takes; None means the shipped policy, or the script where none ships.
-    The seed is that of the first episode; later ones count up. If the port is taken, the next free one is used. Any host
-    other than this machine's lets other machines see and steer the page, if they have the address with its token.
+    One that was trained on another task is refused, unless ``force``. The seed is that of the first episode; later ones
+    count up. If the port is taken, the next free one is used. Any host other than this machine's lets other machines see and
+    steer the page, if they have the address with its token.
     """
     if not 0 <= seed <= MAX_SEED:
         raise ConfigurationError(f"expected a seed from 0 to {MAX_SEED}, got {seed}.")
     with contextlib.closing(Gate(host, port)) as gate:
         actors, first = choose_actors(task, policy)
-        live = LiveEpisode(make_task(task), actors[first], randomization=randomization, seed=seed)
+        live = LiveEpisode(make_task(task), actors[first], randomization=randomization, seed=seed, any_task=force)
         with contextlib.closing(live):
             page = ViewPage(live.environment.physics, title=f"handful: {task}", gate=gate)
             with contextlib.closing(page), Interruption() as interruption:

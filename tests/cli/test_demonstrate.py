@@ -50,7 +50,8 @@ def test_overwriting_begins_anew(tmp_path, handful):
         (("--seed", -1), 2, "expected a seed of at least 0, got -1."),
         (("--camera-hz", 7), 2, "unknown camera rate 7 Hz"),
         (("--randomization", "ful"), 2, "did you mean 'full'?"),
-        (("--output", "FILE/below"), 1, "cannot make the folder"),
+        (("--output", "FILE/below.hdf5"), 1, "cannot make the folder"),
+        (("--output", "x.txt"), 2, "expected the name of a demonstration file to end in .hdf5, .h5, got x.txt."),
         (("--output", "FOLDER"), 2, "is a folder: expected the name of a file to write."),
         (("--output", "DAMAGED"), 1, "is not a whole HDF5 file"),
     ],
@@ -58,7 +59,7 @@ def test_overwriting_begins_anew(tmp_path, handful):
 def test_what_cannot_be_recorded_is_one_sentence(words, status, sentence, tmp_path, demonstrations, handful):
     damaged = tmp_path / "damaged.hdf5"
     damaged.write_bytes(demonstrations.read_bytes()[:5000])
-    places = {"FILE/below": demonstrations / "below", "FOLDER": tmp_path, "DAMAGED": damaged}
+    places = {"FILE/below.hdf5": demonstrations / "below.hdf5", "FOLDER": tmp_path, "DAMAGED": damaged}
     words = tuple(places.get(word, word) for word in words)
     before = demonstrations.read_bytes()
     output = () if "--output" in words else ("--output", demonstrations)

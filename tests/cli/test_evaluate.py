@@ -146,10 +146,10 @@ def test_a_film_that_cannot_be_written_is_refused_before_the_evaluation(
         (("--randomization", "ful"), "did you mean 'full'? The choices are: full, "),
         (("--renderer", "raytracer"), "did you mean 'raycaster'? The choices are: raycaster, rasterizer, "),
         (("--backend", "cud"), "unknown backend 'cud': did you mean 'cuda'? The choices are: cuda, cpu."),
-        (("--policy", "scriptd"), "unknown policy 'scriptd': did you mean 'scripted'? The choices are: scripted, "),
-        (("--policy", "a_ru"), "did you mean 'a_run'? The choices are: a_run, "),
+        (("--policy", "scriptd"), "unknown policy 'scriptd': did you mean 'scripted'? Expected a policy file, "),
+        (("--policy", "a_ru"), "did you mean 'a_run'? Expected a policy file, the folder of a run, or one of "),
         (("--policy", "empty"), "the folder empty holds no policy.safetensors."),
-        (("--policy", "nowhere/else"), "unknown policy 'nowhere/else'; the choices are: "),
+        (("--policy", "nowhere/else"), "unknown policy 'nowhere/else': there is no such file or folder; expected "),
     ],
 )
 def test_what_cannot_be_is_one_sentence_with_the_choices(
@@ -201,3 +201,16 @@ def test_the_policy_that_ships_is_the_default(whole_run, tmp_path, handful, monk
     (tmp_path / TASK).mkdir()
     shutil.copy(whole_run / "policy.safetensors", tmp_path / TASK)
     assert report_of(handful, "--num-episodes", 1)["policy"] == str(tmp_path / TASK / "policy.safetensors")
+
+
+def test_a_policy_of_another_task_is_refused_unless_asked_for(policy_path, handful, no_episodes, monkeypatch):
+    network, manifest = load_policy(policy_path)
+    # Order fulfilment observes what lifting does of arm and camera.
+    save_policy(policy_path, network, dataclasses.replace(manifest, task="order-fulfillment"))
+    for command in ("evaluate", "view"):
+        status, out, err = handful(command, TASK, "--policy", policy_path)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert "was trained on order-fulfillment, not on block-lifting" in err and "--force" in err
+    monkeypatch.undo()
+    report = report_of(handful, "--policy", policy_path, "--num-episodes", 1, "--force")
+    assert report["num_episodes"] == 1 and report["demonstrations"] is None

@@ -1,10 +1,15 @@
+import numpy as np
 import pytest
 from PIL import Image
 
 from handful.cli.plot import Options, run
 from handful.errors import ConfigurationError
+from handful.runs.config import RunConfig
+from handful.runs.phases import Phase, begin_phases
+from handful.viewing.curves import read_whole_curve
 
 METRICS = "steps,seconds,success_rate_random_start\n1,6,0.5\n2,12,0.6\n"
+PHASES = (Phase("teacher", RunConfig(), 100, 1.0), Phase("student", RunConfig(), 100, 1.0))
 
 
 @pytest.fixture
@@ -58,3 +63,39 @@ def test_what_cannot_be_drawn_is_one_sentence(words, status, sentence, whole_run
     returned, out, err = handful("plot", *(whole_run if word == "RUN" else word for word in words))
     assert (returned, out) == (status, "")
     assert sentence in err and err.count("\n") == 1
+
+
+def test_runs_of_several_phases_are_compared_with_their_phases_in_a_row(tmp_path, handful):
+    folders = []
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        begin_phases(folder, task="block-lifting", recipe="r", phases=PHASES, demonstrations=None)
+        for phase in PHASES:
+            (folder / phase.name).mkdir()
+            (folder / phase.name / "metrics.csv").write_text(METRICS)
+        folders.append(folder)
+    np.testing.assert_array_equal(read_whole_curve(folders[0]).columns["steps"], [1, 2, 3, 4])
+    np.testing.assert_allclose(read_whole_curve(folders[0]).columns["minutes"], [0.1, 0.2, 0.3, 0.4])
+    status, out, err = handful("plot", *folders)
+    assert (status, out, err) == (0, f"{tmp_path / 'comparison.png'}\n", "")
+
+
+def test_a_seed_that_has_nothing_to_draw_yet_is_named(write_run, handful):
+    folders = write_run("full/seed-0"), write_run("full/seed-1", "steps,seconds\n1,6\n")
+    status, out, err = handful("plot", *folders)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[1] == "Left out, because no episode from a random start has ended yet: full/seed-1."
+
+
+def test_a_run_that_is_named_twice_is_refused(write_run, handful):
+    folder = write_run("full")
+    status, out, err = handful("plot", folder, folder.parent / "." / "full")
+    assert (status, out, err.count("\n")) == (2, "", 1) and "more than once" in err
+
+
+def test_runs_of_two_tasks_are_refused(write_run, handful):
+    folders = write_run("one"), write_run("two")
+    for folder, task in zip(folders, ("pouring", "block-lifting"), strict=True):
+        (folder / "config.json").write_text(f'{{"task": "{task}"}}')
+    status, out, err = handful("plot", *folders)
+    assert (status, out, err.count("\n")) == (2, "", 1) and "expected runs of one task" in err

@@ -51,7 +51,7 @@ def test_a_new_run_records_its_own_demonstrations_and_leaves_everything(tmp_path
     assert "demonstrations.hdf5 holds 2 demonstrations" in err
     names = {path.name.partition(".out")[0] for path in run.iterdir()}
     assert names == {
-        *("config.json", "demonstrations.hdf5", "metrics.csv", "episodes.csv", "checkpoint.safetensors"),
+        *("config.json", "budget.json", "demonstrations.hdf5", "metrics.csv", "episodes.csv", "checkpoint.safetensors"),
         *("policy.safetensors", "events"),
     }
     assert [row["steps"] for row in rows(run)] == [f"{float(ITERATION)}", f"{2.0 * ITERATION}"]
@@ -140,7 +140,7 @@ def test_a_run_killed_before_its_first_checkpoint_goes_on_from_the_start(
     with monkeypatch.context() as killed:
         killed.setattr("handful.demonstrations.recorder.record_demonstrations", _kill)
         assert handful("train", TASK, *TINY, "--run", run)[0] == 130
-    assert os.listdir(run) == ["config.json"]
+    assert sorted(os.listdir(run)) == ["budget.json", "config.json"]
     shutil.copy(demonstrations, run / "demonstrations.hdf5")
     two_demonstrations(monkeypatch)
     with monkeypatch.context() as killed:

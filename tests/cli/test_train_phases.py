@@ -55,7 +55,7 @@ def test_every_phase_gets_its_share_of_the_steps_and_the_options_that_were_given
 def test_an_option_that_is_given_holds_for_all_phases_even_if_it_is_the_default_of_the_first(
     words, tmp_path, handful, monkeypatch
 ):
-    monkeypatch.setattr("handful.cli.train.train_phases", lambda run, options: None)
+    monkeypatch.setattr("handful.cli.train.train_phases", lambda run, options, budget: None)
     assert handful(*words, "--randomization", "task", "--run", tmp_path / "run")[0] == 0
     assert {phase.config.randomization for phase in read_phases(tmp_path / "run").phases} == {"task"}
 
@@ -147,3 +147,17 @@ def test_time_left_counts_the_phases_to_come():
     assert Progress(0, phases, 0.0, 1.0).seconds_left(metrics) == pytest.approx(10 + 120)
     assert Progress(1, phases, 100.0, None).seconds_left(metrics) == pytest.approx(50)
     assert Progress(1, phases, 100.0, None).seconds_left({"cloning_epoch": 1.0}) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--device", "cuda:7"), "the device 'cuda:7' is not there; the choices here are: cpu"),
+        (("--demonstrations", "nowhere.hdf5"), "no demonstration file at 'nowhere.hdf5'"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_made(words, sentence, tmp_path, handful, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = handful("train", TASK, *words)
+    assert (status, out, err.count("\n")) == (2, "", 1) and sentence in err
+    assert not list(tmp_path.iterdir())

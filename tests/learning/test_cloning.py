@@ -153,3 +153,19 @@ def test_the_scaled_action_error_is_the_gaussians_negative_log_likelihood_but_fo
     assert float(result.detach()) == pytest.approx(float(expected.detach()) - constant, rel=1e-5)
     result.backward()
     assert policy.log_std.grad is None and policy.mean_layer.bias.grad is not None
+
+
+def test_cloning_makes_as_many_passes_as_there_is_time_for():
+    policy = new_policy()
+    passes = clone(
+        policy,
+        sequences(),
+        config=CONFIG,
+        num_epochs=60,
+        generator=torch.Generator().manual_seed(0),
+        workers=Workers(1),
+        num_splits=2,
+        most_epochs=lambda done: 5.7,
+    )
+    assert [(each["cloning_epoch"], each["cloning_epochs"]) for each in passes] == [(n, 5.0) for n in range(1, 6)]
+    assert float(policy.log_std.detach().max()) < float(new_policy().log_std.detach().max())

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from handful.simulation import jaco, scene
+from handful.simulation.arm import VISUAL_GROUP
 from handful.simulation.physics.cpu import BatchPhysics
 
 
@@ -59,7 +60,7 @@ def test_without_a_command_the_arm_stays_where_it_is(physics):
 
 
 def test_what_is_seen_weighs_nothing_and_touches_nothing(model):
-    looks = model.geom_group == jaco.VISUAL_GROUP
+    looks = model.geom_group == VISUAL_GROUP
     assert looks.sum() > 10
     assert (model.geom_contype[looks] == 0).all() and (model.geom_conaffinity[looks] == 0).all()
     hidden = mujoco.MjSpec.from_file(str(jaco._model_folder() / "jaco_arm.xml")).compile()

@@ -6,6 +6,7 @@ import pytest
 from pictures import images_of
 
 from handful.simulation import jaco, scene
+from handful.simulation.arm import COLLISION_GROUP, VISUAL_GROUP
 from handful.simulation.simplification import FACES_PER_MESH
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import TASKS
@@ -15,7 +16,7 @@ def _silhouette(physics, geoms: list[int]) -> np.ndarray:
     """Pixels that see some geoms if nothing else were there, bool [env, height, width]."""
     model = physics.model
     groups = model.geom_group.copy()
-    model.geom_group[:] = jaco.COLLISION_GROUP
+    model.geom_group[:] = COLLISION_GROUP
     model.geom_group[geoms] = 0
     images = images_of(physics, "rasterizer")
     model.geom_group[:] = groups
@@ -59,7 +60,7 @@ def test_the_silhouette_is_that_of_the_full_meshes_within_a_pixel(task):
 
 def test_no_mesh_that_is_seen_has_more_triangles_than_asked_for():
     model = scene.build_scene().compile()
-    looks = (model.geom_group == jaco.VISUAL_GROUP) & (model.geom_type == mujoco.mjtGeom.mjGEOM_MESH)
+    looks = (model.geom_group == VISUAL_GROUP) & (model.geom_type == mujoco.mjtGeom.mjGEOM_MESH)
     counts = model.mesh_facenum[model.geom_dataid[looks]]
     assert counts.max() <= FACES_PER_MESH
     assert counts.sum() < 900

@@ -76,3 +76,13 @@ def test_durations_and_sparklines():
 
 def test_every_metric_that_the_table_shows_is_one_that_training_writes():
     assert set(METRICS) <= {metric.name for metric in learning_metrics.METRICS}
+
+
+def test_plain_lines_are_short_and_end_after_a_whole_entry():
+    terminal = Terminal(is_terminal=False)
+    with LiveTable("block-lifting, teacher (phase 1 of 3)", minutes=5, console=terminal.console) as table:
+        table.update(METRICS)
+        table.update({"cloning_epoch": 3.0, "cloning_epochs": 60.0, "cloning_error": 0.5, "seconds": 2.0})
+    first, second = terminal.text.getvalue().splitlines()
+    assert len(first) <= 120 and first.endswith("success 25.0%, return 31.4")
+    assert "pass 3 of 60, actions off by 0.500" in second

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from torch import nn
@@ -36,8 +36,13 @@ class Algorithm(Protocol):
         """Networks by the name that an error calls them by."""
         ...
 
-    def prepare(self, num_epochs: int | None = None) -> Iterator[dict[str, float]]:
-        """Learn from demonstrations alone before the first rollout, in passes; yields metrics after each."""
+    def prepare(
+        self, num_epochs: int | None = None, most_epochs: Callable[[int], float] = ...
+    ) -> Iterator[dict[str, float]]:
+        """Learn from demonstrations alone before the first rollout, in passes; yields metrics after each.
+
+        ``most_epochs`` says, given how many passes are done, for how many in all there is time.
+        """
         ...
 
     def update(self, rollout: Rollout, *, steps: int) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -79,6 +79,7 @@ def clone(
     generator: torch.Generator,
     workers: Workers,
     num_splits: int,
+    most_epochs: Callable[[int], float] = lambda done: math.inf,
 ) -> Iterator[dict[str, float]]:
     """Bring the policy's mean near the demonstrated actions, whole episodes at a time.
 
@@ -90,10 +91,12 @@ def clone(
 
     Demonstrations are whole episodes with actions. The policy is changed in place, statistics of its inputs too. The
     generator, on the CPU, draws minibatches and shifts. ``workers`` compute the ``num_splits`` parts of a minibatch side by
-    side; no bit depends on them.
+    side; no bit depends on them. ``most_epochs`` says, given how many passes are done, for how many in all there is time;
+    where these are fewer than ``num_epochs``, the learning rate falls faster.
 
     Yields:
-        ``cloning_epoch`` and ``cloning_error``, the root mean square of mean - a, after each pass.
+        ``cloning_epoch``, ``cloning_epochs``, which is how many there will be, and ``cloning_error``, the root mean square
+        of mean - a, after each pass.
     """
     assert demonstrations.actions is not None
     mask = demonstrations.mask
@@ -104,7 +107,8 @@ def clone(
     optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, fused=True)
     gradient = ParallelGradient(policy, num_splits=num_splits, workers=workers)
     reach, square = config.image_shift, torch.zeros_like(policy.log_std)
-    for epoch in range(num_epochs):
+    epoch, asked = 0, num_epochs
+    while epoch < num_epochs:
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * (0.02 + 0.49 * (1.0 + math.cos(math.pi * epoch / num_epochs)))
         square = torch.zeros_like(square)
@@ -122,7 +126,13 @@ def clone(
             optimizer.step()
             square += torch.stack(sums).sum(dim=0)
         square /= int(mask.sum())
-        yield {"cloning_epoch": float(epoch + 1), "cloning_error": float(square.mean().sqrt())}
+        epoch += 1
+        num_epochs = max(epoch, int(min(asked, most_epochs(epoch))))
+        yield {
+            "cloning_epoch": float(epoch),
+            "cloning_epochs": float(num_epochs),
+            "cloning_error": float(square.mean().sqrt()),
+        }
     with torch.no_grad():
         deviation = square.sqrt().log().clamp(min=config.minimum_log_std)
         policy.log_std.copy_(torch.minimum(policy.log_std, deviation))

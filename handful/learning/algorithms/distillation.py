@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,9 @@ class Distillation:
         """The student."""
         return {"policy": self.policy}
 
-    def prepare(self, num_epochs: int | None = None) -> Iterator[dict[str, float]]:
+    def prepare(
+        self, num_epochs: int | None = None, most_epochs: Callable[[int], float] = lambda done: math.inf
+    ) -> Iterator[dict[str, float]]:
         """Nothing to prepare."""
         return iter(())
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -92,7 +93,9 @@ class ReinforcementImitation:
         modules = {"policy": self.policy, "value function": self.value_function}
         return modules if self.discriminator is None else {**modules, "discriminator": self.discriminator}
 
-    def prepare(self, num_epochs: int | None = None) -> Iterator[dict[str, float]]:
+    def prepare(
+        self, num_epochs: int | None = None, most_epochs: Callable[[int], float] = lambda done: math.inf
+    ) -> Iterator[dict[str, float]]:
         """Clone the demonstrations in ``num_epochs`` passes, by default the configuration's; see `cloning.clone`."""
         groups = self.config.policy.groups
         demonstrations = check_demonstrations(self.demonstrations, self._spec, groups=groups, actions=True)
@@ -104,6 +107,7 @@ class ReinforcementImitation:
             generator=self._generator,
             workers=self._workers,
             num_splits=self.ppo.num_splits,
+            most_epochs=most_epochs,
         )
         self.cloned = True
 

@@ -31,8 +31,10 @@ class DiscriminatorConfig(Config):
     """Where the gradient is penalised: at expert samples (Mescheder et al. 2018), or on lines between expert and policy
     samples, towards zero (Gulrajani et al. 2017, with a target of 0)."""
     solved_reward: NonNegative = 0.0
-    """Least imitation reward of a solved state. Demonstrations end soon after success while policies run on to the horizon,
-    so a good discriminator calls solved states the policy's and would pay for not finishing (our choice)."""
+    """Least imitation reward of a solved state (our choice).
+
+    Demonstrations end soon after success while policies run on to the horizon, so a good discriminator calls solved states
+    the policy's and would pay for not finishing."""
     updates_per_iteration: Count = 5
     """Gradient steps in each iteration (believed to be the paper's)."""
     batch_size: Annotated[int, Meta(ge=2)] = 512

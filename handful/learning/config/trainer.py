@@ -29,8 +29,10 @@ class TrainerConfig(Config):
     beside imitation (our choice)."""
     average_time: Positive | None = 150_000.0
     """Time constant of the running mean of the policy's weights, which is what is saved and evaluated [control steps];
-    None saves the weights as they are. Block lifting at full randomisation, 320 episodes: 92% success by the mean of ten
-    policies 30 s apart, 88% by the last of them (our choice)."""
+    None saves the weights as they are (our choice).
+
+    Block lifting at full randomisation, 320 episodes: 92% success by the mean of ten policies 30 s apart, 88% by the last of
+    them."""
     rollout_steps: Count = 48
     """Length of a rollout and of back-propagation through time [control steps] (the paper's is believed to be 50; this is
     a multiple of the camera's usual periods)."""
@@ -53,3 +55,14 @@ class TrainerConfig(Config):
         super().__post_init__()
         if self.device != "cpu" and self.device.partition(":")[0] != "cuda":
             raise ConfigurationError(f"unknown device '{self.device}'; the choices are: cpu, cuda.")
+
+
+def check_device(name: str) -> None:
+    """Refuse a device of the networks that this machine does not have, by a `ConfigurationError`."""
+    if name == "cpu":
+        return
+    import torch  # which takes seconds
+
+    here = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    if name not in here and not (name == "cuda" and len(here) > 1):
+        raise ConfigurationError(f"the device '{name}' is not there; the choices here are: {', '.join(here)}.")

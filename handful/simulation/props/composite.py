@@ -13,7 +13,7 @@ import dataclasses
 import mujoco
 import numpy as np
 
-from handful.simulation.jaco import COLLISION_GROUP
+from handful.simulation.arm import COLLISION_GROUP
 from handful.simulation.physics.protocol import Physics
 from handful.simulation.props.prop import RigidProp
 from handful.simulation.randomization import Parameters, nominal_parameters

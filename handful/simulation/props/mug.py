@@ -5,7 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from handful.simulation.jaco import COLLISION_GROUP
+from handful.simulation.arm import COLLISION_GROUP
 from handful.simulation.observable import Observable
 from handful.simulation.props.composite import BOX, CYLINDER, Composite, Layout, Part
 from handful.simulation.props.prop import hsv_colors

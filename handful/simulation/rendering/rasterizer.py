@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import logging
 import os
+import pathlib
 
 import mujoco
 import numba
@@ -50,6 +52,17 @@ def _compile_kernel():
 _draw_images = _compile_kernel()
 
 
+def _is_cached() -> bool:
+    """Whether Numba's cache holds the kernels as they are now; where it does not, they are compiled when first used."""
+    folder = _draw_images.stats.cache_path
+    if folder is None:
+        return False
+    sources = [pathlib.Path(inspect.getfile(module)) for module in (kernel, shapes, triangles, surfaces, lighting)]
+    newest = max(path.stat().st_mtime for path in (*sources, pathlib.Path(__file__)))
+    found = pathlib.Path(folder).glob(f"{pathlib.Path(__file__).stem}.*draw_images*.nbi")
+    return any(path.stat().st_mtime >= newest for path in found)
+
+
 class Rasterizer(HostCamera):
     """Draws images by rasterisation; see `handful.simulation.rendering.camera.Camera`."""
 
@@ -67,6 +80,10 @@ class Rasterizer(HostCamera):
         kinds = (mujoco.mjtLightType.mjLIGHT_POINT, mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
         if not np.isin(model.light_type, [int(kind) for kind in kinds]).all():
             raise ConfigurationError("the rasteriser draws point and directional lights only.")
+        if not _is_cached():
+            logging.getLogger(__name__).info(
+                "Compiling the renderer for this machine, once; this takes about 20 seconds."
+            )
         self._shapes = visible_shapes(model)
         self._camera = model.camera(camera).id
         self._directional = model.light_type == int(mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)

@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 import trimesh
 
-from handful.simulation.jaco import VISUAL_GROUP
+from handful.simulation.arm import VISUAL_GROUP
 from handful.simulation.physics.protocol import Physics
 
 POSES, PICTURE = b"\x01", b"\x02"

@@ -92,7 +92,9 @@ class ScriptedActor:
         """Act in that environment by its physical state, which a policy never sees; ``seed`` draws the personalities."""
         self._environment = environment
         self._operator = make_scripted_operator(environment.task.name, environment.num_envs)
-        self._controller = PositionController(environment.physics, control_timestep=environment.spec.control_timestep)
+        self._controller = PositionController(
+            environment.physics, control_timestep=environment.spec.control_timestep, arm=environment.task.arm
+        )
         self._seed = seed
         self._num_rounds = -1
         self._episodes_in_round = np.zeros(environment.num_envs, np.int64)

@@ -1,0 +1,55 @@
+"""The budget of a run, kept in its folder, so that a run is resumed with the budget that it had."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+
+from handful.errors import DataError
+from handful.storage import write_atomically
+
+BUDGET_FILE = "budget.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """How long a run is trained, counted since it began; None is no bound."""
+
+    minutes: float | None = None
+    """Training time [min]."""
+    num_steps: int | None = None
+    """Control steps."""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is any bound."""
+        return self.minutes is not None or self.num_steps is not None
+
+    @property
+    def words(self) -> str:
+        """The options of the command line that give it, each after a space."""
+        minutes = "" if self.minutes is None else f" --minutes {self.minutes:g}"
+        return minutes if self.num_steps is None else f"{minutes} --num-steps {self.num_steps}"
+
+
+def write_budget(folder: pathlib.Path, budget: Budget) -> None:
+    """Keep the budget of the run in a folder; a `StorageError` says that the disk refused."""
+    write_atomically(folder / BUDGET_FILE, (json.dumps(dataclasses.asdict(budget)) + "\n").encode())
+
+
+def read_budget(folder: pathlib.Path) -> Budget:
+    """The budget with which the run in a folder was begun or last resumed; no bounds where none is kept.
+
+    Raises:
+        DataError: the file is none of ours.
+    """
+    path = folder / BUDGET_FILE
+    if not path.exists():
+        return Budget()
+    try:
+        values = json.loads(path.read_text())
+        minutes, num_steps = values["minutes"], values["num_steps"]
+        return Budget(None if minutes is None else float(minutes), None if num_steps is None else int(num_steps))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} cannot be read as a run's budget: expected minutes and num_steps.") from error
