@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 from handful.errors import unknown_name
-from handful.simulation.arm import Arm
+
+if TYPE_CHECKING:
+    from handful.simulation.arm import Arm
 
 ARMS = {
     "jaco": "handful.simulation.jaco:JACO",

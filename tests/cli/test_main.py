@@ -175,7 +175,7 @@ def test_help_does_not_wait_for_torch_or_a_simulator(words):
 
 
 def test_a_reader_that_goes_away_causes_no_complaint():
-    program = "from handful.cli import main; main._help = lambda: 'x' * 10**6; main.main(['--help'])"
+    program = "from handful.cli import main; main._help = lambda *_: 'x' * 10**6; main.main(['--help'])"
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
     assert process.stderr.read() == b""

@@ -17,7 +17,7 @@ def test_lists_every_task_with_its_stages(handful, monkeypatch):
 def test_says_what_a_task_scores_and_in_which_variants_it_can_be_learned(handful):
     status, output, _ = handful("tasks", "pouring")
     assert status == 0
-    assert "share of balls in the box" in output and "Variants to train in: eight-balls." in output
+    assert "share of balls in the box" in output and "Variants to train in: eight-balls, coarse." in output
     assert "Variants" not in handful("tasks", "block-lifting")[1]
 
 

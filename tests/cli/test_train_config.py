@@ -57,7 +57,7 @@ def test_the_phases_of_a_run_are_taken_as_well(tmp_path, handful, monkeypatch):
         ('{"config": {"num_envs": 0}}', (), 1, "num_envs"),
         ('{"confg": {}}', (), 1, "unknown entry 'confg'; the choices are: "),
         ('{"config": {}, "format": 1}', (), 1, "it is of version 1, and this program reads version 2"),
-        ('{"phases": []}', (), 1, "it names no phase"),
+        ('{"phases": []}', (), 1, "it names 0 phases"),
         ('{"config": {}}', ("--recipe", "quick"), 2, "expected either --config or --recipe, got both."),
         ('{"config": {}}', ("--resume", "x"), 2, "expected either --config or --resume, got both."),
     ],

@@ -219,7 +219,7 @@ def test_starts_are_told_how_their_episodes_ended_and_their_state_is_saved(demon
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"states": np.zeros((80, 1))}, "states: expected 81 rows for 80 actions, got 80"),
+        ({"states": np.zeros((80, 1))}, r"actions: expected shape \[79, action\] for 80 states, got \(80, 1\)"),
         ({"rewards": np.zeros(81, np.float32)}, "rewards: expected 80 rows"),
         (
             {
@@ -229,7 +229,7 @@ def test_starts_are_told_how_their_episodes_ended_and_their_state_is_saved(demon
                 "states": np.zeros((81, 1)),
                 "observations": {},
             },
-            "stages: expected 81 rows for 80 actions, got 82",
+            "stages: expected 81 rows for 80 steps, got 82",
         ),
         ({"observations": {"x": np.zeros((80, 2))}}, "observations/x: expected 81 rows"),
         ({"states": np.full((81, 1), np.inf)}, r"states: holds a number that is not finite \(first in row 0\)"),
