@@ -1,7 +1,8 @@
 # make help     these lines
 # make try      learn block lifting from 30 demonstrations in 20 minutes, evaluate it, draw it
 # make train TASK=...   learn a task to the end, as the policies that ship were: hours on two cores
-# make test     all tests but the next two   make lint     style, types and the arrows between packages
+# make test     all tests but the next three  make lint     style, types and the arrows between packages
+# make test-long  pages in a browser, another arm, the documents' examples
 # make test-warp  the GPU's physics on the CPU (compiles for eight minutes, once)   make test-gpu  the same on a GPU
 # make fuzz     a thousand hostile files of each kind, ten minutes
 # make docs     the documentation site, in build/site, links checked
@@ -23,7 +24,7 @@ bin := $(VENV)/bin
 installed := $(VENV)/.installed
 budget := $(if $(MINUTES),--minutes $(MINUTES))
 
-.PHONY: help setup try train test fuzz test-warp test-gpu lint format docs bench clean
+.PHONY: help setup try train test fuzz test-long test-warp test-gpu lint format docs bench clean
 
 # Without a target, everything is set up; see `make help`.
 .DEFAULT_GOAL := setup
@@ -60,6 +61,9 @@ test: $(installed)
 
 fuzz: $(installed)
 	HANDFUL_FUZZ_CASES=1000 $(bin)/python -m pytest -q tests/fuzz tests/viewing/test_gate.py
+
+test-long: $(installed)
+	$(bin)/python -m pytest -q -m long
 
 test-warp: $(installed)
 	$(bin)/python -m pytest -q -m warp

@@ -17,6 +17,7 @@ def test_every_page_is_in_the_table_of_contents():
     assert listed == pages
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [1, 2])
 def test_the_examples_of_a_policy_in_a_script_run_as_they_stand(number, capsys):
     examples = re.findall(r"```python\n(.*?)```", (DOCS / "policy-in-a-script.md").read_text(), re.DOTALL)

@@ -80,12 +80,14 @@ def run(options: Options) -> None:
         check_file_name(options.output, "demonstration file", DEMONSTRATION_SUFFIXES)
     output = options.output or pathlib.Path("demonstrations") / f"{options.task}.hdf5"
     if options.operator != SCRIPTED:
+        if options.arm != "jaco":
+            raise ConfigurationError(f"only the jaco is demonstrated by hand, not the {options.arm}: leave out --arm.")
         _record_by_hand(options, output)
         return
     for name in BY_HAND:
         if name in options.given:
             raise ConfigurationError(f"--{name} is for demonstrating by hand: add --operator browser, or leave it out.")
-    names = ("num_episodes", "randomization", "seed", "overwrite")
+    names = ("num_episodes", "randomization", "seed", "overwrite", "arm")
     settings = {name: getattr(options, name) for name in names}
     record_with_progress(options.task, output, camera_hz=options.camera_hz or 5, **settings)
 

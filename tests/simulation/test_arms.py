@@ -76,6 +76,7 @@ def test_a_command_of_zero_holds_and_a_positive_one_closes_the_fingers(arm, mode
     assert (arm.finger_rates(data.qvel[fingers]) > 0.5).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", ["block-lifting", "block-stacking"])
 @pytest.mark.parametrize(
     "name", [name for name in ARMS if name != DEFAULT_ARM]
@@ -87,6 +88,7 @@ def test_the_script_does_a_task_with_it(task, name):
     assert result.success_rate >= 7 / 8
 
 
+@pytest.mark.long
 def test_another_arm_is_demonstrated_with_learned_and_evaluated(tmp_path, capfd):
     run = tmp_path / "run"
     sizes = ("--num-envs", "4", "--rollout-steps", "10", "--ppo.num-minibatches", "2", "--num-threads", "1")

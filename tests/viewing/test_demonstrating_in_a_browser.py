@@ -20,7 +20,7 @@ from handful.demonstrations.operators.devices.device import PRESSES
 from handful.viewing.operating.serving import Recording
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
 ]
 

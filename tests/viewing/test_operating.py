@@ -164,6 +164,7 @@ def test_hostile_messages_are_answered_and_change_nothing(served):
     assert Page(page.url).phase(RUNNING, linear=[1, 0, 0])
 
 
+@pytest.mark.long
 def test_a_flood_slows_its_sender_and_not_the_arm(served):
     page = served()
     mine, flooding = Page(page.url, "mine"), Page(page.url, "flood")
