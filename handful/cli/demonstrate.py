@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from handful.errors import ConfigurationError
+from handful.simulation.arms import DEFAULT_ARM
 from handful.storage import check_file_name
 
 NUM_DEMONSTRATIONS = 30
@@ -43,7 +44,7 @@ class Options:
     """Successful episodes that the file holds in the end."""
     randomization: str = "task"
     """How much varies from episode to episode: none, task or full."""
-    arm: str = "jaco"
+    arm: str = DEFAULT_ARM
     """The arm: jaco or panda."""
     camera_hz: int | None = None
     """Rate of the camera [Hz]: 20, 10 or 5; by default 5, or that of the policy."""
@@ -80,8 +81,10 @@ def run(options: Options) -> None:
         check_file_name(options.output, "demonstration file", DEMONSTRATION_SUFFIXES)
     output = options.output or pathlib.Path("demonstrations") / f"{options.task}.hdf5"
     if options.operator != SCRIPTED:
-        if options.arm != "jaco":
-            raise ConfigurationError(f"only the jaco is demonstrated by hand, not the {options.arm}: leave out --arm.")
+        if options.arm != DEFAULT_ARM:
+            raise ConfigurationError(
+                f"only the {DEFAULT_ARM} is demonstrated by hand, not the {options.arm}: leave out --arm."
+            )
         _record_by_hand(options, output)
         return
     for name in BY_HAND:

@@ -17,9 +17,9 @@ from handful.runs.phases import PhasedRun, Progress, begin_phases, latest_policy
 def begun_phases(options: Options, start: ConfigFile) -> PhasedRun:
     """A new run of several phases, each with the options that the user gave."""
     from handful.demonstrations.dataset import load_demonstrations
+    from handful.demonstrations.specification import DemonstrationSpec
     from handful.runs.config import check_settings
     from handful.runs.folder import free_folder
-    from handful.simulation.arms import DEFAULT_ARM
     from handful.tasks.registry import make_task
 
     phases = tuple(
@@ -30,8 +30,9 @@ def begun_phases(options: Options, start: ConfigFile) -> PhasedRun:
         make_task(options.task, phase.config.variant, phase.config.arm)
         named = {name: "." for name in ("teacher", "start_from", "retries_from") if getattr(phase, name) is not None}
         check_settings(dataclasses.replace(phase.config, **named))
-    if options.demonstrations is not None and phases[0].config.arm == DEFAULT_ARM:
-        load_demonstrations(options.demonstrations, options.task, pixels=False)  # refused before a folder is made
+    if options.demonstrations is not None:
+        spec = DemonstrationSpec.of_task(options.task, phases[0].config.arm)
+        load_demonstrations(options.demonstrations, spec, pixels=False)  # refused before a folder is made
     folder = options.run or free_folder(options.task)
     return begin_phases(
         folder, task=options.task, recipe=start.recipe, phases=phases, demonstrations=options.demonstrations

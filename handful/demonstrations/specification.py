@@ -8,8 +8,10 @@ from collections.abc import Mapping
 
 from handful.demonstrations.model_signature import model_signature
 from handful.environment import OBJECT_FEATURES, OBJECT_POSITIONS, PIXELS, TIME_LEFT, TOOL_STATE, ArraySpec
+from handful.simulation.arms import DEFAULT_ARM
 from handful.simulation.randomization import ParameterSpec
 from handful.tasks.environment import TaskEnvironment
+from handful.tasks.registry import make_task
 from handful.trajectory import OWN_BODY
 
 UNRECORDED_GROUPS = (PIXELS, TIME_LEFT, TOOL_STATE)
@@ -65,7 +67,9 @@ class DemonstrationSpec:
         )
 
     @classmethod
-    def of_task(cls, task: str) -> DemonstrationSpec:
-        """The specification of a task, where there is no environment of it yet."""
-        with contextlib.closing(TaskEnvironment(task, num_envs=1, pixels=False, num_threads=1)) as environment:
+    def of_task(cls, task: str, arm: str = DEFAULT_ARM) -> DemonstrationSpec:
+        """The specification of a task done by an arm, where there is no environment of it yet."""
+        with contextlib.closing(
+            TaskEnvironment(make_task(task, arm=arm), num_envs=1, pixels=False, num_threads=1)
+        ) as environment:
             return cls.of(environment)

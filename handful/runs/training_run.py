@@ -84,7 +84,8 @@ class TrainingRun:
         )
         if teacher is not None:
             check_policy_fits(teacher.manifest, self.environment.spec)
-        spec = DemonstrationSpec.of(self.environment) if config.variant is None else self.task
+        of_task = config.variant is None
+        spec = DemonstrationSpec.of(self.environment) if of_task else DemonstrationSpec.of_task(self.task, config.arm)
         demonstrations = load_demonstrations(description.demonstrations, spec, pixels=False)
         self.demonstrations = demonstrations if config.variant is None else converted(demonstrations, self.environment)
         self._digest = _digest(description.demonstrations)

@@ -40,13 +40,8 @@ SMALL = TrainerConfig(rollout_steps=8, cloning=CloningConfig(epochs=0), discrimi
 EXPERT = expert()
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """A child that is forked has none of its parent's threads, and must not wait for them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
+"""A child that is forked has none of its parent's threads, and must not wait for them."""
 
 
 def test_the_harness_finds_what_ends_hangs_swells_or_raises():
