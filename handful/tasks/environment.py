@@ -245,7 +245,7 @@ class TaskEnvironment:
     def load_state_dict(self, state: StateTree) -> TimeStep:
         """Resume where ``state_dict`` was taken; a DataError says that the task or the number of simulations is another."""
         tree = cast("dict[str, Any]", state)
-        parameters = saved_parameters(self.parameter_specs, tree["parameters"], len(tree["physics"]))
+        parameters = saved_parameters(self.task.recorded_parameter_specs(), tree["parameters"], len(tree["physics"]))
         self.restore(np.arange(self.num_envs), parameters, tree["physics"])
         for generator, saved in zip(self._generators, json.loads(tree["generators"]), strict=True):
             generator.bit_generator.state = saved

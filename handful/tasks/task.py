@@ -74,6 +74,11 @@ class Task(abc.ABC):
     def _parameter_specs(self) -> tuple[ParameterSpec, ...]:
         return (*scene_parameter_specs(self.arm), *self.object_parameter_specs())
 
+    def recorded_parameter_specs(self) -> tuple[ParameterSpec, ...]:
+        """What an episode may hold that begins in a demonstration: a variant draws less than the task itself."""
+        own = type(self)() if self.variants else self
+        return (*scene_parameter_specs(self.arm), *own.object_parameter_specs())
+
     def draw(self, generator: np.random.Generator, level: Level) -> dict[str, np.ndarray]:
         """Draw one episode's parameters; a draw for which `why_impossible` returns a reason is repeated."""
         return draw_parameters(self.parameter_specs(), level, generator, self.why_impossible)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from poses import moved, pose
 
-from handful.errors import ConfigurationError
+from handful.errors import ConfigurationError, DataError
 from handful.simulation.randomization import Level
 from handful.tasks import order_fulfillment
 from handful.tasks.environment import TaskEnvironment
@@ -33,6 +33,20 @@ def test_orders_are_of_one_to_four_toys_of_either_kind():
     assert set(there.sum(axis=1)) == {1, 2, 3, 4}
     assert (there.mean(axis=0) > 0.5).all()
     assert present({name: value[None] for name, value in task.draw(generator, Level.NONE).items()}).all()
+
+
+def test_a_variant_resumes_in_an_order_of_the_task_itself_that_it_never_draws():
+    def one_toy() -> TaskEnvironment:
+        return TaskEnvironment(make_task("order-fulfillment", "one-toy"), num_envs=1, pixels=False, num_threads=1)
+
+    variant = one_toy()
+    variant.reset(seeds=[0])
+    whole = {name: values[0].copy() for name, values in variant.parameters.items()} | {"order.size": np.array(4.5)}
+    variant.restore(np.array([0]), [whole], variant.physics.get_state())  # as an episode begins in a demonstration
+    state = variant.state_dict()
+    one_toy().load_state_dict(state)
+    with pytest.raises(DataError, match=r"the parameter 'order.size' is 7, expected 1 to 5\."):
+        one_toy().load_state_dict({**state, "parameters": {**state["parameters"], "order.size": np.array([7.0])}})
 
 
 def test_toys_that_are_there_begin_apart(environment):
