@@ -165,8 +165,8 @@ def check_wandb() -> None:
 def begin_wandb(folder: pathlib.Path) -> Any:
     """A run of Weights & Biases for the run in a folder, with its configuration; resumed where there is one already."""
     check_wandb()
-    import wandb
-
+    # By name, for the types are checked where the package is not installed.
+    wandb = importlib.import_module("wandb")
     path = folder.absolute()
     name = f"{path.parent.name}-{path.name}"
     identity = hashlib.sha256(str(path).encode()).hexdigest()[:16]
