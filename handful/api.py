@@ -54,13 +54,10 @@ def load_policy(policy: str | pathlib.Path) -> TrainedPolicy:
         DataError: the file is damaged, or is something else.
     """
     from handful.learning.trained_policy import TrainedPolicy
-    from handful.runs.policies import read_policy
-    from handful.tasks.registry import TASKS
+    from handful.runs.policies import read_trained
 
-    name = str(policy)
-    found = read_policy(name, None) if name in TASKS else read_policy("", name, any_task=True)
-    if found.network is None or found.manifest is None:
-        raise ConfigurationError(f"'{name}' is no trained policy: expected a file, a run's folder or a task.")
+    found = read_trained(str(policy))
+    assert found.network is not None and found.manifest is not None
     return TrainedPolicy(found.network, found.manifest)
 
 

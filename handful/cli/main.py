@@ -36,6 +36,7 @@ COMMANDS = {
     "train": "learn a task from demonstrations and reward",
     "recipes": "list the recipes of train, or the values that one sets",
     "evaluate": "run a policy from random starts and report its success",
+    "export": "write a policy as ONNX, for a robot",
     "reproduce": "train the experiments of the paper's Figs. 4 and 5, and draw them",
     "plot": "draw the learning curves of runs",
     "runs": "list runs, or compare some of them",

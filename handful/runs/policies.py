@@ -12,6 +12,7 @@ from handful.errors import ConfigurationError
 from handful.runs.folder import POLICY_FILE
 from handful.runs.phases import latest_policy
 from handful.simulation.arms import DEFAULT_ARM
+from handful.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from handful.learning.actors import Actor
@@ -106,6 +107,19 @@ def read_policy(task: str, name: str | None, *, any_task: bool = False) -> Found
     if manifest is not None and not any_task:
         check_same_task(manifest, task, str(source))
     return FoundPolicy(source, network, manifest)
+
+
+def read_trained(name: str) -> FoundPolicy:
+    """The policy of a task for which one ships, of a policy file or of a run's folder; stand-ins are refused.
+
+    Raises:
+        ConfigurationError: there is no such policy.
+        DataError: the file is damaged, or is something else.
+    """
+    found = read_policy(name, None) if name in TASKS else read_policy("", name, any_task=True)
+    if found.network is None:
+        raise ConfigurationError(f"'{name}' is no trained policy: expected a file, a run's folder or a task.")
+    return found
 
 
 def check_same_task(manifest: PolicyManifest, task: str, name: str) -> None:
