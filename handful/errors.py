@@ -38,6 +38,10 @@ class TrainingError(HandfulError):
     """Training cannot continue: a loss, a parameter or an observation is not a finite number."""
 
 
+class RobotError(HandfulError):
+    """A robot that refuses, or that cannot be reached."""
+
+
 def printable(text: str) -> str:
     r"""The text with control characters, which a terminal would obey, as escapes.
 

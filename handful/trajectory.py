@@ -12,6 +12,9 @@ from handful.errors import ConfigurationError, DataError
 OWN_BODY = "jaco"
 """The arm's own name, among those whose body can be in a demonstration."""
 
+ROBOT_BODY = "robot"
+"""Whose body is in the log of a robot: of such episodes nobody knows where the objects were, or whether they succeeded."""
+
 ACTORS = ("script", "person", "policy")
 """Who can choose an action; a recorded number is the place in this list."""
 

@@ -26,6 +26,8 @@ means nothing: only objects are observed, there are no actions, and no training 
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import h5py
@@ -36,7 +38,7 @@ from handful.demonstrations.header import episode_names, open_demonstrations, re
 from handful.demonstrations.sealed import Budget, member, seal, seal_attributes
 from handful.demonstrations.specification import DemonstrationSpec
 from handful.errors import DataError
-from handful.trajectory import OWN_BODY, Demonstrations, Trajectory
+from handful.trajectory import OWN_BODY, ROBOT_BODY, Demonstrations, Trajectory
 
 
 def load_demonstrations(
@@ -56,6 +58,8 @@ def load_demonstrations(
         header = read_header(data, path, spec)
         spec = spec.for_body(header["body"])
         names, actions = episode_names(data), holds_actions(data)
+        if header["body"] == ROBOT_BODY:
+            raise DataError(f"{path} is the log of a robot, which nothing is learned from: expected demonstrations.")
         if actions and header["body"] != OWN_BODY:
             raise DataError(
                 f"{path} holds actions of the body '{header['body']}': expected none, as they are not the arm's."
@@ -84,8 +88,10 @@ def load_demonstrations(
     )
 
 
-def write_episode(data: h5py.Group, name: str, trajectory: Trajectory) -> None:
-    """Write one episode as the group ``name`` and bring ``total`` up to date."""
+def write_episode(
+    data: h5py.Group, name: str, trajectory: Trajectory, *, beside: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> None:
+    """Write one episode, with arrays ``beside`` it, as the group ``name`` and bring ``total`` up to date."""
     episode = data.create_group(name)
     length = len(trajectory)
     episode.attrs["num_samples"] = length
@@ -103,6 +109,8 @@ def write_episode(data: h5py.Group, name: str, trajectory: Trajectory) -> None:
         _write(episode, f"next_obs/{group}", values[1:], compress=True)
     for parameter, value in trajectory.parameters.items():
         _write(episode, f"world/{parameter}", np.asarray(value))
+    for field, values in beside.items():
+        _write(episode, field, values)
     data.attrs["total"] = int(data.attrs.get("total", 0)) + length
 
 

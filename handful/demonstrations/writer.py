@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import pathlib
 import weakref
+from collections.abc import Mapping
 
 import h5py
+import numpy as np
 
 from handful.demonstrations.dataset import write_episode, write_masks
 from handful.demonstrations.episode_reading import read_seed
@@ -78,8 +80,8 @@ class DemonstrationWriter:
         """Number of episodes in the file."""
         return len(self.seeds)
 
-    def append(self, trajectory: Trajectory) -> None:
-        """Add one episode; when this returns it is safe.
+    def append(self, trajectory: Trajectory, *, beside: Mapping[str, np.ndarray] | None = None) -> None:
+        """Add one episode; when this returns it is safe. Arrays ``beside`` it are kept in its group, under their names.
 
         Raises:
             StorageError: the disk refused; the file is as it was before.
@@ -90,7 +92,7 @@ class DemonstrationWriter:
                 data = file.require_group("data")
                 if "total" not in data.attrs:
                     write_header(data, self._attributes)
-                write_episode(data, f"demo_{self._next_number}", trajectory)
+                write_episode(data, f"demo_{self._next_number}", trajectory, beside=beside or {})
                 write_masks(file)
                 file.flush()
                 image = file.id.get_file_image()

@@ -1,0 +1,1 @@
+"""Robots behind one protocol, and what is known of their bodies."""
