@@ -23,8 +23,7 @@ class Watchdog:
     def fault(
         self, now: float, lateness: float, reading: JointReading | None, picture: Picture | None, *, num_joints: int
     ) -> str | None:
-        """What is wrong at the time ``now`` [s], or None. Without pixels in its observations, give a policy's picture as
-        `NO_CAMERA`."""
+        """What is wrong at the time ``now`` [s], or None; where the policy looks at no picture, give `NO_CAMERA`."""
         if lateness > self.max_lateness:
             return f"a step began {lateness:.3f} s late, expected at most {self.max_lateness} s."
         if reading is None:

@@ -1,7 +1,7 @@
 """The twin's process: ``python -m handful.twin --task TASK --laboratory NAME [--port PORT] [--lockstep]``.
 
-It prints one line of JSON with its port, serves one connection, and ends with it. In real time the world follows the clock of
-the wall; with ``--lockstep`` time passes only by messages.
+It prints one line of JSON with its port, serves one connection, and ends with it. In real time the world follows the
+wall's clock; with ``--lockstep`` time passes only by messages.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def main() -> int:
         laboratory = find_laboratory(options.laboratory)
         world = World(laboratory, options.task)
         camera = OpenGLCamera(world.model, laboratory.camera)
+        camera.picture(world.data.qpos)  # the first one takes OpenGL seconds
         listener = socket.create_server(("127.0.0.1", options.port))
     except (HandfulError, OSError, ImportError, RuntimeError) as error:
         print(json.dumps({"error": str(error)}), flush=True)
@@ -101,7 +102,7 @@ class Server:
         world, kind = self._world, message["kind"]
         if kind == "begin":
             world.begin(message["places"], message["arm"], seed=int(message["seed"]))
-            self._drawn, self._clock = None, time.monotonic()
+            self._drawn, self._clock, self._camera.exposure = None, time.monotonic(), None
         elif kind == "advance" and self._lockstep:
             world.advance(min(10.0, max(0.0, float(message["seconds"]))))
         elif kind == "command":

@@ -23,8 +23,10 @@ class OpenGLCamera:
             self._renderer = mujoco.Renderer(model, HEIGHT, WIDTH)
         except Exception as error:  # the bindings raise whatever they like
             raise RobotError(
-                f"MuJoCo's OpenGL renderer, with which the twin sees, does not start ({str(error)[:100]}): install EGL or OSMesa."
+                f"MuJoCo's OpenGL renderer, the twin's eye, does not start ({str(error)[:100]}): install EGL or OSMesa."
             ) from error
+        self.exposure: float | None = None
+        """Factor of brightness; None: the next picture chooses it."""
         self._camera, self._data = camera, mujoco.MjData(model)
         self._model = model
         self._options = mujoco.MjvOption()
@@ -45,9 +47,9 @@ class OpenGLCamera:
             padded = np.pad(seen, ((1, 1), (1, 1), (0, 0)), mode="edge")
             around = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
             seen = seen + self._camera.blur * (around - 4.0 * seen)
-        seen = (
-            np.clip(seen * self._camera.exposure * np.array(self._camera.white_balance), 0.0, 1.0) ** self._camera.gamma
-        )
+        if self.exposure is None:
+            self.exposure = self._camera.brightness / max(float(seen.mean()), 1e-3)
+        seen = np.clip(seen * self.exposure * np.array(self._camera.white_balance), 0.0, 1.0) ** self._camera.gamma
         seen += self._camera.noise * self._generator.normal(size=seen.shape)
         return (np.clip(seen, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 

@@ -54,7 +54,8 @@ class Camera:
     """Radial distortion k: a point at radius r, 1 at half the height, is drawn at r (1 + k r^2); below 0 is a barrel."""
     vignette: Fraction
     """How much darker the corners are."""
-    exposure: Scale
+    brightness: Fraction
+    """Mean of a picture that the automatic exposure brings about, in the first picture of a trial; it then stays."""
     white_balance: Vector
     """Factors of red, green and blue."""
     gamma: Scale

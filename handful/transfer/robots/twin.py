@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.resources
 import json
 import select
 import socket
@@ -20,6 +21,15 @@ from handful.transfer.robots.wire import receive, send
 
 START_TIMEOUT_S, ANSWER_TIMEOUT_S = 180.0, 30.0
 """How long the twin may take to start, and to answer [s]. A busy machine is slow; the watchdog is what is strict."""
+
+MAX_WAITS = 50
+"""Tenths of a second in which the first picture of a trial must come."""
+
+
+def laboratory_names() -> list[str]:
+    """Names of the laboratories in which there is a twin, by their files alone: nobody imports the twin."""
+    folder = importlib.resources.files("handful") / "twin" / "laboratories"
+    return sorted(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
 
 
 class _LockstepClock:
@@ -63,9 +73,14 @@ class TwinRobot:
         self._lock = threading.Lock()
 
     def begin(self, places: Mapping[str, Sequence[float]], arm: Sequence[float], *, seed: int) -> None:
-        """What a person does between two trials: blocks to their places (x, y [m], yaw [rad]), the arm to its start [rad]."""
+        """What a person does between two trials: put blocks at x, y [m] and yaw [rad], and the arm at its joints [rad]."""
         self.ask("begin", places={name: list(place) for name, place in places.items()}, arm=list(arm), seed=seed)
-        self.clock.sleep_until(self.clock.now() + 0.3, threading.Event())  # until the first picture is there
+        never = threading.Event()
+        for _ in range(MAX_WAITS):
+            self.clock.sleep_until(self.clock.now() + 0.1, never)
+            if self.joints() is not None and self.picture() is not None:
+                return
+        raise RobotError("the twin's camera delivers no pictures.")
 
     def referee(self) -> dict[str, Any]:
         """What a person beside the table sees: ``stage``, ``highest_stage``, and how long the top stage has ``held`` [s]."""
