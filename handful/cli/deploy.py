@@ -88,8 +88,13 @@ def run(options: Options) -> None:
             print("Any key stops the arm.", file=sys.stderr, flush=True)
         steps = round(seconds / policy.manifest.control_timestep)
         episode = run_episode(policy, robot, body, num_steps=steps, stop=stop, dry_run=options.dry_run)
-        seen = robot.referee()
-    _print_summary(episode, make_task(task).stages[seen["stage"]], make_task(task).stages[seen["highest_stage"]])
+        seen = None
+        with contextlib.suppress(RobotError):  # a twin that has gone has seen nothing
+            seen = robot.referee()
+    stages = make_task(task).stages
+    _print_summary(episode)
+    if seen is not None:
+        print(f"the stage is {stages[seen['stage']]}, the highest was {stages[seen['highest_stage']]}.")
     if episode.steps:
         write_episode_log(path, episode, arm=policy.manifest.arm, overwrite=options.overwrite)
         print(f"The log is {path}.")
@@ -117,13 +122,11 @@ def _policy(name: str) -> OnnxPolicy:
         return OnnxPolicy.read(Path(folder) / "policy.onnx")
 
 
-def _print_summary(episode: Episode, stage: str, highest: str) -> None:
+def _print_summary(episode: Episode) -> None:
     import numpy as np
 
     count = len(episode.steps)
-    print(
-        f"{count} steps{', dry: no command was sent' if episode.dry_run else ''}; the stage is {stage}, highest {highest}."
-    )
+    print(f"{count} steps{', dry: no command was sent' if episode.dry_run else ''}.")
     if not count:
         return
     late = 1000.0 * np.percentile(episode.jitter, [50, 99, 100])

@@ -12,6 +12,7 @@ import tyro
 
 from handful.environment import EVALUATION_SEED
 from handful.errors import ConfigurationError
+from handful.tasks.conditions_config import Conditions
 
 if TYPE_CHECKING:
     from handful.learning.evaluation import EvaluationResult
@@ -43,6 +44,8 @@ class Options:
     """The arm: jaco or panda; by default that which the policy was trained with."""
     camera_hz: int | None = None
     """Rate of the camera [Hz]: 20, 10 or 5; by default the rate that the policy was trained with."""
+    conditions: Conditions = dataclasses.field(default_factory=Conditions)
+    """Conditions of a real robot."""
     renderer: str | None = None
     """How images are drawn: rasterizer, raycaster or raycaster-shadows; by default the fastest."""
     backend: str = "cpu"
@@ -60,7 +63,7 @@ def run(options: Options) -> None:
     from handful.learning.evaluation import evaluate_policy
     from handful.runs.policies import load_actor, read_policy
     from handful.simulation.rendering.factory import check_renderer
-    from handful.tasks.environment import TaskEnvironment
+    from handful.tasks.conditions import make_environment
     from handful.tasks.registry import make_task
     from handful.viewing.filming import film_policy
 
@@ -74,8 +77,9 @@ def run(options: Options) -> None:
     policy = read_policy(options.task, options.policy, any_task=options.force)
     task = make_task(options.task, options.variant, options.arm or policy.arm)
     camera_hz = policy.camera_hz if options.camera_hz is None else options.camera_hz
-    environment = TaskEnvironment(
+    environment = make_environment(
         task,
+        conditions=options.conditions,
         num_envs=min(NUM_ENVS, options.num_episodes),
         randomization=options.randomization,
         camera_hz=camera_hz,
@@ -98,6 +102,7 @@ def run(options: Options) -> None:
         "variant": options.variant,
         "camera_hz": camera_hz,
         "seed": options.seed,
+        "conditions": dataclasses.asdict(options.conditions.resolved()) if options.conditions.any else None,
         "backend": options.backend,
         "num_overflows": environment.physics.num_overflows,
         **result.to_json(),

@@ -13,6 +13,7 @@ from handful.config import MAY_BE_INFINITE, Bound, Config, Fraction
 from handful.environment import GROUPS, PIXELS, TOOL_STATE
 from handful.errors import ConfigurationError, unknown_name
 from handful.learning.config.trainer import TrainerConfig, check_device
+from handful.tasks.conditions_config import Conditions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +78,8 @@ class RunConfig(Config):
     """The arm: jaco, or panda, whose model is in the package gymnasium-robotics."""
     camera_hz: int = 5
     """Rate of the camera [Hz]: 20, 10 or 5."""
+    conditions: Conditions = dataclasses.field(default_factory=Conditions)
+    """Conditions of a real robot, from the beginning, or to train a policy further with (`--start-from`)."""
     renderer: str | None = None
     """Who draws the images: rasterizer, raycaster or raycaster-shadows; by default the fastest."""
     backend: str = "cpu"

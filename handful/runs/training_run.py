@@ -47,7 +47,7 @@ from handful.runs.logs import EpisodeWriter, MetricsWriter
 from handful.runs.other_runs import read_teacher
 from handful.runs.starts import control_steps, failures_in, make_starts
 from handful.storage import lock, write_atomically
-from handful.tasks.environment import TaskEnvironment
+from handful.tasks.conditions import make_environment
 from handful.tasks.registry import make_task
 
 CLONING_SHARE = 0.5
@@ -67,8 +67,9 @@ class TrainingRun:
         config = self.config = description.config
         torch.set_num_threads(config.torch_threads)
         teacher = read_teacher(folder, description, resume=resume)
-        self.environment = TaskEnvironment(
+        self.environment = make_environment(
             make_task(self.task, config.variant, config.arm),
+            conditions=config.conditions,
             num_envs=config.num_envs,
             randomization=config.randomization,
             camera_hz=config.camera_hz,

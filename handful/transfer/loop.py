@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 
@@ -140,7 +141,8 @@ def run_episode(
         episode.ending = str(error)
     finally:
         robot.stop()
-    episode.last_reading = robot.joints()
+    with contextlib.suppress(HandfulError):  # a robot that has gone has nothing to say
+        episode.last_reading = robot.joints()
     return episode
 
 
