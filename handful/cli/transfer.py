@@ -73,6 +73,8 @@ def run(options: Options) -> None:
 
             lockstep = not options.real_time
             measured.append(protocol.measure_on_twin(policy, body, name, trials, lockstep=lockstep, on_trial=show))
+            succeeded = sum(outcome.success for outcome in measured[-1].outcomes)
+            print(f"{name}: success in {succeeded} of {len(trials)} trials", file=sys.stderr, flush=True)
     rows = [each.to_json() for each in measured]
     if len(measured) > 2:
         outcomes = tuple(outcome for each in measured[1:] for outcome in each.outcomes)

@@ -143,7 +143,7 @@ class ConditionedEnvironment(TaskEnvironment):
         return step
 
     def _perceived(self, true: np.ndarray, age: np.ndarray, *, keep: np.ndarray) -> np.ndarray:
-        """Joint readings: late, at their own rate, with noise; where ``keep``, bool [env], this is the moment that follows."""
+        """Joint readings: late, at their own rate, with noise; where ``keep``, bool [env], this moment is taken as past."""
         conditions, everyone = self.conditions, np.arange(self.num_envs)
         readings = np.concatenate([true[:, None], self._readings[:, :-1]], axis=1)
         late = np.minimum(np.rint(self._amount[:, 4] * conditions.proprioception_delay).astype(int), age)

@@ -193,6 +193,7 @@ def test_whoever_waits_for_the_next_step_wakes_when_the_stop_is_pressed():
     assert event.is_set() and clock.now() < begin + 60.0
 
 
+@pytest.mark.slow
 @hypothesis.settings(deadline=None, max_examples=25, derandomize=True)
 @hypothesis.given(
     actions=st.lists(st.sampled_from([-np.inf, -3.0, -1.0, -0.4, 0.0, 1.0, 2.0, np.nan]), min_size=3, max_size=20),

@@ -26,6 +26,7 @@ TASK = "block-lifting"
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.slow
 def test_whole_episodes_agree_with_torch_when_the_exported_policy_acts(exported):
     """Two episodes at ``full``, in which the next observation follows from the exported policy's action."""
     theirs, mine = handful.load_policy(TASK), OnnxPolicy.read(exported)
@@ -74,6 +75,7 @@ def test_the_manifest_says_what_a_robot_must_know(exported, found):
     assert manifest["action"]["names"][-1] == "finger_3" and {"torch", "onnx", "handful"} <= manifest["versions"].keys()
 
 
+@pytest.mark.slow
 def test_it_runs_where_neither_torch_nor_mujoco_can_be_imported(exported):
     program = """
 import sys

@@ -116,13 +116,27 @@ def hand_height(positions: np.ndarray) -> np.ndarray:
 KINDS = ("extreme", "down", "folded", "constant", "broken", "noise")
 
 
+scripts = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 12)), min_size=1, max_size=6)
+"""What an adversary asks for, and how often."""
+
+
+@pytest.mark.slow
 @several
-@hypothesis.given(
-    seed=st.integers(0, 2**32 - 1),
-    script=st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 12)), min_size=1, max_size=6),
-    delay=st.integers(0, 2),
-)
+@hypothesis.given(seed=st.integers(0, 2**32 - 1), script=scripts, delay=st.integers(0, 2))
 def test_an_arm_that_does_what_it_is_told_stays_within_all_limits(seed, script, delay):
+    attack(seed, script, delay)
+
+
+@pytest.mark.long
+@hypothesis.settings(several, max_examples=500)
+@hypothesis.given(seed=st.integers(0, 2**32 - 1), script=scripts, delay=st.integers(0, 2))
+def test_ten_thousand_requests_break_no_limit(seed, script, delay):
+    """Some 40 requests in each of 500 episodes."""
+    attack(seed, script, delay)
+
+
+def attack(seed: int, script: list[tuple[str, int]], delay: int) -> None:
+    """An episode in which every request is an adversary's."""
     generator = np.random.default_rng(seed)
     limits = SafetyLimits(delay_steps=delay)
     guard = Guard(BODY, limits, control_timestep=TIMESTEP)

@@ -51,7 +51,7 @@ def test_trials_are_the_papers_and_the_same_again():
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.slow
+@pytest.mark.long
 def test_trials_in_domain_begin_where_they_say(found):
     from handful.learning.trained_policy import TrainedPolicy
 
@@ -132,6 +132,7 @@ def test_a_twin_that_dies_in_mid_episode_is_a_sentence_and_an_end(exported):
         assert "connection" in episode.ending and len(episode.steps) == 1 and episode.last_reading is None
 
 
+@pytest.mark.slow
 def test_a_twin_of_another_task_or_laboratory_is_refused():
     with pytest.raises(ConfigurationError, match="unknown laboratory 'attic'"):
         TwinRobot(TASK, "attic")
@@ -163,7 +164,7 @@ def test_every_laboratory_can_be_read_and_is_another():
     assert len(laboratories) >= 3 and len({repr(each) for each in laboratories}) == len(laboratories)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_reads_nothing_of_the_twin():
     """A tiny training from its first line on, with every file that it opens noted."""
     program = """
