@@ -40,7 +40,7 @@ def run(options: Options) -> None:
     from rich.console import Console
 
     from handful.errors import unknown_name
-    from handful.learning.trained_policy import TrainedPolicy
+    from handful.learning.actors import PolicyActor
     from handful.runs.policies import read_trained
     from handful.simulation.arms import find_arm
     from handful.transfer import trials as protocol
@@ -63,7 +63,8 @@ def run(options: Options) -> None:
         export_policy(found.network, found.manifest, find_arm(found.arm), exported)
         policy, body = OnnxPolicy.read(exported), find_body(found.arm)
         status.update("in domain")
-        measured = [protocol.measure_in_domain(TrainedPolicy(found.network, found.manifest), options.task, trials)]
+        actor = PolicyActor(found.network, found.manifest)
+        measured = [protocol.measure_in_domain(actor, options.task, trials, camera_hz=found.camera_hz)]
         for name in options.laboratories or laboratory_names():
 
             def show(number: int, outcome: protocol.Outcome, name: str = name) -> None:

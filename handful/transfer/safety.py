@@ -182,7 +182,7 @@ class Guard:
         for _ in range(self._num_steps):
             path += [at + 0.5 * self._timestep * velocities, at + self._timestep * velocities]
             at, velocities = path[-1], self._braked(velocities)
-        return (self.clearances(np.stack(path, axis=1)) >= least).all(axis=(1, 2))
+        return np.all(self.clearances(np.stack(path, axis=1)) >= least, axis=(1, 2))
 
     def _along_the_nearest(self, positions: np.ndarray, allowed: np.ndarray, now: np.ndarray) -> np.ndarray:
         """The allowed velocities without their part towards what they reach first, so that the arm slides along it."""

@@ -11,8 +11,8 @@ import numpy as np
 
 from handful.environment import EpisodeSummary, Start
 from handful.errors import ConfigurationError, unknown_name
+from handful.learning.actors import PolicyActor
 from handful.learning.evaluation import evaluate_policy, wilson_interval
-from handful.learning.trained_policy import TrainedPolicy
 from handful.simulation.props.block import Block
 from handful.simulation.randomization import Level, stack_parameters
 from handful.tasks.environment import TaskEnvironment
@@ -119,18 +119,21 @@ def make_trials(task_name: str, num_trials: int) -> list[Trial]:
         fixed = {
             f"{name}.{what}": set_up[number % count][f"{name}.{what}"] for name in names for what in ("place", "yaw")
         }
-        places = {name: (*map(float, fixed[f"{name}.place"]), float(fixed[f"{name}.yaw"])) for name in names}
+        places = {}
+        for name in names:
+            x, y = map(float, fixed[f"{name}.place"])
+            places[name] = (x, y, float(fixed[f"{name}.yaw"]))
         trials.append(Trial(number % count, {**drawn, **fixed}, places))
     return trials
 
 
-def measure_in_domain(policy: TrainedPolicy, task_name: str, trials: list[Trial]) -> Measurement:
+def measure_in_domain(policy: PolicyActor, task_name: str, trials: list[Trial], *, camera_hz: int) -> Measurement:
     """The trials in the simulation of training: sizes, masses and colours at random, as in training at ``task``."""
     starts = _InOrder()
     environment = TaskEnvironment(
         task_name,
         num_envs=len(trials),
-        camera_hz=policy.manifest.camera_hz,
+        camera_hz=camera_hz,
         starts=starts,
         num_threads=1,
     )

@@ -149,7 +149,7 @@ class Laboratory:
 
 def laboratory_names() -> list[str]:
     """Names of the laboratories."""
-    folder = importlib.resources.files(__package__) / "laboratories"
+    folder = importlib.resources.files("handful.twin") / "laboratories"
     return sorted(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
 
 
@@ -157,5 +157,5 @@ def find_laboratory(name: str) -> Laboratory:
     """The laboratory of that name; a `ConfigurationError` lists those there are."""
     if name not in laboratory_names():
         raise unknown_name("laboratory", name, laboratory_names())
-    text = (importlib.resources.files(__package__) / "laboratories" / f"{name}.json").read_bytes()
+    text = (importlib.resources.files("handful.twin") / "laboratories" / f"{name}.json").read_bytes()
     return msgspec.json.decode(text, type=Laboratory)

@@ -93,7 +93,9 @@ def find_body(arm: str) -> Body:
     """The body of an arm; a `ConfigurationError` lists those that are known."""
     if arm not in BODIES:
         raise unknown_name("robot body", arm, BODIES)
-    return body_from_json(json.loads((importlib.resources.files(__package__) / f"{arm}.json").read_text()))
+    return body_from_json(
+        json.loads((importlib.resources.files("handful.transfer.robots") / f"{arm}.json").read_text())
+    )
 
 
 def body_from_json(values: dict[str, Any]) -> Body:
