@@ -31,7 +31,7 @@ class SafetyLimits:
     """What an arm is kept within, world frame: base at the origin, table top at z = 0."""
 
     acceleration: float = 12.0
-    """Largest change of an arm joint's speed [rad/s^2]. Policies that ship lose nothing at this value (docs/robot.md)."""
+    """Largest change of an arm joint's speed [rad/s^2] (our choice): from full speed to rest in two steps."""
     finger_acceleration: float = 40.0
     """The same of a finger."""
     position_margin: float = 0.02
