@@ -126,6 +126,11 @@ def pictures() -> None:
     python(ROOT / "docs" / "draw_training.py")
 
 
+def films() -> None:
+    """Film what each policy does and how it fails (20 min)."""
+    python(ROOT / "docs" / "film_policies.py")
+
+
 def pages() -> None:
     """Take pictures of the pages for demonstrating; needs Chromium (3 min)."""
     python(ROOT / "docs" / "draw_pages.py", IMAGES)
@@ -138,7 +143,7 @@ def tables() -> None:
 
 
 PARTS: dict[str, Callable[[], None]] = {
-    part.__name__: part for part in (policies, scripts, speed, peers, quick, methods, pictures, pages, tables)
+    part.__name__: part for part in (policies, scripts, speed, peers, quick, methods, pictures, films, pages, tables)
 }
 
 
