@@ -46,7 +46,7 @@ def draw_episodes(picture: Path, recording: Path) -> None:
     words = [sys.executable, "-c", program, "dataset", "view", str(recording)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    url = process.stdout.readline().split(" at ")[1].split()[0]
+    url = process.stdout.readline().rpartition(" at ")[2].split()[0]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(Path(profile))
         try:
