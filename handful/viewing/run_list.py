@@ -49,7 +49,9 @@ def find_runs(folder: Path) -> list[Path]:
         DataError: there is no such folder.
     """
     if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}: expected one with runs in it, such as runs.")
+        raise DataError(
+            f"there is no folder {folder}: name one with runs in it, or train first, as in handful train block-lifting."
+        )
     if (folder / CONFIG_FILE).is_file():
         return [folder]
     inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
