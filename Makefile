@@ -7,6 +7,8 @@
 # make fuzz     a thousand hostile files of each kind, ten minutes
 # make docs     the documentation site, in build/site, links checked
 # make bench    speed on this machine        make setup    only the environment, in .venv
+# make setup LOCKED=1   the same, and each package must have the hash in locked.txt; see docs/security.md
+# make lock     write locked.txt and locked-torch.txt anew, by uv (pip install uv)
 #
 # Every target sets up what it needs. To shorten or change a training: make train TASK=block-stacking MINUTES=60 RUN=runs/short
 
@@ -20,11 +22,19 @@ RUN ?= runs/$(TASK)
 MINUTES ?=
 NUM_EPISODES ?= 500
 
+# Set, packages are installed by the hashes of their files.
+LOCKED ?=
+UV ?= uv
+
 bin := $(VENV)/bin
-installed := $(VENV)/.installed
+installed := $(VENV)/.installed$(if $(LOCKED),-locked)
+pip := $(bin)/python -m pip install -qq --disable-pip-version-check
+by_hash := $(pip) --require-hashes --no-deps --only-binary :all:
+lock := pip compile --quiet --universal --python-version 3.11.5 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --constraint constraints.txt
 budget := $(if $(MINUTES),--minutes $(MINUTES))
 
-.PHONY: help setup try train test fuzz test-long test-warp test-gpu lint format docs bench clean
+.PHONY: help setup lock try train test fuzz test-long test-warp test-gpu lint format docs bench clean
 
 # Without a target, everything is set up; see `make help`.
 .DEFAULT_GOAL := setup
@@ -34,15 +44,30 @@ help:
 
 setup: $(installed)
 
-$(installed): pyproject.toml constraints.txt
+$(installed): pyproject.toml constraints.txt $(if $(LOCKED),locked.txt locked-torch.txt)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("handful needs Python 3.11 or newer; \
 	$(PYTHON) is %d.%d. Name another one: make setup PYTHON=python3.11" % sys.version_info[:2])'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments here;" \
 	"install python3-venv, or name another Python: make setup PYTHON=..." >&2; exit 1; }
 	@echo "Setting up $(VENV); the first time takes a few minutes."
 	@test -x $(bin)/python || $(PYTHON) -m venv $(VENV)
-	@$(bin)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+ifdef LOCKED
+	@$(bin)/python -c 'import importlib.metadata as found; found.version("torch")' 2>/dev/null || \
+		$(by_hash) --requirement locked-torch.txt
+	@$(by_hash) --requirement locked.txt
+	@$(pip) --no-deps --no-build-isolation --editable .
+	@$(bin)/python -m pip check --disable-pip-version-check
+else
+	@$(pip) --constraint constraints.txt --editable '.[dev]'
+endif
 	@touch $@
+
+# Without torch, of which a machine may have another build, and without the CUDA that only torch needs.
+lock:
+	@mkdir -p build
+	echo 'torch; python_version < "3"' > build/without-torch.txt
+	$(UV) $(lock) --extra dev --override build/without-torch.txt pyproject.toml --output-file locked.txt
+	echo torch | $(UV) $(lock) - --output-file locked-torch.txt
 
 try:
 	$(MAKE) train RECIPE=quick MINUTES=20 NUM_EPISODES=200 RUN=runs/first
