@@ -4,7 +4,7 @@
 # make test     all tests but the next three  make lint     style, types and the arrows between packages
 # make test-long  pages in a browser, another arm, the documents' examples
 # make test-warp  the GPU's physics on the CPU (compiles for eight minutes, once)   make test-gpu  the same on a GPU
-# make fuzz     a thousand hostile files of each kind, ten minutes
+# make fuzz     a thousand hostile files and messages of each kind, kills and full disks, about half an hour
 # make docs     the documentation site, in build/site, links checked
 # make bench    speed on this machine        make setup    only the environment, in .venv
 # make setup LOCKED=1   the same, and each package must have the hash in locked.txt; see docs/security.md
