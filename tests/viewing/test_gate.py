@@ -245,9 +245,9 @@ def test_more_connections_than_allowed_are_closed_unheard_and_their_places_come_
     monkeypatch.setattr(gates, "MAX_SOCKETS", 5)
     with _served() as (gate, _):
         silent = [socket.create_connection(("127.0.0.1", gate.port), timeout=10) for _ in range(5)]
-        with socket.create_connection(("127.0.0.1", gate.port), timeout=10) as another:
-            with contextlib.suppress(ConnectionResetError):
-                assert another.recv(1) == b""
+        another = socket.create_connection(("127.0.0.1", gate.port), timeout=10)
+        with another, contextlib.suppress(ConnectionResetError):
+            assert another.recv(1) == b""
         for each in silent:
             each.close()
         for _ in range(100):
