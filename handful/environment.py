@@ -121,6 +121,8 @@ class EpisodeSummary:
     """Number of the demonstration in whose state it began; -1 for a random start."""
     start_step: int = -1
     """Number of that state in the demonstration; -1 for a random start."""
+    kind: int = -1
+    """`Start.kind` of its start; -1 for a random start."""
     score: float = 0.0
     """How much of the task was done at its last step, in [0, 1]; 0 where the physics diverged."""
 
@@ -141,6 +143,8 @@ class Start:
     """Number of the demonstration that the state is of."""
     step: int = -1
     """Number of the state in its demonstration."""
+    kind: int = -1
+    """What whoever drew it wants to hear again when its episode has ended."""
 
 
 class StartDistribution(Protocol):

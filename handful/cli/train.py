@@ -161,14 +161,15 @@ def _begun(folder: pathlib.Path, description: RunDescription, budget: Budget, *,
     from handful.cli.demonstrate import record_with_progress
     from handful.runs.config import check_settings
     from handful.runs.folder import write_description
-    from handful.runs.other_runs import check_start_from, read_teacher
+    from handful.runs.other_runs import read_networks, read_teacher
     from handful.runs.training_run import TrainingRun
 
     if record:
         config = description.config
         check_settings(config)
         read_teacher(folder, description, resume=False)  # refused before anything is recorded
-        check_start_from(config.start_from)
+        if config.start_from is not None:
+            read_networks(config.start_from, description.task)
         write_description(folder, description)  # a recording that is killed is resumed as well
         write_budget(folder, budget)
         record_with_progress(

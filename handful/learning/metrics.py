@@ -66,6 +66,7 @@ METRICS = (
         "frontier", "1", "Mean frontier of the demonstrations, as a fraction of the way to success: 0 is the beginning."
     ),
     Metric("frontiers_at_beginning", "1", "Demonstrations whose frontier has arrived at the beginning."),
+    Metric("retry_success", "1", "Success of episodes that begin where an earlier one failed, running mean from 0.5."),
     Metric("discriminator_loss", "nat", "Binary cross entropy, expert's and policy's samples summed."),
     Metric("discriminator_gradient_penalty", "1", "Mean squared gradient of the logit at the expert's samples."),
     Metric("discriminator_accuracy_expert", "1", "Expert samples that the discriminator takes for the expert's."),

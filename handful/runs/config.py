@@ -90,7 +90,8 @@ class RunConfig(Config):
     The networks are small: a second thread gains a quarter on an idle machine, and costs half and more where another process
     wants the core."""
     start_from: str | None = None
-    """Folder of a run whose networks and optimisers this one begins with, to train a policy further under other options."""
+    """Folder of a run whose networks and optimisers this one begins with, to train a policy further under other options; or
+    of a policy that ships, such as `policies/TASK` (`--recipe student`)."""
     retries_from: str | None = None
     """Folder of a run, in the same variant of the task, where half of the retries are taken from: states in which its
     episodes had failed (`--curriculum.retry-fraction`). A teacher learns there what to tell a student that fails where

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
+from handful.environment import StateTree
 from handful.errors import ConfigurationError, DataError
 from handful.learning.models.policy import Policy
+from handful.learning.persistence.checkpoint import load_checkpoint
 from handful.learning.persistence.policy_file import PolicyManifest, load_policy
 from handful.runs.folder import CHECKPOINT_FILE, POLICY_FILE, TEACHER_FILE, RunDescription
 
@@ -37,7 +39,22 @@ def read_teacher(folder: pathlib.Path, description: RunDescription, *, resume: b
     return FoundTeacher(source, policy, manifest)
 
 
-def check_start_from(name: str | None) -> None:
-    """Refuse a folder to start from that holds no run with a checkpoint, by a `DataError`."""
-    if name is not None and not (pathlib.Path(name) / CHECKPOINT_FILE).is_file():
-        raise DataError(f"{name} holds no run to start from: {CHECKPOINT_FILE} is missing.")
+def read_networks(name: str, task: str) -> StateTree:
+    """What `handful.learning.trainer.Trainer.load_networks` takes, from the folder of a run or of a policy that ships.
+
+    Where there is no checkpoint it is the policy alone, as of a student's run.
+
+    Raises:
+        DataError: there is neither, or what is there is damaged.
+        ConfigurationError: the policy was trained on another task.
+    """
+    checkpoint, policy_file = pathlib.Path(name) / CHECKPOINT_FILE, pathlib.Path(name) / POLICY_FILE
+    if checkpoint.is_file():
+        return load_checkpoint(checkpoint)
+    if not policy_file.is_file():
+        raise DataError(f"{name} holds nothing to start from: expected {CHECKPOINT_FILE} or {POLICY_FILE} in it.")
+    policy, manifest = load_policy(policy_file)
+    if manifest.task != task:
+        raise ConfigurationError(f"the policy in {name} was trained on {manifest.task}, not on {task}.")
+    arrays = {name: array.numpy() for name, array in policy.state_dict().items()}
+    return {"average": arrays, "distillation": None}

@@ -45,7 +45,7 @@ from handful.runs.folder import (
 )
 from handful.runs.interruption import Interruption
 from handful.runs.logs import EpisodeWriter, MetricsWriter
-from handful.runs.other_runs import read_teacher
+from handful.runs.other_runs import read_networks, read_teacher
 from handful.runs.starts import control_steps, failures_in, make_starts
 from handful.storage import lock, remove_leftovers, write_atomically
 from handful.tasks.environment import TaskEnvironment
@@ -116,7 +116,7 @@ class TrainingRun:
                 raise DataError(f"{folder / CHECKPOINT_FILE}: {error}") from error
         else:
             if config.start_from is not None:
-                self.trainer.load_networks(load_checkpoint(pathlib.Path(config.start_from) / CHECKPOINT_FILE))
+                self.trainer.load_networks(read_networks(config.start_from, description.task))
             if teacher is not None and isinstance(self.trainer.algorithm, ReinforcementImitation):
                 self.trainer.algorithm.load_judges(load_checkpoint(teacher.source.parent / CHECKPOINT_FILE))
             make_folder(folder)  # not before all else is known to be right

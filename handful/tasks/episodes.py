@@ -63,6 +63,7 @@ class EpisodeCounters:
         self._random_start = np.ones(num_envs, bool)
         self._demonstration = np.full(num_envs, -1)
         self._start_step = np.full(num_envs, -1)
+        self._kind = np.full(num_envs, -1)
         self._shortened = np.zeros(num_envs, bool)
 
     @property
@@ -87,6 +88,7 @@ class EpisodeCounters:
         self._shortened[ids] = False
         self._demonstration[ids] = [start.demonstration if start else -1 for start in starts]
         self._start_step[ids] = [start.step if start else -1 for start in starts]
+        self._kind[ids] = [start.kind if start else -1 for start in starts]
         limits = [(start.max_length if start else None) or self._horizon for start in starts]
         self._max_length[ids] = np.minimum(limits, self._horizon)
         self._random_start[ids] = [start is None or start.state is None for start in starts]
@@ -127,6 +129,7 @@ class EpisodeCounters:
                 held=bool(held[env]),
                 demonstration=int(self._demonstration[env]),
                 start_step=int(self._start_step[env]),
+                kind=int(self._kind[env]),
                 score=0.0 if diverged[env] else float(score[env]),
             )
             for env in ids

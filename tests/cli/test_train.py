@@ -328,6 +328,31 @@ def test_a_run_begun_with_another_runs_networks_does_not_clone_again(whole_run, 
     assert begun["ppo"]["policy"][count] == came_from["ppo"]["policy"][count] + ITERATION
 
 
+def test_a_run_may_begin_with_a_policy_that_ships(whole_run, tmp_path, demonstrations, handful):
+    shipped, run = tmp_path / "shipped", tmp_path / "run"
+    shipped.mkdir()
+    words = (
+        "train",
+        TASK,
+        *TINY,
+        "--demonstrations",
+        demonstrations,
+        "--num-steps",
+        ITERATION,
+        "--start-from",
+        shipped,
+    )
+    status, _, err = handful(*words, "--run", run)
+    assert status != 0 and "holds nothing to start from" in err and not run.exists()
+    shutil.copy(whole_run / "policy.safetensors", shipped)
+    assert handful(*words, "--run", run)[0] == 0
+    begun, came_from = checkpoint(run), checkpoint(whole_run)
+    count = "vector_normalizer.count"
+    assert begun["ppo"]["policy"][count] == came_from["average"][count] + ITERATION
+    status, _, err = handful("train", "block-stacking", *TINY, "--start-from", shipped, "--run", tmp_path / "other")
+    assert status != 0 and f"was trained on {TASK}, not on block-stacking" in err and not (tmp_path / "other").exists()
+
+
 ABLATIONS = {
     "--imitation-weight 0": lambda config: config.trainer.imitation_weight == 0,
     "--imitation-weight 1": lambda config: config.trainer.imitation_weight == 1,

@@ -5,7 +5,17 @@ import dataclasses
 import numpy as np
 from test_frontiers import summary
 
-from handful.demonstrations.retries import CAPACITY, MINIMUM, RetryStarts, failures_of
+from handful.demonstrations.retries import (
+    AS_IT_WAS,
+    BACK,
+    CAPACITY,
+    CLOSURES,
+    IN_PLACE,
+    MINIMUM,
+    NUM_KINDS,
+    RetryStarts,
+    failures_of,
+)
 from handful.environment import Start
 from handful.simulation import jaco
 from handful.simulation.physics.protocol import STATE_FIELDS
@@ -80,6 +90,25 @@ def test_retries_go_on_as_they_are_or_with_other_fingers_or_with_the_arm_at_its_
         assert not state[1 + NQ : 1 + NQ + 9].any() and not state[1 + NQ + NV :].any()
     assert min(kinds) > 100
     assert min(fingers) < 0.2 and max(fingers) > 1.3 and max(fingers) <= jaco.FINGER_CLOSED
+
+
+def test_closures_are_drawn_where_there_is_most_to_be_learned():
+    subject, generator = retries(), np.random.default_rng(2)
+    counts = np.zeros(NUM_KINDS, int)
+    for _ in range(6000):  # a policy that mends what has open fingers, half of what is between, and no fist
+        start = subject.sample(generator)
+        counts[start.kind] += 1
+        closure = (start.kind - IN_PLACE) % len(CLOSURES)
+        held = start.kind != AS_IT_WAS and (closure < 4 or (closure == 4 and generator.random() < 0.5))
+        subject.report(dataclasses.replace(summary(held=held), random_start=False, kind=start.kind), None)
+    for first in (IN_PLACE, BACK):
+        drawn = counts[first : first + len(CLOSURES)]
+        assert drawn[4] > 3 * np.delete(drawn, 4).max() and drawn.min() > 50
+    assert abs(counts[AS_IT_WAS] / 6000 - 1 / 3) < 0.03
+    assert subject.metrics()["retry_success"] < 0.01
+    other = retries(num_failures=0)
+    other.load_state_dict(subject.state_dict())
+    np.testing.assert_array_equal(other._success, subject._success)
 
 
 def test_only_failures_from_random_starts_that_ran_out_of_time_are_kept():

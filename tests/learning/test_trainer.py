@@ -28,6 +28,7 @@ SMALL = TrainerConfig(
     discriminator=DiscriminatorConfig(batch_size=32, replay_size=100, use_actions=True),
 )
 TIMES = {"seconds", "steps_per_second", "rollout_seconds", "update_seconds"}
+OF_STARTS = {"frontier", "frontiers_at_beginning", "retry_success"}
 
 
 def small_trainer(**changes) -> Trainer:
@@ -148,8 +149,8 @@ def test_every_reported_metric_is_defined():
     names = set(metric_names(trainer.environment.spec))
     for _ in range(6):
         metrics = trainer.iterate()
-    # A run adds those of its starts, see test_frontiers.
-    assert set(metrics) == names - {"frontier", "frontiers_at_beginning", "distillation_error", "teacher_error"}
+    # A run adds those of its starts, see test_frontiers and test_retries.
+    assert set(metrics) == names - {*OF_STARTS, "distillation_error", "teacher_error"}
 
 
 def test_reinforcement_alone_has_no_discriminator_and_imitation_alone_ignores_the_task_reward():
