@@ -44,7 +44,7 @@ help:
 
 setup: $(installed)
 
-$(installed): pyproject.toml constraints.txt $(if $(LOCKED),locked.txt locked-torch.txt)
+$(installed): pyproject.toml constraints.txt $(if $(LOCKED),locked.txt locked-torch.txt locked-sources.txt)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("handful needs Python 3.11 or newer; \
 	$(PYTHON) is %d.%d. Name another one: make setup PYTHON=python3.11" % sys.version_info[:2])'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments here;" \
@@ -55,6 +55,7 @@ ifdef LOCKED
 	@$(bin)/python -c 'import importlib.metadata as found; found.version("torch")' 2>/dev/null || \
 		$(by_hash) --requirement locked-torch.txt
 	@$(by_hash) --requirement locked.txt
+	@$(pip) --require-hashes --no-deps --no-build-isolation --requirement locked-sources.txt
 	@$(pip) --no-deps --no-build-isolation --editable .
 	@$(bin)/python -m pip check --disable-pip-version-check
 else
@@ -62,11 +63,14 @@ else
 endif
 	@touch $@
 
+# easyhid, which a SpaceMouse needs, has no wheel and is built from its source, by the setuptools of locked.txt.
 # Without torch, of which a machine may have another build, and without the CUDA that only torch needs.
 lock:
 	@mkdir -p build
 	echo 'torch; python_version < "3"' > build/without-torch.txt
-	$(UV) $(lock) --extra dev --override build/without-torch.txt pyproject.toml --output-file locked.txt
+	$(UV) $(lock) --extra dev --override build/without-torch.txt --no-emit-package easyhid \
+		pyproject.toml --output-file locked.txt
+	echo easyhid | $(UV) $(lock) --no-deps - --output-file locked-sources.txt
 	echo torch | $(UV) $(lock) - --output-file locked-torch.txt
 
 try:

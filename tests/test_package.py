@@ -42,9 +42,10 @@ def test_every_dependency_has_an_upper_bound():
 
 def test_the_locked_files_are_those_of_the_constraints_with_hashes_and_no_address():
     constraints, locked, torch = _pins("constraints.txt"), _pins("locked.txt"), _pins("locked-torch.txt")
+    locked |= _pins("locked-sources.txt")
     assert {name: version for name, version in {**locked, **torch}.items() if name in constraints} == constraints
     assert locked.keys() <= constraints.keys() and all(torch[name] == locked[name] for name in torch.keys() & locked)
-    for name in ("locked.txt", "locked-torch.txt"):
+    for name in ("locked.txt", "locked-torch.txt", "locked-sources.txt"):
         text = (ROOT / name).read_text()
         assert "://" not in text and "--index" not in text and "--find-links" not in text
         blocks = re.split(r"^(?=[A-Za-z0-9._-]+==)", text, flags=re.MULTILINE)[1:]
