@@ -1,11 +1,12 @@
 # make help     these lines
 # make try      learn block lifting from 30 demonstrations in 20 minutes, evaluate it, draw it
 # make train TASK=...   learn a task to the end, as the policies that ship were: hours on two cores
-# make test     all tests but the next three  make lint     style, types and the arrows between packages
-# make test-long  pages in a browser, another arm, the documents' examples
-# make test-warp  the GPU's physics on the CPU (compiles for eight minutes, once)   make test-gpu  the same on a GPU
+# make test     the tests, ten minutes        make lint     style, types and which package may import which
+# make test-long  more tests: pages in a browser, another arm, the documents' examples
+# make test-warp  tests of the physics for GPUs, on the CPU: eight minutes      make test-gpu  the same on a GPU
 # make fuzz     a thousand hostile files and messages of each kind, kills and full disks, about half an hour
 # make docs     the documentation site, in build/site, links checked
+# make figures  every figure, picture and table of the documentation: seven hours. Some of them: make figures PARTS="pictures tables"
 # make bench    speed on this machine        make setup    only the environment, in .venv
 # make setup LOCKED=1   the same, and each package must have the hash in locked.txt; see docs/security.md
 # make lock     write locked.txt and locked-torch.txt anew, by uv (pip install uv)
@@ -21,6 +22,11 @@ RUN ?= runs/$(TASK)
 # Without MINUTES, a training takes as long as its recipe says.
 MINUTES ?=
 NUM_EPISODES ?= 500
+# Levels of randomisation at which a training is evaluated; the film is of the last. Without a teacher, only what it learned at.
+LEVELS ?= $(if $(filter quick,$(RECIPE)),task,task full)
+# Of make figures: what to make, without it everything, and the machine in words.
+PARTS ?=
+MACHINE ?=
 
 # Set, packages are installed by the hashes of their files.
 LOCKED ?=
@@ -34,7 +40,7 @@ lock := pip compile --quiet --universal --python-version 3.11.5 --generate-hashe
 	--no-emit-index-url --no-emit-find-links --constraint constraints.txt
 budget := $(if $(MINUTES),--minutes $(MINUTES))
 
-.PHONY: help setup lock try train test fuzz test-long test-warp test-gpu lint format docs bench clean
+.PHONY: help setup lock try train test fuzz test-long test-warp test-gpu lint format docs figures bench clean
 
 # Without a target, everything is set up; see `make help`.
 .DEFAULT_GOAL := setup
@@ -80,9 +86,8 @@ try:
 train: $(installed)
 	@if [ -e $(RUN)/config.json ]; then set -x; $(bin)/handful train $(TASK) --resume $(RUN) $(budget); \
 	else set -x; $(bin)/handful train $(TASK) --recipe $(RECIPE) --seed $(SEED) --run $(RUN) $(budget); fi
-	$(bin)/handful evaluate $(TASK) --policy $(RUN) --num-episodes $(NUM_EPISODES) --randomization task
-	$(bin)/handful evaluate $(TASK) --policy $(RUN) --num-episodes $(NUM_EPISODES) --randomization full \
-		--video $(RUN)/evaluation.mp4
+	@set -e; for level in $(LEVELS); do (set -x; $(bin)/handful evaluate $(TASK) --policy $(RUN) \
+	--num-episodes $(NUM_EPISODES) --randomization $$level --video $(RUN)/evaluation.mp4); done
 	$(bin)/handful plot $(RUN)
 
 test: $(installed)
@@ -113,6 +118,9 @@ format: $(installed)
 docs: $(installed)
 	$(bin)/mkdocs build --strict --quiet
 	@echo "The site is in build/site: open build/site/index.html"
+
+figures: $(installed)
+	$(bin)/python docs/make_figures.py $(PARTS) $(if $(MACHINE),--machine "$(MACHINE)")
 
 bench: $(installed)
 	$(bin)/handful bench $(TASK)

@@ -59,6 +59,7 @@ def run(options: Options) -> None:
 
     from handful.learning.evaluation import evaluate_policy
     from handful.runs.policies import load_actor, read_policy
+    from handful.simulation.arms import DEFAULT_ARM
     from handful.simulation.rendering.factory import check_renderer
     from handful.tasks.environment import TaskEnvironment
     from handful.tasks.registry import make_task
@@ -70,9 +71,9 @@ def run(options: Options) -> None:
     if options.seed < 0:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
     check_renderer(options.renderer)  # also where no camera is built, so that a wrong name is noticed
-    make_task(options.task, options.variant)  # refused before the policy is
+    make_task(options.task, options.variant, options.arm or DEFAULT_ARM)  # refused before the policy is
     policy = read_policy(options.task, options.policy, any_task=options.force)
-    task = make_task(options.task, options.variant, options.arm or policy.arm)
+    task = make_task(options.task, options.variant, policy.arm(options.arm))
     camera_hz = policy.camera_hz if options.camera_hz is None else options.camera_hz
     environment = TaskEnvironment(
         task,

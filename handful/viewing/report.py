@@ -95,7 +95,7 @@ def _evaluate(run: RunSummary, num_episodes: int, randomization: str, film: bool
     except ConfigurationError:
         return None
     environment = TaskEnvironment(
-        make_task(run.task, arm=policy.arm),
+        make_task(run.task, arm=policy.arm()),
         num_envs=min(64, num_episodes),
         randomization=randomization,
         camera_hz=policy.camera_hz,

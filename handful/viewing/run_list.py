@@ -50,7 +50,9 @@ def find_runs(folder: Path) -> list[Path]:
         DataError: there is no such folder.
     """
     if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}: expected one with runs in it, such as runs.")
+        raise DataError(
+            f"there is no folder {folder}: name one with runs in it, or train first, as in handful train block-lifting."
+        )
     return _runs_in(folder, set())
 
 
