@@ -140,8 +140,8 @@ def _print_table(options: Options, report: dict[str, Any], result: EvaluationRes
         table.add_row("episodes in which the physics diverged", str(report["num_diverged"]), "")
     if report["num_overflows"]:
         table.add_row("simulation steps that lost contacts", f"{report['num_overflows']:,}", "")
-    console = Console()
-    console.print(title, style="bold", highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print(title, style="bold", soft_wrap=True)
     console.print(table)
     if options.video is not None:
-        console.print(f"Video: {options.video}", highlight=False, soft_wrap=True)
+        console.print(f"Video: {options.video}", soft_wrap=True)
