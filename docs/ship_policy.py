@@ -4,7 +4,7 @@ python docs/ship_policy.py runs/block-stacking                  a run of several
 python docs/ship_policy.py runs/teacher runs/student runs/ft    phases that were trained one by one, in their order
 
 It evaluates 500 random starts at each level, and writes policy.safetensors, curves.csv, curves.png, evaluation.json and
-README.md.
+README.md, and the tables of the documentation.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from figure_tables import write_tables
 from matplotlib.figure import Figure
 
 from handful.api import EVALUATION_SEED
@@ -149,6 +150,7 @@ def main() -> None:
     (folder / "evaluation.json").write_text(json.dumps(results, indent=2) + "\n")
     (folder / "README.md").write_text(readme(task, taken, results, options.note))
     print((folder / "README.md").read_text())
+    write_tables()
 
 
 if __name__ == "__main__":

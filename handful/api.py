@@ -75,18 +75,19 @@ def evaluate(
 
     A policy that was trained on another task is refused, unless ``force``.
 
-    The same seed gives the same episodes, none of which training draws. The camera's rate [Hz] is by default the policy's
-    own, or 5. ``settings`` are as `make` takes them.
+    The same seed gives the same episodes, none of which training draws. The camera's rate [Hz] and the arm are by default
+    the policy's own, or 5 and the Jaco. ``settings`` are as `make` takes them.
     """
     from handful.learning.evaluation import evaluate_policy
     from handful.learning.persistence.policy_file import check_policy_fits
-    from handful.runs.policies import check_same_task
+    from handful.runs.policies import arm_of, check_same_task
 
     if num_episodes < 1:
         raise ConfigurationError(f"expected at least 1 episode, got {num_episodes}.")
     manifest = getattr(actor, "manifest", None)
     rate = camera_hz or (manifest.camera_hz if manifest else 5)
-    settings = {"tool_state": manifest is not None and manifest.reads(TOOL_STATE), **settings}
+    if manifest is not None:
+        settings = {"tool_state": manifest.reads(TOOL_STATE), "arm": arm_of(manifest), **settings}
     environment = make(task, num_envs=min(64, num_episodes), camera_hz=rate, **settings)
     try:
         if manifest is not None:

@@ -92,7 +92,7 @@ def replaced_when_complete(path: Path) -> Iterator[Path]:
     """
     # The suffix stays, because encoders choose the format by it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    _remove_leftovers(path)
+    remove_leftovers(path)
     try:
         yield temporary
         sync(temporary)
@@ -183,8 +183,8 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Remove temporary files of processes of this machine that no longer run."""
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left beside a path that they wrote: temporary files of processes that no longer run."""
     for file in path.parent.glob(f".{glob.escape(path.stem)}.*{glob.escape(path.suffix)}"):
         process = file.name.removeprefix(f".{path.stem}.").removesuffix(path.suffix)
         if process.isdigit() and not _runs(int(process)):

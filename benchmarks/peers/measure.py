@@ -18,6 +18,7 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).parent
+OURS = "handful block-stacking, 64 simulations"
 PEERS = {
     "robosuite": ("robosuite_stack.py", ["robosuite==1.5.*", "mujoco==3.3.*"]),
     "dm_control": ("dm_control_stack.py", ["dm-control==1.0.50", "mujoco==3.17.*"]),
@@ -30,18 +31,25 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/peers"), help="where the peers' environments go")
     parser.add_argument("--seconds", type=float, default=10.0, help="time for each measurement [s]")
     parser.add_argument("--gl", default="osmesa", choices=("egl", "osmesa", "glx"), help="how the peers reach OpenGL")
+    parser.add_argument("--output", type=Path, help="also write the figures to this file, as JSON")
     options = parser.parse_args()
 
     ours = _handful(options.seconds)
+    rows = [{"name": "handful", "measures": OURS, **ours}]
     print(f"{'':44} camera at 20 Hz [steps/s]        physics alone [steps/s]")
-    _row("handful block-stacking, 64 simulations", ours, ours)
+    _row(OURS, ours, ours)
     for name, (script, packages) in PEERS.items():
         try:
             python = _environment(options.folder / name, packages)
-            _row(**_peer(python, script, options), ours=ours)
+            figures = _peer(python, script, options)
+            _row(**figures, ours=ours)
+            short = " ".join(figures["name"].split()[:2])
+            rows.append({**figures, "name": short, "measures": figures["name"]})
         except subprocess.CalledProcessError as error:
             reason = (error.stderr or error.stdout or str(error)).strip().splitlines()[-1]
             print(f"{name:44} left out: {reason}")
+    if options.output is not None:
+        options.output.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 def _row(

@@ -124,7 +124,7 @@ def record_with_progress(
     from handful.demonstrations.recorder import RecordingProgress
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     progress = Progress(*columns, console=console)
     bar = progress.add_task(f"recording {task}", total=num_episodes)
     with contextlib.ExitStack() as shown:
@@ -137,4 +137,4 @@ def record_with_progress(
         final = record(task, path, num_episodes=num_episodes, on_progress=show, **settings)
     kept = f"{path} holds {final.num_recorded} demonstrations"
     failed = f"{final.num_failed} episodes failed and were not kept"
-    console.print(f"{kept}; {failed}.", highlight=False, soft_wrap=True)
+    console.print(f"{kept}; {failed}.", soft_wrap=True)

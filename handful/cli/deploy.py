@@ -118,7 +118,7 @@ def _policy(name: str) -> OnnxPolicy:
     found = read_trained(name)
     assert found.network is not None and found.manifest is not None
     with tempfile.TemporaryDirectory() as folder:
-        export_policy(found.network, found.manifest, find_arm(found.arm), Path(folder) / "policy.onnx")
+        export_policy(found.network, found.manifest, find_arm(found.arm()), Path(folder) / "policy.onnx")
         return OnnxPolicy.read(Path(folder) / "policy.onnx")
 
 

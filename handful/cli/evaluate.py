@@ -62,6 +62,7 @@ def run(options: Options) -> None:
 
     from handful.learning.evaluation import evaluate_policy
     from handful.runs.policies import load_actor, read_policy
+    from handful.simulation.arms import DEFAULT_ARM
     from handful.simulation.rendering.factory import check_renderer
     from handful.tasks.conditions import make_environment
     from handful.tasks.registry import make_task
@@ -73,9 +74,9 @@ def run(options: Options) -> None:
     if options.seed < 0:
         raise ConfigurationError(f"expected a seed of at least 0, got {options.seed}.")
     check_renderer(options.renderer)  # also where no camera is built, so that a wrong name is noticed
-    make_task(options.task, options.variant)  # refused before the policy is
+    make_task(options.task, options.variant, options.arm or DEFAULT_ARM)  # refused before the policy is
     policy = read_policy(options.task, options.policy, any_task=options.force)
-    task = make_task(options.task, options.variant, options.arm or policy.arm)
+    task = make_task(options.task, options.variant, policy.arm(options.arm))
     camera_hz = policy.camera_hz if options.camera_hz is None else options.camera_hz
     environment = make_environment(
         task,
@@ -144,8 +145,8 @@ def _print_table(options: Options, report: dict[str, Any], result: EvaluationRes
         table.add_row("episodes in which the physics diverged", str(report["num_diverged"]), "")
     if report["num_overflows"]:
         table.add_row("simulation steps that lost contacts", f"{report['num_overflows']:,}", "")
-    console = Console()
-    console.print(title, style="bold", highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print(title, style="bold", soft_wrap=True)
     console.print(table)
     if options.video is not None:
-        console.print(f"Video: {options.video}", highlight=False, soft_wrap=True)
+        console.print(f"Video: {options.video}", soft_wrap=True)

@@ -35,5 +35,5 @@ def run(options: Options) -> None:
     found = read_trained(options.policy)
     assert found.network is not None and found.manifest is not None
     path = options.output or Path(f"{found.manifest.task}.onnx")
-    export_policy(found.network, found.manifest, find_arm(found.arm), path)
+    export_policy(found.network, found.manifest, find_arm(found.arm()), path)
     print(path)

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from handful.errors import ConfigurationError
+from handful.simulation.arms import DEFAULT_ARM
 from handful.storage import check_file_name, written_when_complete
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".webp")
@@ -27,6 +28,8 @@ class Options:
     """Number of random starts."""
     randomization: str = "full"
     """How much varies from start to start: none, task or full."""
+    arm: str = DEFAULT_ARM
+    """The arm: jaco or panda."""
     seed: int = 0
     """Seed of the starts and of the episode."""
     image_size: int = 64

@@ -64,9 +64,10 @@ def _print_list(summaries: list[RunSummary], problems: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    # Without markup: names come from files, and may hold brackets.
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=160)
+        console.width = 160
     table = Table("run", "task", "recipe, phase", box=SIMPLE)
     for column in table.columns:
         column.overflow = "fold"
@@ -82,14 +83,14 @@ def _print_list(summaries: list[RunSummary], problems: list[str]) -> None:
     note = "Success is that of training's last 100 episodes from random starts; handful evaluate measures it better."
     console.print(note, soft_wrap=True)
     for problem in problems:
-        console.print(f"Left out: {problem}", markup=False, soft_wrap=True)
+        console.print(f"Left out: {problem}", soft_wrap=True)
 
 
 def _print_differences(summaries: list[RunSummary], differ: dict[str, list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not differ:
         console.print("These runs have the same options.")
         return

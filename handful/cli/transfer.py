@@ -60,8 +60,8 @@ def run(options: Options) -> None:
     console = Console(stderr=True, highlight=False)
     with tempfile.TemporaryDirectory() as folder, console.status("measuring") as status:
         exported = Path(folder) / "policy.onnx"
-        export_policy(found.network, found.manifest, find_arm(found.arm), exported)
-        policy, body = OnnxPolicy.read(exported), find_body(found.arm)
+        export_policy(found.network, found.manifest, find_arm(found.arm()), exported)
+        policy, body = OnnxPolicy.read(exported), find_body(found.arm())
         status.update("in domain")
         actor = PolicyActor(found.network, found.manifest)
         measured = [protocol.measure_in_domain(actor, options.task, trials, camera_hz=found.camera_hz)]

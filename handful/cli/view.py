@@ -20,6 +20,8 @@ class Options:
     with handful, or the script where none ships."""
     force: bool = False
     """Take a policy that was trained on another task, if its observations fit."""
+    arm: str | None = None
+    """The arm: jaco or panda; by default that which the policy was trained with."""
     randomization: str = "task"
     """How much varies from episode to episode: none, task or full."""
     seed: int = 0

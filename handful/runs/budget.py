@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+from typing import Annotated
 
-from handful.errors import DataError
-from handful.storage import write_atomically
+import msgspec
+
+from handful.errors import DataError, HandfulError
+from handful.storage import read_json, write_atomically
 
 BUDGET_FILE = "budget.json"
 
@@ -16,9 +19,9 @@ BUDGET_FILE = "budget.json"
 class Budget:
     """How long a run is trained, counted since it began; None is no bound."""
 
-    minutes: float | None = None
+    minutes: Annotated[float, msgspec.Meta(gt=0, lt=1e9)] | None = None
     """Training time [min]."""
-    num_steps: int | None = None
+    num_steps: Annotated[int, msgspec.Meta(gt=0, lt=10**15)] | None = None
     """Control steps."""
 
     @property
@@ -45,11 +48,9 @@ def read_budget(folder: pathlib.Path) -> Budget:
         DataError: the file is none of ours.
     """
     path = folder / BUDGET_FILE
-    if not path.exists():
-        return Budget()
     try:
-        values = json.loads(path.read_text())
-        minutes, num_steps = values["minutes"], values["num_steps"]
-        return Budget(None if minutes is None else float(minutes), None if num_steps is None else int(num_steps))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return msgspec.convert(read_json(path), Budget)
+    except FileNotFoundError:
+        return Budget()
+    except (HandfulError, msgspec.ValidationError) as error:
         raise DataError(f"{path} cannot be read as a run's budget: expected minutes and num_steps.") from error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
-from handful.errors import ConfigurationError, DataError
+from handful.errors import ConfigurationError, DataError, HandfulError
 from handful.runs.folder import CONFIG_FILE, RUN_FORMAT
 from handful.runs.phases import Phase, phases_of
+from handful.storage import read_json
 
 ENTRIES = ("format", "task", "demonstrations", "recipe", "config", "phases", "budget")
 """What a file may hold. Of these, ``recipe``, ``config`` and ``phases`` matter to another run."""
@@ -41,16 +41,18 @@ def read_config_file(path: pathlib.Path) -> ConfigFile:
             f"no configuration file at '{file}': expected the {CONFIG_FILE} of a run, or its folder."
         )
     try:
-        values: dict[str, Any] = json.loads(file.read_text())
+        values: dict[str, Any] = read_json(file)
         if not isinstance(values, dict):
             raise DataError("expected an object with the entry config or phases")
         unknown = next((name for name in values if name not in ENTRIES), None)
         if unknown is not None:
-            raise DataError(f"unknown entry '{unknown}'; the choices are: {', '.join(ENTRIES)}")
+            raise DataError(f"unknown entry '{unknown[:50]}'; the choices are: {', '.join(ENTRIES)}")
         if values.get("format", RUN_FORMAT) != RUN_FORMAT:
-            raise DataError(f"it is of version {values['format']}, and this program reads version {RUN_FORMAT}")
+            raise DataError(
+                f"it is of version {str(values['format'])[:50]}, and this program reads version {RUN_FORMAT}"
+            )
         return ConfigFile(str(values.get("recipe", "custom")), phases_of(values))
     except KeyError as error:
         raise DataError(f"{file} lacks the entry {error}.") from error
-    except (OSError, ValueError, TypeError, AttributeError, DataError) as error:
-        raise DataError(f"{file} cannot be read as a configuration: {str(error).rstrip('.')}.") from error
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, HandfulError) as error:
+        raise DataError(f"{file} cannot be read as a configuration: {str(error).rstrip('.')[:500]}.") from error

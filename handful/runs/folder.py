@@ -34,6 +34,8 @@ EPISODES_FILE = "episodes.csv"
 TEACHER_FILE = "teacher.safetensors"
 FAILURE_FOLDER = "failure"
 LOCK_FILE = ".lock"
+WRITTEN_FILES = (CONFIG_FILE, CHECKPOINT_FILE, POLICY_FILE, METRICS_FILE, EPISODES_FILE, TEACHER_FILE, "budget.json")
+"""Files that are written whole, beside their place."""
 
 RUN_FORMAT = 2
 """Version of ``config.json``; runs of another version are refused in a sentence."""

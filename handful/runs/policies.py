@@ -82,11 +82,21 @@ class FoundPolicy:
         """Whether it reads the group ``tool_state``, as teachers do."""
         return self.manifest is not None and self.manifest.reads(TOOL_STATE)
 
-    @property
-    def arm(self) -> str:
-        """The arm that it was trained with; a stand-in moves the default one."""
-        config = self.manifest.training.get("config", {}) if self.manifest else {}
-        return str(config.get("arm", DEFAULT_ARM))
+    def arm(self, asked: str | None = None) -> str:
+        """The arm that it moves: that which it was trained with. A stand-in moves the one that is asked for, or the Jaco.
+
+        Raises:
+            ConfigurationError: another arm is asked for than the policy was trained with.
+        """
+        if self.manifest is None:
+            return asked or DEFAULT_ARM
+        own = arm_of(self.manifest)
+        if asked not in (None, own):
+            raise ConfigurationError(
+                f"the policy {self.source} was trained with the arm {own}, not with {asked}: "
+                f"name a policy of {asked}, or leave out the arm."
+            )
+        return own
 
     @property
     def camera_hz(self) -> int:
@@ -120,6 +130,11 @@ def read_trained(name: str) -> FoundPolicy:
     if found.network is None:
         raise ConfigurationError(f"'{name}' is no trained policy: expected a file, a run's folder or a task.")
     return found
+
+
+def arm_of(manifest: PolicyManifest) -> str:
+    """The arm that a policy was trained with."""
+    return str(manifest.training.get("config", {}).get("arm", DEFAULT_ARM))
 
 
 def check_same_task(manifest: PolicyManifest, task: str, name: str) -> None:

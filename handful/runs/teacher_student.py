@@ -72,8 +72,8 @@ class TeacherValues:
     """Variant in which the student and fine-tuning act."""
     student_held_seconds: float = 2.0
     """How long success holds until an episode of the student or of fine-tuning ends [s]. Where success is to go on holding
-    something, it needs longer: with 2 s, two in five of clearing-blocks' failures were stacks that were lifted, held for some
-    seconds and then let go, as the upper block is let go on the lower one."""
+    something, it needs longer: with 2 s, two in five of clearing-blocks' failures were stacks that were lifted, held for
+    some seconds, and then let go as the upper block is let go on the lower one."""
 
 
 TEACHER_VALUES = {

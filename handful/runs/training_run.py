@@ -36,6 +36,7 @@ from handful.runs.folder import (
     LOCK_FILE,
     POLICY_FILE,
     TEACHER_FILE,
+    WRITTEN_FILES,
     RunDescription,
     check_new,
     make_folder,
@@ -46,7 +47,7 @@ from handful.runs.interruption import Interruption
 from handful.runs.logs import EpisodeWriter, MetricsWriter
 from handful.runs.other_runs import read_networks, read_teacher
 from handful.runs.starts import control_steps, failures_in, make_starts
-from handful.storage import lock, write_atomically
+from handful.storage import lock, remove_leftovers, write_atomically
 from handful.tasks.conditions import make_environment
 from handful.tasks.registry import make_task
 
@@ -245,8 +246,10 @@ class TrainingRun:
         self._unlock()
 
     def _lock(self) -> None:
-        """Keep other processes from the folder, as long as this run is open."""
+        """Keep other processes from the folder, as long as this run is open, and remove what killed ones left in it."""
         self._unlock = weakref.finalize(self, lock(self.folder / LOCK_FILE, what=f"the run {self.folder}"))
+        for name in WRITTEN_FILES:
+            remove_leftovers(self.folder / name)
 
 
 def open_or_begin(

@@ -27,6 +27,7 @@ from handful.errors import ConfigurationError, unknown_name
 from handful.simulation.rendering.camera import Camera
 from handful.simulation.rendering.factory import make_camera
 from handful.tasks.environment import CONTROL_HZ, TaskEnvironment
+from handful.tasks.registry import make_task
 
 OBSERVATIONS = ("pixels", "state", "all")
 """What can be observed: a `Dict` of what the policy of the paper sees, a `Box` with the physical state, or a `Dict` of
@@ -38,6 +39,9 @@ blows up, and Gymnasium asks for finite bounds."""
 
 RENDER_SIZE = 256
 """Height and width of the view for people [px]."""
+
+OF_THE_TASK = ("variant", "arm")
+"""Settings that `handful.tasks.registry.make_task` takes."""
 
 _OWN_SETTINGS = ("task", "num_envs", "pixels")
 """Arguments of `TaskEnvironment` that are not the user's to set here."""
@@ -57,11 +61,13 @@ class _Simulations:
             raise unknown_name("observation", observation, OBSERVATIONS)
         if render_mode not in (None, *RENDER_MODES):
             raise unknown_name("render mode", str(render_mode), RENDER_MODES)
-        choices = [name for name in inspect.signature(TaskEnvironment).parameters if name not in _OWN_SETTINGS]
+        parameters = inspect.signature(TaskEnvironment).parameters
+        choices = [*OF_THE_TASK, *(name for name in parameters if name not in _OWN_SETTINGS)]
         for name in settings:
             if name not in choices:
                 raise unknown_name("setting", name, ["observation", "render_mode", *choices])
-        self.environment = TaskEnvironment(task, num_envs=num_envs, pixels=observation != "state", **settings)
+        made = make_task(task, **{name: settings.pop(name) for name in OF_THE_TASK if name in settings})
+        self.environment = TaskEnvironment(made, num_envs=num_envs, pixels=observation != "state", **settings)
         self._view: Camera | None = None
         self._seeded = False
         self._groups = {"pixels": POLICY_GROUPS, "state": (PHYSICAL_STATE,), "all": GROUPS}[observation]
@@ -126,8 +132,9 @@ class TaskEnv(gymnasium.Env):
             task: Name of the task.
             observation: What is observed, one of `OBSERVATIONS`.
             render_mode: One of `RENDER_MODES`, or None.
-            settings: Of `handful.tasks.environment.TaskEnvironment`: ``randomization``, ``camera_hz``, ``image_size``,
-                ``horizon``, ``starts`` and so on.
+            settings: ``variant`` and ``arm``, as `handful.make` takes them, and those of
+                `handful.tasks.environment.TaskEnvironment`: ``randomization``, ``camera_hz``, ``image_size``, ``horizon``,
+                ``starts`` and so on.
 
         Raises:
             ConfigurationError: a name, rate or count is not possible.

@@ -85,8 +85,11 @@ def read_curve(run: Path) -> Curve:
         raise DataError(f"{path} has no column '{STEPS}'; its columns are: {', '.join(names)}.")
     if SECONDS in columns:
         columns[MINUTES] = columns[SECONDS] / 60
-    smallest_after = np.minimum.accumulate(np.append(columns[STEPS][1:], math.inf)[::-1])[::-1]
-    kept = columns[STEPS] < smallest_after  # a resumed run writes some steps again
+    steps = np.where(np.isfinite(columns[STEPS]), columns[STEPS], math.inf)
+    smallest_after = np.minimum.accumulate(np.append(steps[1:], math.inf)[::-1])[::-1]
+    kept = steps < smallest_after  # a resumed run writes some steps again
+    if not kept.any():
+        raise DataError(f"{path}: expected a number of steps in at least one line, there is none.")
     columns = {name: column[kept] for name, column in columns.items()}
     return Curve(run=path.parent, columns=columns, task=_task_of(path.parent))
 

@@ -44,6 +44,9 @@ MESSAGES_PER_SECOND = 200.0
 MAX_CONNECTIONS = 16
 """Browsers that may be connected at once."""
 
+MAX_SOCKETS = 128
+"""Connections at once with those that have not said yet what they want; more are closed unheard."""
+
 PORTS_TRIED = 100
 """If the port is taken, the next free one among so many is used."""
 
@@ -95,6 +98,8 @@ class Gate:
         """Whether only this machine reaches the page."""
         self.is_any = ipaddress.ip_address(address.partition("%")[0]).is_unspecified
         """Whether the page listens on every address of this machine."""
+        self.num_sockets = 0
+        """Open connections."""
         self.token = None if self.is_loopback else secrets.token_urlsafe(24)
         """What a request from another machine must carry; None on loopback."""
 
@@ -132,7 +137,7 @@ class Gate:
         return {
             "sock": self.socket,
             "process_request": functools.partial(self._process, pages),
-            "create_connection": functools.partial(_GatedConnection, check=check, answer=answer or _answer_in_json),
+            "create_connection": functools.partial(_GatedConnection, self, check, answer or _answer_in_json),
             "max_size": MAX_MESSAGE_BYTES,
             "max_queue": 16,
             "compression": None,  # a small message could unpack to a large one
@@ -184,11 +189,20 @@ class Gate:
 class _GatedConnection(ServerConnection):
     """A connection whose `recv` gives checked messages only, and no more of them a second than allowed."""
 
-    def __init__(self, *args: Any, check: Check, answer: Answer, **kwargs: Any) -> None:
+    def __init__(self, gate: Gate, check: Check, answer: Answer, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._check, self._answer = check, answer
-        self._messages = _Allowance(MESSAGES_PER_SECOND)
-        self._answers = _Allowance(ANSWERS_PER_SECOND)
+        self._gate, self._check, self._answer = gate, check, answer
+        self._messages, self._answers = _Allowance(MESSAGES_PER_SECOND), _Allowance(ANSWERS_PER_SECOND)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._gate.num_sockets += 1
+        super().connection_made(transport)
+        if self._gate.num_sockets > MAX_SOCKETS and isinstance(transport, asyncio.Transport):
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gate.num_sockets -= 1
+        super().connection_lost(exc)
 
     async def recv(self, decode: bool | None = None) -> Any:
         while True:

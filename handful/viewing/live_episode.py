@@ -57,7 +57,7 @@ class LiveEpisode:
         """Begin the episode of a seed, with a policy that `find_policy` finds.
 
         Raises:
-            HandfulError: no such policy or level, or a policy of another task, unless ``any_task``.
+            HandfulError: no such policy or level, a policy of another arm, or one of another task, unless ``any_task``.
         """
         self._task, self._any_task = task, any_task
         self._level = parse_level(randomization)
@@ -151,6 +151,7 @@ class LiveEpisode:
     def _built(self, name: str | None) -> tuple[TaskEnvironment, FoundPolicy]:
         """A simulation whose camera has the rate that the policy was trained with, and the policy."""
         policy = read_policy(self._task.name, name, any_task=self._any_task)
+        policy.arm(self._task.arm.name)  # refuses a policy that moves another
         environment = TaskEnvironment(
             self._task,
             num_envs=1,

@@ -21,30 +21,34 @@ SOCKET_PATH = "/socket"
 
 
 class Visitor:
-    """A browser that is connected. Its messages go out one after the other; of those that replace each other, the last."""
+    """A browser that is connected. Its messages go out one after the other; of those that replace each other, the last.
+
+    So what waits for a browser that does not read is bounded.
+    """
 
     def __init__(self, connection: ServerConnection) -> None:
         self.connection = connection
         self._queue: dict[str, str | bytes] = {}
-        self._others: list[str | bytes] = []
         self._wake = asyncio.Event()
 
-    def put(self, message: str | bytes, kind: str | None) -> None:
-        """Send a message soon; of a ``kind``, only the latest. Called in the server's thread."""
-        if kind is None:
-            self._others.append(message)
-        else:
-            self._queue[kind] = message
+    def put(self, message: str | bytes, kind: str) -> None:
+        """Send a message soon; of a ``kind``, only the latest, in the latest's turn. Called in the server's thread."""
+        self._queue.pop(kind, None)
+        self._queue[kind] = message
         self._wake.set()
+
+    @property
+    def waiting(self) -> tuple[str | bytes, ...]:
+        """What is to be sent yet."""
+        return tuple(self._queue.values())
 
     async def send_all(self) -> None:
         """Send what is put, until the connection closes."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            others, self._others = self._others, []
             latest, self._queue = list(self._queue.values()), {}
-            for message in (*others, *latest):
+            for message in latest:
                 await self.connection.send(message)
 
 
@@ -82,7 +86,7 @@ class PageServer:
         self._thread.start()
         self._ready.result()
 
-    def send(self, message: str | bytes, *, kind: str | None = None, to: Visitor | None = None) -> None:
+    def send(self, message: str | bytes, *, kind: str, to: Visitor | None = None) -> None:
         """Send to all visitors, or to one; of a ``kind``, a slow browser gets only the latest."""
         self._call(self._put, message, kind, to)
 
@@ -99,7 +103,7 @@ class PageServer:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, *arguments)
 
-    def _put(self, message: str | bytes, kind: str | None, to: Visitor | None) -> None:
+    def _put(self, message: str | bytes, kind: str, to: Visitor | None) -> None:
         for visitor in self._visitors if to is None else {to}:
             visitor.put(message, kind)
 

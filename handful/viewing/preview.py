@@ -9,9 +9,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from handful.demonstrations.operators.scripted.script import ScriptedActor
 from handful.environment import PIXELS, on_host
+from handful.simulation.arms import DEFAULT_ARM
 from handful.simulation.rendering.factory import make_camera
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.episodes import SUSTAINED_STEPS
+from handful.tasks.registry import make_task
 from handful.viewing.sheet import VIEW_SIZE, captioned, enlarged, grid, stack, text_line
 
 SHEET_COLUMNS = 10
@@ -41,22 +43,27 @@ def draw_preview(
     *,
     num_starts: int = 40,
     randomization: str = "full",
+    arm: str = DEFAULT_ARM,
     seed: int = 0,
     image_size: int = 64,
     renderer: str | None = None,
 ) -> np.ndarray:
     """Draw a sheet of random starts, and below it the strip of a scripted episode; uint8 [height, width, 3].
 
-    ``seed`` is that of both; ``image_size`` is the height and width of the policy's image [px], which ``renderer`` draws
-    (None takes the fastest).
+    ``arm`` and ``seed`` are those of both; ``image_size`` is the height and width of the policy's image [px], which
+    ``renderer`` draws (None takes the fastest).
     """
     environment = TaskEnvironment(
-        task, num_envs=num_starts, randomization=randomization, image_size=image_size, renderer=renderer
+        make_task(task, arm=arm),
+        num_envs=num_starts,
+        randomization=randomization,
+        image_size=image_size,
+        renderer=renderer,
     )
     starts = on_host(environment.reset(seeds=[[seed, start] for start in range(num_starts)]).observation[PIXELS])
     environment.close()
     num_frames = STRIP_COLUMNS * STRIP_ROWS
-    frames, success = scripted_episode(task, randomization=randomization, seed=seed, num_frames=num_frames)
+    frames, success = scripted_episode(task, randomization=randomization, arm=arm, seed=seed, num_frames=num_frames)
     return stack(
         [
             text_line(f"{task}: {num_starts} random starts at randomisation {randomization}, as the policy sees them"),
@@ -72,12 +79,15 @@ def draw_strip(frames: list[Frame], *, num_columns: int) -> np.ndarray:
     return grid([captioned(frame.picture, frame.caption) for frame in frames], num_columns=num_columns)
 
 
-def scripted_episode(task: str, *, randomization: str, seed: int, num_frames: int) -> tuple[list[Frame], bool]:
+def scripted_episode(
+    task: str, *, randomization: str, seed: int, num_frames: int, arm: str = DEFAULT_ARM
+) -> tuple[list[Frame], bool]:
     """Moments of a scripted episode, evenly spaced up to soon after its success, and whether it succeeded.
 
     The seed is that of `CANDIDATES` episodes and of the script. The first that succeeds is shown, or else the first.
     """
-    environment = TaskEnvironment(task, num_envs=CANDIDATES, randomization=randomization, pixels=False)
+    made = make_task(task, arm=arm)
+    environment = TaskEnvironment(made, num_envs=CANDIDATES, randomization=randomization, pixels=False)
     actor = ScriptedActor(environment, seed=seed)
     actor.reset(None)
     time_step = environment.reset(seeds=[[seed, i] for i in range(CANDIDATES)])

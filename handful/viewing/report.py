@@ -16,6 +16,7 @@ from handful.learning.evaluation import EvaluationResult, evaluate_policy
 from handful.runs.folder import CONFIG_FILE, METRICS_FILE
 from handful.runs.phases import has_phases, read_phases
 from handful.runs.policies import load_actor, read_policy
+from handful.storage import read_json
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import make_task
 from handful.viewing.curves import curves_by_method, read_curve, read_whole_curve
@@ -94,7 +95,7 @@ def _evaluate(run: RunSummary, num_episodes: int, randomization: str, film: bool
     except ConfigurationError:
         return None
     environment = TaskEnvironment(
-        make_task(run.task, arm=policy.arm),
+        make_task(run.task, arm=policy.arm()),
         num_envs=min(64, num_episodes),
         randomization=randomization,
         camera_hz=policy.camera_hz,
@@ -162,7 +163,7 @@ def _curves(run: Path) -> str:
 
 
 def _configuration(run: Path) -> str:
-    text = json.dumps(json.loads((run / CONFIG_FILE).read_text()), indent=2)
+    text = json.dumps(read_json(run / CONFIG_FILE), indent=2)
     return f"<details><summary>{CONFIG_FILE}</summary><pre>{html.escape(text)}</pre></details>"
 
 

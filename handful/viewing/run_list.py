@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -49,11 +50,22 @@ def find_runs(folder: Path) -> list[Path]:
         DataError: there is no such folder.
     """
     if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}: expected one with runs in it, such as runs.")
+        raise DataError(
+            f"there is no folder {folder}: name one with runs in it, or train first, as in handful train block-lifting."
+        )
+    return _runs_in(folder, set())
+
+
+def _runs_in(folder: Path, seen: set[str]) -> list[Path]:
+    """The runs in a folder, without those in folders that were ``seen``: links may lead in circles."""
+    place = os.path.realpath(folder)
+    if place in seen:
+        return []
+    seen.add(place)
     if (folder / CONFIG_FILE).is_file():
         return [folder]
-    inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [run for path in inner for run in find_runs(path)]
+    inner = sorted(path for path in folder.iterdir() if os.path.isdir(path) and not path.name.startswith("."))
+    return [run for path in inner for run in _runs_in(path, seen)]
 
 
 def summarize(folder: Path) -> RunSummary:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 
 from handful.errors import ConfigurationError, HandfulError
 from handful.runs.interruption import Interruption
-from handful.runs.policies import STAND_INS, find_policy
+from handful.runs.policies import STAND_INS, read_policy
+from handful.simulation.arms import DEFAULT_ARM, find_arm
 from handful.tasks.registry import make_task
 from handful.viewing.gate import LOOPBACK, Gate
 from handful.viewing.live_episode import MAX_SEED, LiveEpisode
@@ -25,6 +26,7 @@ def serve(
     policy: str | None = None,
     *,
     force: bool = False,
+    arm: str | None = None,
     randomization: str = "task",
     seed: int = 0,
     host: str = LOOPBACK,
@@ -37,15 +39,19 @@ def serve(
     ``on_warning`` is called with one sentence if other machines reach the page.
 
     The policy that acts first is what `find_policy` takes; None means the shipped policy, or the script where none ships.
-    One that was trained on another task is refused, unless ``force``. The seed is that of the first episode; later ones
-    count up. If the port is taken, the next free one is used. Any host other than this machine's lets other machines see and
-    steer the page, if they have the address with its token.
+    One that was trained on another task is refused, unless ``force``. The arm is by default that of the policy, and all
+    who act move the same one. The seed is that of the first episode; later ones count up. If the port is taken, the next
+    free one is used. Any host other than this machine's lets other machines see and steer the page, if they have the
+    address with its token.
     """
     if not 0 <= seed <= MAX_SEED:
         raise ConfigurationError(f"expected a seed from 0 to {MAX_SEED}, got {seed}.")
     with contextlib.closing(Gate(host, port)) as gate:
-        actors, first = choose_actors(task, policy)
-        live = LiveEpisode(make_task(task), actors[first], randomization=randomization, seed=seed, any_task=force)
+        made = make_task(task, arm=arm or DEFAULT_ARM)  # a wrong name is refused before the policy is
+        if policy is not None:
+            made.arm = find_arm(read_policy(task, policy, any_task=force).arm(arm))
+        actors, first = choose_actors(task, policy, made.arm.name)
+        live = LiveEpisode(made, actors[first], randomization=randomization, seed=seed, any_task=force)
         with contextlib.closing(live):
             page = ViewPage(live.environment.physics, title=f"handful: {task}", gate=gate)
             with contextlib.closing(page), Interruption() as interruption:
@@ -56,11 +62,11 @@ def serve(
                 show_until(page, live, lambda: interruption.requested)
 
 
-def choose_actors(task: str, policy: str | None) -> tuple[dict[str, str | None], str]:
+def choose_actors(task: str, policy: str | None, arm: str) -> tuple[dict[str, str | None], str]:
     """Who can act on the page, each with the name that `find_policy` takes, and who acts first."""
     actors: dict[str, str | None] = {name: name for name in STAND_INS}
-    with contextlib.suppress(ConfigurationError):  # where none ships for the task
-        find_policy(task, None)
+    with contextlib.suppress(ConfigurationError):  # where none ships for the task and the arm
+        read_policy(task, None).arm(arm)
         actors[SHIPPED] = None
     if policy is None:
         return actors, SHIPPED if SHIPPED in actors else "scripted"

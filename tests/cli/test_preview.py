@@ -26,6 +26,7 @@ def test_draws_starts_and_a_scripted_episode(handful, tmp_path):
         (("--output", "starts.gif"), "to end in .png, .jpg, .webp, got starts.gif"),
         (("--randomization", "ful"), "did you mean 'full'"),
         (("--seed", "-1"), "expected --seed of at least 0"),
+        (("--arm", "pandas"), "unknown arm 'pandas': did you mean 'panda'? The choices are: panda, jaco."),
     ],
 )
 def test_bad_input_gets_one_clear_sentence(handful, tmp_path, monkeypatch, words, message):

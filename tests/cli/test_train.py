@@ -466,3 +466,13 @@ def test_a_run_that_another_process_trains_is_not_resumed(handful, copied_run):
     assert rows(copied_run) == before
     assert handful("train", TASK, "--resume", copied_run, "--num-steps", NUM_STEPS + ITERATION)[0] == 0
     assert not (copied_run / ".lock").exists()
+
+
+def test_what_a_kill_left_in_a_finished_run_is_removed(handful, copied_run):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for name in ("checkpoint", "policy"):
+        (copied_run / f".{name}.{gone.pid}.safetensors").write_text("half of it")
+    (copied_run / f".metrics.{os.getppid()}.csv").write_text("of a process that runs")
+    assert handful("train", TASK, "--resume", copied_run, "--num-steps", NUM_STEPS)[0] == 0
+    assert [path.name for path in copied_run.glob(".*")] == [f".metrics.{os.getppid()}.csv"]

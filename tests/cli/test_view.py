@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from handful.runs.policies import SHIPPED
+
 
 @pytest.mark.slow
 def test_serves_a_page_on_loopback_alone_until_interrupted(start_process):
@@ -32,6 +34,11 @@ def test_serves_a_page_on_loopback_alone_until_interrupted(start_process):
         (("--host", "192.0.2.1"), "cannot listen on 192.0.2.1"),
         (("--randomization", "ful"), "did you mean 'full'"),
         (("--seed", "-3"), "expected a seed from 0 to 4294967295, got -3"),
+        (("--arm", "pandas"), "unknown arm 'pandas': did you mean 'panda'? The choices are: panda, jaco."),
+        (
+            ("--arm", "panda", "--policy", str(SHIPPED / "block-lifting")),
+            "was trained with the arm jaco, not with panda",
+        ),
     ],
 )
 def test_bad_input_gets_one_clear_sentence(handful, words, message):

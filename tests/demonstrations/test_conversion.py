@@ -14,8 +14,8 @@ from handful.trajectory import Demonstrations, Trajectory
 STEPS = 6
 
 
-def _environment(task: str, variant: str | None = None) -> TaskEnvironment:
-    environment = TaskEnvironment(make_task(task, variant), num_envs=2, pixels=False, num_threads=1)
+def _environment(task: str, variant: str | None = None, arm: str = "jaco") -> TaskEnvironment:
+    environment = TaskEnvironment(make_task(task, variant, arm), num_envs=2, pixels=False, num_threads=1)
     environment.reset(seeds=[3, 4])
     return environment
 
@@ -82,6 +82,19 @@ def test_observations_stages_and_rewards_are_those_of_the_variant(demonstrations
     assert (after.stages[after.success_step :] == after.stages[-1]).all()
     assert after.stages[after.success_step - 1] < after.stages[-1]
     assert (after.actions == before.actions).all() and len(after.rewards) == STEPS
+
+
+def test_the_demonstrations_of_another_arm_serve_in_its_variants():
+    few, many = _environment("pouring", "eight-balls", "panda"), _environment("pouring", arm="panda")
+    (before,), (after,) = (
+        (demonstrated := _demonstrations(many)).trajectories,
+        converted(demonstrated, few).trajectories,
+    )
+    many.restore(np.arange(2), [before.parameters] * 2, before.states[[0, 3]])
+    few.restore(np.arange(2), [after.parameters] * 2, after.states[[0, 3]])
+    assert (few.physics.qpos[:, :9] == many.physics.qpos[:, :9]).all()
+    assert (few.task.liquid.positions(few.physics) == many.task.liquid.positions(many.physics)[:, :8]).all()
+    np.testing.assert_allclose(after.observations[PROPRIOCEPTION], before.observations[PROPRIOCEPTION], atol=1e-6)
 
 
 def test_a_simulation_goes_on_from_a_converted_state(demonstrations):

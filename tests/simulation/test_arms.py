@@ -77,7 +77,7 @@ def test_a_command_of_zero_holds_and_a_positive_one_closes_the_fingers(arm, mode
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("task", ["block-lifting", "block-stacking"])
+@pytest.mark.parametrize("task", ["block-lifting", "block-stacking", "clearing-blocks"])
 @pytest.mark.parametrize(
     "name", [name for name in ARMS if name != DEFAULT_ARM]
 )  # whose scripts have tests of their own

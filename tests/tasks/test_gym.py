@@ -59,6 +59,17 @@ def test_renders_what_people_look_at():
     assert (many.render()[0] == single.render()).all() and many.render()[1].shape == (256, 256, 3)
 
 
+def test_another_arm_and_a_variant_are_asked_for_by_name():
+    single = gymnasium.make("handful/BlockLifting-v0", arm="panda", image_size=16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(single.unwrapped)
+    assert single.unwrapped._simulations.environment.task.arm.name == "panda"
+    many = gymnasium.make_vec("handful/Pouring-v0", num_envs=2, observation="state", arm="panda", variant="eight-balls")
+    observation, _ = many.reset(seed=0)
+    assert many.observation_space.contains(observation)
+
+
 @pytest.mark.parametrize("imports", ["import gymnasium, handful", "import handful, gymnasium", "import gymnasium"])
 def test_is_registered_in_whatever_order_the_packages_are_imported(imports):
     name = "handful/BlockLifting-v0" if "handful" in imports else "handful:handful/BlockLifting-v0"
@@ -73,6 +84,10 @@ def test_bad_input_gets_one_clear_sentence():
         gymnasium.make("handful/BlockLifting-v0", observation="pixel")
     with pytest.raises(ConfigurationError, match="did you mean 'camera_hz'"):
         gymnasium.make("handful/BlockLifting-v0", camera=5)
+    with pytest.raises(ConfigurationError, match="unknown arm 'pandas': did you mean 'panda'"):
+        gymnasium.make("handful/BlockLifting-v0", arm="pandas")
+    with pytest.raises(ConfigurationError, match="block-lifting has no variants"):
+        gymnasium.make("handful/BlockLifting-v0", variant="few")
     environment = gymnasium.make("handful/BlockLifting-v0", observation="state").unwrapped
     environment.reset(seed=0)
     with pytest.raises(ConfigurationError, match=r"expected an action of shape \(9,\)"):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import socket
+import time
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from handful.errors import ConfigurationError
 from handful.viewing import gate as gates
 from handful.viewing.gate import BadMessage, Gate
 from handful.viewing.gated_viser import serve_viser
+from handful.viewing.page_server import Visitor
 
 VISER = f"viser-v{viser.__version__}"
 CAMERA = {
@@ -237,3 +239,31 @@ def test_a_flood_waits(monkeypatch):
         slept.append(allowance.wait())
     assert slept[:10] == [0.0] * 10 and sum(slept) == pytest.approx(2.0)
     assert not allowance.take()
+
+
+def test_more_connections_than_allowed_are_closed_unheard_and_their_places_come_back(monkeypatch):
+    monkeypatch.setattr(gates, "MAX_SOCKETS", 5)
+    with _served() as (gate, _):
+        silent = [socket.create_connection(("127.0.0.1", gate.port), timeout=10) for _ in range(5)]
+        another = socket.create_connection(("127.0.0.1", gate.port), timeout=10)
+        with another, contextlib.suppress(ConnectionResetError):
+            assert another.recv(1) == b""
+        for each in silent:
+            each.close()
+        for _ in range(100):
+            if gate.num_sockets == 0:
+                break
+            time.sleep(0.05)
+        assert _get(gate)[0] == 200
+
+
+def test_what_waits_for_a_browser_that_does_not_read_is_the_latest_of_each_kind():
+    async def waiting():
+        visitor = Visitor(None)
+        for number in range(1000):
+            visitor.put(f"scene {number}", "scene")
+            visitor.put(f"role {number}", "role")
+        visitor.put("scene 1000", "scene")
+        return visitor.waiting
+
+    assert asyncio.run(waiting()) == ("role 999", "scene 1000")

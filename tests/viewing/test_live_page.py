@@ -9,7 +9,7 @@ from handful.tasks.registry import make_task
 from handful.viewing.gate import Gate
 from handful.viewing.live_episode import LiveEpisode
 from handful.viewing.page import ViewPage
-from handful.viewing.serving import connect, show_until
+from handful.viewing.serving import SHIPPED, choose_actors, connect, show_until
 
 
 def _live(**settings) -> LiveEpisode:
@@ -127,6 +127,20 @@ def test_what_the_visitor_asks_for_is_done_between_two_steps():
     assert steps[15:17] == [(9, 1), (9, 2)]
     assert steps[17:] == [(9, 3), (9, 4)]
     assert page.models == 2 and len(page.complaints) == 1 and "unknown policy 'gone'" in page.complaints[0]
+
+
+def test_another_arm_acts_by_whoever_can_move_it():
+    actors, first = choose_actors("block-lifting", None, "panda")
+    assert first == "scripted" and set(actors) == {"zero", "random", "scripted"}
+    assert choose_actors("block-lifting", None, "jaco")[1] == SHIPPED
+    live = LiveEpisode(make_task("block-lifting", arm="panda"), "scripted", randomization="task", seed=3)
+    start = live.environment.snapshot.tcp_position.copy()
+    for _ in range(20):
+        live.step()
+    assert np.abs(live.environment.snapshot.tcp_position - start).max() > 0.02
+    with pytest.raises(ConfigurationError, match="was trained with the arm jaco, not with panda"):
+        live.act_by(None)
+    live.close()
 
 
 def test_the_next_seed_follows_when_an_episode_has_ended(monkeypatch):

@@ -25,7 +25,7 @@ class ToolCommand:
     fingers: np.ndarray
     """Finger velocity as a fraction of its limit, in [-1, 1]; positive closes.
 
-    One for all three fingers, [env], or one each, thumb first, [env, 3].
+    One for all fingers, [env], or one each, thumb first, [env, finger].
     """
 
     @classmethod

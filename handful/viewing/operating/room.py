@@ -87,12 +87,12 @@ class Room:
         with self._lock:
             operator = self._operator
         steers = operator is not None and operator[0] is visitor
-        self.server.send(encoded(type="role", steers=steers, free=operator is None), to=visitor)
+        self.server.send(encoded(type="role", steers=steers, free=operator is None), kind="role", to=visitor)
 
     def _tell_all(self) -> None:
         if self.server is not None:
             with self._lock:
                 operator = self._operator
-            self.server.send(encoded(type="role", steers=False, free=operator is None))
+            self.server.send(encoded(type="role", steers=False, free=operator is None), kind="role")
             if operator is not None:
                 self._tell(operator[0])

@@ -103,6 +103,7 @@ def operate(
             overwrite=recording.overwrite,
             append=not recording.overwrite,
         )
+        stack.callback(writer.close)
         device = make_device(recording.operator)
         device.open()
         stack.enter_context(contextlib.closing(device))
@@ -189,10 +190,10 @@ class OperatorPage:
         if session.num_begun != self._shown:
             self._shown = session.num_begun
             self._geoms = visible_geoms(physics.model_of(0))
-            server.send(self._scene())
+            server.send(self._scene(), kind="scene")
         else:
             for visitor in new:
-                server.send(self._scene(), to=visitor)
+                server.send(self._scene(), kind="scene", to=visitor)
         status = dataclasses.asdict(session.status)
         timing = {"jitter_ms": round(clock.jitter_ms, 2), "missed": clock.num_missed, "input": number}
         keep = {"keep_automatically": session.keep_automatically}

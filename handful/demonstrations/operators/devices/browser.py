@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 from handful.demonstrations.operators.devices.device import DeviceError, Reading
 
+MAX_PRESSES = 32
+"""Presses that may wait to be read; a page that sends more loses them."""
+
 TIMEOUT_S = 0.4
 """Silence after which the browser or the network counts as lost [s]; a page reports 30 times a second (our choice)."""
 
@@ -54,7 +57,8 @@ class BrowserDevice:
     def press(self, name: str) -> None:
         """Take a press that a page sent; it counts even if the device is lost right after."""
         with self._lock:
-            self._presses.append(name)
+            if len(self._presses) < MAX_PRESSES:
+                self._presses.append(name)
 
     def forget(self) -> None:
         """The page has gone."""

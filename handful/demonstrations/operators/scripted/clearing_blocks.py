@@ -84,7 +84,7 @@ class ClearingBlocksOperator(StackingOperator):
 
     def __init__(self, num_envs: int) -> None:
         super().__init__(num_envs)
-        self._grip_angles = np.zeros((num_envs, 3))
+        self._grip_angles = np.zeros((num_envs, 1))
         self._side = np.zeros(num_envs)
 
     def goal(self, snapshot: Snapshot) -> Goal:
@@ -139,16 +139,18 @@ class ClearingBlocksOperator(StackingOperator):
 
         Two fingers together are stronger than the thumb and would push it back until the blocks slip out. A servo's torque
         is its gain times (command - velocity), so half the thumb's torque is a small command. Both fingers get the same
-        command, so that they press alike.
+        command, so that they press alike. All fingers of any hand but one of three press with all their force.
         """
-        fingers = np.repeat(super()._fingers(snapshot)[:, None], 3, axis=1)
-        now = snapshot.finger_positions
+        now, phase = snapshot.finger_positions, self.phase[:, None]
+        num_fingers = now.shape[1]
+        fingers = np.repeat(super()._fingers(snapshot)[:, None], num_fingers, axis=1)
+        if num_fingers != len(_LOWER_ALONE):
+            return np.where(phase >= ClearingPhase.PINCH, 1.0, fingers)
         self._grip_angles = np.where((self.phase < ClearingPhase.LIFT)[:, None], now, self._grip_angles)
         half = 0.5 * jaco.FINGER_TORQUE_LIMIT / (jaco.FINGER_VELOCITY_GAIN * jaco.FINGER_VELOCITY_LIMIT)
         given_way = (self._grip_angles - now)[:, 1:].mean(axis=1)
         against = np.clip(half + _HOLDING_GAIN * given_way, 0.0, 1.0)
         holding = np.column_stack([np.ones(self.num_envs), against, against])
-        phase = self.phase[:, None]
         return np.select(
             [phase == ClearingPhase.PINCH, phase == ClearingPhase.SQUEEZE, phase == ClearingPhase.LIFT],
             [_LOWER_ALONE, 1.0, holding],

@@ -34,7 +34,7 @@ class Goal:
     rotation: np.ndarray
     """Tool to world, [env, 3, 3]."""
     fingers: np.ndarray
-    """Finger velocity as a fraction of its limit, positive closes: [env], or one each, [env, 3]."""
+    """Finger velocity as a fraction of its limit, positive closes: [env], or one each, [env, finger]."""
     at_rest: np.ndarray
     """Whether the work is done and only holding is left, bool [env]; the hand makes no pauses then."""
 
@@ -115,7 +115,7 @@ class ScriptedActor:
             self._begins |= done
 
     def act(self, time_step: TimeStep) -> np.ndarray:
-        """The script's action in the environment's present state, float32 [env, 9]."""
+        """The script's action in the environment's present state, float32 [env, joint]."""
         if self._begins.any():
             ids = np.flatnonzero(self._begins)
             first = max(self._num_rounds, 0) * self._environment.num_envs
