@@ -2,6 +2,7 @@
 
 python docs/ship_policy.py runs/block-stacking                  a run of several phases
 python docs/ship_policy.py runs/teacher runs/student runs/ft    phases that were trained one by one, in their order
+python docs/ship_policy.py --further runs/student2              the policy that ships, trained further
 
 It evaluates 500 random starts at each level, and writes policy.safetensors, curves.csv, curves.png, evaluation.json and
 README.md, and the tables of the documentation.
@@ -18,6 +19,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from figure_tables import write_tables
 from matplotlib.figure import Figure
@@ -34,6 +36,7 @@ from handful.viewing.curves import MINUTES, STEPS, SUCCESS, read_curve
 
 NUM_EPISODES = 500
 LEVELS = ("task", "full")
+CURVES_FILE = "curves.csv"
 MAX_ROWS = 150
 """Rows of a phase's curve that are kept."""
 
@@ -50,37 +53,51 @@ def evaluate(policy_file: Path, task: str, level: str) -> dict[str, Any]:
     return result
 
 
-def write_curves(phases: list[Path], folder: Path) -> list[dict[str, Any]]:
-    """Write the curves of all phases and a picture of them; returns what each phase took."""
-    taken, rows = [], []
+def write_curves(phases: list[list[dict[str, str]]], folder: Path) -> list[dict[str, Any]]:
+    """Write the curves of all phases, see `rows_of`, and a picture of them; returns what each phase took."""
+    taken = []
     figure = Figure(figsize=(8, 3), dpi=130, layout="constrained")
     axis = figure.subplots()
     before = 0.0
-    for run in phases:
-        curve, description = read_curve(run), read_description(run)
-        name = phase_name(description)
-        minutes, success = curve.series(MINUTES, SUCCESS)
-        axis.plot(before + minutes, success, linewidth=1.4, label=name)
-        columns = curve.columns
-        every = max(1, len(columns[STEPS]) // MAX_ROWS)
-        kept = sorted({*range(0, len(columns[STEPS]), every), len(columns[STEPS]) - 1})
-        names = (STEPS, MINUTES, SUCCESS, "frontier", "distillation_error", "teacher_error", "auxiliary_error_cm")
-        rows += [{"phase": name} | {n: f"{columns[n][k]:.5g}" for n in names if n in columns} for k in kept]
+    for rows in phases:
+        minutes, success = (np.array([float(row[name] or "nan") for row in rows]) for name in (MINUTES, SUCCESS))
+        axis.plot(before + minutes, success, linewidth=1.4, label=rows[0]["phase"])
         taken.append(
-            {"phase": name, "steps": int(columns[STEPS][-1]), "minutes": round(float(columns[MINUTES][-1]), 1)}
+            {"phase": rows[0]["phase"], "steps": int(float(rows[-1][STEPS])), "minutes": round(float(minutes[-1]), 1)}
         )
-        before += float(columns[MINUTES][-1])
+        before += minutes[-1]
     axis.set_xlabel("training time [min]")
     axis.set_ylabel("success while training")
     axis.set_ylim(-0.03, 1.03)
     axis.legend(frameon=False)
     figure.savefig(folder / "curves.png")
-    with open(folder / "curves.csv", "w", newline="") as file:
-        fields = list(dict.fromkeys(name for row in rows for name in row))
+    with open(folder / CURVES_FILE, "w", newline="") as file:
+        fields = list(dict.fromkeys(name for rows in phases for row in rows for name in row))
         writer = csv.DictWriter(file, fields)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(row for rows in phases for row in rows)
     return taken
+
+
+def rows_of(run: Path) -> list[dict[str, str]]:
+    """The curves of a phase: what is kept of its metrics."""
+    columns, phase = read_curve(run).columns, phase_name(read_description(run))
+    every = max(1, len(columns[STEPS]) // MAX_ROWS)
+    kept = sorted({*range(0, len(columns[STEPS]), every), len(columns[STEPS]) - 1})
+    names = (STEPS, MINUTES, SUCCESS, "frontier", "distillation_error", "teacher_error", "auxiliary_error_cm")
+    return [{"phase": phase} | {n: f"{columns[n][k]:.8g}" for n in names if n in columns} for k in kept]
+
+
+def rows_that_ship(folder: Path) -> list[list[dict[str, str]]]:
+    """The curves of the phases of the policy that ships: a phase begins where another is named, or steps begin anew."""
+    phases: list[list[dict[str, str]]] = []
+    with open(folder / CURVES_FILE, newline="") as file:
+        for row in csv.DictReader(file):
+            last = phases[-1][-1] if phases else None
+            if last is None or last["phase"] != row["phase"] or float(last[STEPS]) > float(row[STEPS]):
+                phases.append([])
+            phases[-1].append(row)
+    return phases
 
 
 def phase_name(description: RunDescription) -> str:
@@ -135,6 +152,11 @@ def main() -> None:
     """Evaluate, copy, draw, and print what is written."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument(
+        "--further",
+        action="store_true",
+        help="the policy that ships was trained further: keep its phases, before these",
+    )
     parser.add_argument("--note", default="", help="what else a reader should know, as Markdown")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -145,7 +167,8 @@ def main() -> None:
     folder = SHIPPED / task
     folder.mkdir(parents=True, exist_ok=True)
     results = {level: evaluate(phases[-1] / POLICY_FILE, task, level) for level in LEVELS}
-    taken = write_curves(phases, folder)
+    earlier = rows_that_ship(folder) if options.further else []
+    taken = write_curves([*earlier, *map(rows_of, phases)], folder)
     save_policy(folder / POLICY_FILE, *load_policy(phases[-1] / POLICY_FILE))  # in the present format, with a checksum
     (folder / "evaluation.json").write_text(json.dumps(results, indent=2) + "\n")
     (folder / "README.md").write_text(readme(task, taken, results, options.note))
