@@ -49,8 +49,16 @@ def read_budget(folder: pathlib.Path) -> Budget:
     """
     path = folder / BUDGET_FILE
     try:
-        return msgspec.convert(read_json(path), Budget)
+        values = read_json(path)
+        budget = msgspec.convert(values, Budget)
     except FileNotFoundError:
         return Budget()
     except (HandfulError, msgspec.ValidationError) as error:
-        raise DataError(f"{path} cannot be read as a run's budget: expected minutes and num_steps.") from error
+        raise _unreadable(path) from error
+    if values.keys() != {field.name for field in dataclasses.fields(Budget)}:
+        raise _unreadable(path)
+    return budget
+
+
+def _unreadable(path: pathlib.Path) -> DataError:
+    return DataError(f"{path} cannot be read as a run's budget: expected minutes and num_steps.")
