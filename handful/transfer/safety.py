@@ -108,7 +108,7 @@ class Guard:
             return Verdict(self.brake(), "request")
         positions = positions + self._timestep * np.sum([*self._pending, np.zeros(len(positions))], axis=0)
         wanted = np.clip(requested.astype(np.float64), -self.body.speed, self.body.speed)
-        box = self._joint_limits(positions)
+        box = np.clip(self._joint_limits(positions), -self.body.speed, self.body.speed)
         allowed = np.clip(wanted, *box)
         velocities = self._within_workspace(positions, allowed, box)
         whole = velocities is allowed

@@ -38,6 +38,7 @@ def wait_for_rows(process, runs) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_interrupted_and_resumed_in_two_processes_it_ends_as_in_one_that_was_never_stopped(
     tmp_path, demonstrations, start_process, handful
 ):

@@ -134,7 +134,7 @@ def test_a_recording_killed_at_any_moment_loses_only_episodes_in_progress(tmp_pa
         from handful.demonstrations import writer
         module, name = {"(storage, 'sync')" if moment.startswith("before") else "(writer, 'write_episode')"}
         real, calls = getattr(module, name), 0
-        def deadly(*arguments):
+        def deadly(*arguments, **others):
             global calls
             calls += 1
             if calls == (5 if name == "sync" else 3):
@@ -142,7 +142,7 @@ def test_a_recording_killed_at_any_moment_loses_only_episodes_in_progress(tmp_pa
                     arguments[0].create_group("demo_2")["actions"] = [1.0] * 5000
                     arguments[0].file.flush()
                 os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments)
+            return real(*arguments, **others)
         setattr(module, name, deadly)
         record({str(path)!r}, 4)
     """
@@ -158,7 +158,7 @@ def test_a_recording_killed_at_any_moment_loses_only_episodes_in_progress(tmp_pa
 
 
 def test_a_full_disk_is_told_in_words_and_leaves_the_file_as_it_was(copy_path, monkeypatch):
-    def full(data, name, trajectory):
+    def full(*arguments, **others):
         raise OSError(28, "No space left on device")
 
     before = copy_path.read_bytes()

@@ -98,6 +98,7 @@ def test_the_page_of_a_file_goes_on(tmp_path):
     page.stop()
 
 
+@pytest.mark.long
 def test_connections_that_say_nothing_do_not_keep_others_out(tmp_path):
     path = tmp_path / "file.hdf5"
     record(path, 1, environment=make_environment(num_envs=1))

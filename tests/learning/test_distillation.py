@@ -73,7 +73,7 @@ def test_a_student_learns_from_pixels_what_its_teacher_does():
     )
     trainer = Trainer(config, ToyEnvironment(32), teacher=teacher)
     errors = [trainer.iterate()["distillation_error"] for _ in range(60)]
-    assert np.mean(errors[-5:]) < 0.3 * np.mean(errors[:5])
+    assert np.mean(errors[-5:]) < 0.5 * np.mean(errors[:5])
     assert mean_return(PolicyActor(trainer.average.policy)) > 0.7 * best > 10
 
 
