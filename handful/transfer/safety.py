@@ -108,7 +108,8 @@ class Guard:
             return Verdict(self.brake(), "request")
         positions = positions + self._timestep * np.sum([*self._pending, np.zeros(len(positions))], axis=0)
         wanted = np.clip(requested.astype(np.float64), -self.body.speed, self.body.speed)
-        box = np.clip(self._joint_limits(positions), -self.body.speed, self.body.speed)
+        low, high = (np.clip(bound, -self.body.speed, self.body.speed) for bound in self._joint_limits(positions))
+        box = low, high
         allowed = np.clip(wanted, *box)
         velocities = self._within_workspace(positions, allowed, box)
         whole = velocities is allowed
