@@ -85,6 +85,6 @@ def test_an_operator_of_ones_own_demonstrates_and_a_run_starts_from_a_config_obj
 def test_a_policy_that_does_not_exist_is_told_with_the_choices():
     with pytest.raises(ConfigurationError, match="unknown policy 'nowhere'"):
         handful.load_policy("nowhere")
-    with pytest.raises(ConfigurationError, match="no policy ships for clearing-blocks"):
-        handful.load_policy("clearing-blocks")
+    with pytest.raises(ConfigurationError, match="no policy ships for order-fulfillment"):
+        handful.load_policy("order-fulfillment")
     assert handful.__version__
