@@ -72,8 +72,8 @@ def test_a_student_learns_from_pixels_what_its_teacher_does():
         distillation=DistillationConfig(learning_rate=3e-3),
     )
     trainer = Trainer(config, ToyEnvironment(32), teacher=teacher)
-    errors = [trainer.iterate()["distillation_error"] for _ in range(60)]
-    assert np.mean(errors[-5:]) < 0.5 * np.mean(errors[:5])
+    errors = [trainer.iterate()["distillation_error"] for _ in range(100)]
+    assert np.mean(errors[-5:]) < 0.3 * np.mean(errors[:5])
     assert mean_return(PolicyActor(trainer.average.policy)) > 0.7 * best > 10
 
 
