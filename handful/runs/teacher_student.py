@@ -70,6 +70,8 @@ class TeacherValues:
     """What is learned one after the other."""
     student_variant: str | None = None
     """Variant in which the student and fine-tuning act."""
+    student_policy: PolicyConfig = PolicyConfig(hidden_size=128, initial_log_std=-2.0)
+    """Network of the student."""
     student_held_seconds: float = 2.0
     """How long success holds until an episode of the student or of fine-tuning ends [s]. Where success is to go on holding
     something, it needs longer: with 2 s, two in five of clearing-blocks' failures were stacks that were lifted, held for
@@ -100,6 +102,8 @@ TEACHER_VALUES = {
         discount=0.99,
         log_std=-1.6,
         lessons=(Lesson(0.3, variant="one-toy"), Lesson(0.3, variant="two-toys"), Lesson(0.4)),
+        # Four small toys and two boxes: more to see and to remember than elsewhere.
+        student_policy=PolicyConfig(image_channels=(32, 64), image_features=192, hidden_size=192, initial_log_std=-2.0),
     ),
 }
 """Tasks whose teachers need values of their own."""
@@ -193,7 +197,7 @@ def student_config(task: str) -> RunConfig:
         ),
         trainer=TrainerConfig(
             algorithm="distillation",
-            policy=PolicyConfig(hidden_size=128, initial_log_std=-2.0),
+            policy=_values(task).student_policy,
             distillation=DistillationConfig(half_life=_budget(task)[1] / 3),
         ),
     )

@@ -35,18 +35,23 @@ def hidden_layers(input_size: int, sizes: tuple[int, ...], *, activation: Activa
     return nn.Sequential(*layers)
 
 
-def image_encoder(shape: tuple[int, int, int], num_features: int) -> nn.Sequential:
-    """Two convolutions and a linear layer over images of a shape (height, width, channels); see `encode`."""
+def image_encoder(
+    shape: tuple[int, int, int], num_features: int, *, channels: tuple[int, int] = (16, 32)
+) -> nn.Sequential:
+    """Two convolutions and a linear layer over images of a shape (height, width, channels); see `encode`.
+
+    ``channels`` are the convolutions' outputs.
+    """
     height, width = (((n - 8) // 4 + 1 - 4) // 2 + 1 for n in shape[:2])
     if height < 1 or width < 1:
         raise ConfigurationError(f"the networks' images must be at least 20 x 20 pixels, got {shape[:2]}.")
     encoder = nn.Sequential(
-        nn.Conv2d(shape[2], 16, kernel_size=8, stride=4),
+        nn.Conv2d(shape[2], channels[0], kernel_size=8, stride=4),
         nn.ReLU(inplace=True),
-        nn.Conv2d(16, 32, kernel_size=4, stride=2),
+        nn.Conv2d(*channels, kernel_size=4, stride=2),
         nn.ReLU(inplace=True),
         nn.Flatten(),
-        nn.Linear(32 * height * width, num_features),
+        nn.Linear(channels[1] * height * width, num_features),
         nn.ReLU(inplace=True),
     )
     # Measured on 2 cores, forward and backward: 8.4 ms instead of 9.0 for 208 frames, 16 instead of 27 for 400.

@@ -73,7 +73,11 @@ class Policy(nn.Module):
         vector_sizes = config.vector_sizes if sizes.vector else ()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.encoder = image_encoder(sizes.image, config.image_features) if sizes.image else None
+            self.encoder = (
+                image_encoder(sizes.image, config.image_features, channels=config.image_channels)
+                if sizes.image
+                else None
+            )
             self.vector_layers = hidden_layers(sizes.vector, vector_sizes, activation=config.activation)
             core_size = (sizes.vector, *vector_sizes)[-1] + (config.image_features if sizes.image else 0)
             core = ResettableLSTM if config.recurrent else nn.Linear
