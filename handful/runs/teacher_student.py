@@ -34,6 +34,10 @@ STEPS_PER_MINUTE = 100_000, 100_000, 80_000
 """Assumed control steps of each of the three phases on two cores [1/min]; a run with less time is shared out by them."""
 
 
+STUDENT_POLICY = PolicyConfig(hidden_size=128, initial_log_std=-2.0)
+"""Network of a student, where its task asks for nothing else."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Lesson:
     """A phase of a teacher's training."""
@@ -70,7 +74,7 @@ class TeacherValues:
     """What is learned one after the other."""
     student_variant: str | None = None
     """Variant in which the student and fine-tuning act."""
-    student_policy: PolicyConfig = PolicyConfig(hidden_size=128, initial_log_std=-2.0)
+    student_policy: PolicyConfig = STUDENT_POLICY
     """Network of the student."""
     student_held_seconds: float = 2.0
     """How long success holds until an episode of the student or of fine-tuning ends [s]. Where success is to go on holding
@@ -103,7 +107,9 @@ TEACHER_VALUES = {
         log_std=-1.6,
         lessons=(Lesson(0.3, variant="one-toy"), Lesson(0.3, variant="two-toys"), Lesson(0.4)),
         # Four small toys and two boxes: more to see and to remember than elsewhere.
-        student_policy=PolicyConfig(image_channels=(32, 64), image_features=192, hidden_size=192, initial_log_std=-2.0),
+        student_policy=dataclasses.replace(
+            STUDENT_POLICY, image_channels=(32, 64), image_features=192, hidden_size=192
+        ),
     ),
 }
 """Tasks whose teachers need values of their own."""
