@@ -83,7 +83,9 @@ def run(options: Options) -> None:
     resume = f"handful train {options.task} --resume {folder}"
     try:
         write_budget(folder, budget)
-        table = LiveTable(options.task, num_steps=budget.num_steps, minutes=budget.minutes)
+        variant = training.config.variant
+        title = options.task if variant is None else f"{options.task}, variant {variant}"
+        table = LiveTable(title, num_steps=budget.num_steps, minutes=budget.minutes)
         with _profile(options.profile, training), table:
             spent = training.train(
                 minutes=budget.minutes,
