@@ -73,7 +73,7 @@ class RunConfig(Config):
     """How much varies from episode to episode: none, task or full."""
     variant: str | None = None
     """Variant of the task to train in, such as one with smaller orders; `handful tasks TASK` lists them. Demonstrations are
-    of the task itself. By default there is none."""
+    of the task itself. Without this option it is the recipe's; None is the task itself."""
     arm: str = "jaco"
     """The arm: jaco, or panda, whose model is in the package gymnasium-robotics."""
     camera_hz: int = 5
