@@ -17,6 +17,13 @@ TOYS = PLANES + CARS
 BOX_OF = (GREEN, GREEN, RED, RED)
 """The right box of each toy."""
 
+GRASP_DISTANCE = 0.07
+"""Distance from the tool to the centre of a held toy [m]: a toy held by one end counts."""
+
+OPEN_FINGERS = 0.5
+"""A hand with all fingers less closed than this [rad] holds no toy. The narrowest gap between thumb and fingers is then
+8.6 cm (from the hand's meshes), and a toy is at most 5 cm wide where it is grasped."""
+
 
 def present(parameters: Parameters) -> np.ndarray:
     """Which toys are present, bool [env, toy]: as many as the order's size, given stacked parameters."""
@@ -42,6 +49,16 @@ def from_tcp(snapshot: Snapshot) -> np.ndarray:
 def to_box(snapshot: Snapshot) -> np.ndarray:
     """From all toys to their right boxes [m], [env, toy, 3]."""
     return np.stack([snapshot.observed_position(box) for box in BOX_OF], axis=1) - snapshot.once(positions)
+
+
+def in_hand(snapshot: Snapshot) -> np.ndarray:
+    """Whether each toy may be held, bool [env, toy]: of those present the nearest to the tool, near it, a finger closed."""
+    centers = np.stack([snapshot.position(toy) for toy in TOYS], axis=1)
+    distance = np.linalg.norm(centers - snapshot.tcp_position[:, None], axis=2)
+    distance = np.where(present(snapshot.parameters), distance, np.inf)
+    nearest = np.arange(len(TOYS)) == distance.argmin(axis=1)[:, None]
+    closed = (snapshot.finger_positions >= OPEN_FINGERS).any(axis=1)
+    return np.asarray(nearest & (distance < GRASP_DISTANCE) & closed[:, None])
 
 
 def rotations(snapshot: Snapshot) -> np.ndarray:

@@ -21,12 +21,14 @@ from handful.simulation.snapshot import Snapshot
 from handful.tasks.order import (
     BOX_OF,
     CARS,
+    GRASP_DISTANCE,
     GREEN,
     PLANES,
     RED,
     TOYS,
     from_tcp,
     if_present,
+    in_hand,
     positions,
     present,
     rotations,
@@ -42,9 +44,6 @@ another one counts; its underside is below the rim."""
 
 GRASP_HEIGHT = 0.02
 """A toy is held when its centre is near the tool and this far above where it rested [m]."""
-
-GRASP_DISTANCE = 0.07
-"""Distance from the tool to the centre of a held toy [m]: a toy held by one end counts."""
 
 PROGRESS = ("", "reach", "hold", "over")
 """What has been done for the toy to deliver next: nothing; the tool is near it; it is held; it is held over its box."""
@@ -79,6 +78,7 @@ class OrderFulfillment(Task):
     tool of those that wait: *reach*, the tool is within 5 cm of its centre; *hold*, it is in the hand, 2 cm up; *over*, it
     is held between the walls of its box. So *one hold* is one toy delivered and a second one in the hand. *fulfilled* is all
     toys that are present, however many.
+    A toy is delivered once the hand has let go of it: while held inside its box, it is still the next one, *over* its box.
     A delivered toy is worth 1, the next one 1/8, 1/4 and 1/2 on its way; the reward is their sum by the number of toys that
     are present, so every fulfilled order pays 1. The rewards by stage are those of an order of four.
     Success is an order fulfilled over the last half second of the episode.
@@ -221,10 +221,10 @@ class OrderFulfillment(Task):
         return self._share_delivered(snapshot)
 
     def delivered(self, snapshot: Snapshot) -> np.ndarray:
-        """Whether each toy is present and in its right box, bool [env, toy]."""
+        """Whether each toy is present, in its right box and out of the hand, bool [env, toy]."""
         toys = zip(TOYS, BOX_OF, strict=True)
         inside = [self.boxes[box].holds(snapshot, toy, above=IN_BOX_HEIGHT) for toy, box in toys]
-        return np.stack(inside, axis=1) & present(snapshot.parameters)
+        return np.stack(inside, axis=1) & present(snapshot.parameters) & ~snapshot.once(in_hand)
 
     def target(self, snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray]:
         """The toy to deliver next: the nearest to the tool of those present and not delivered.
@@ -262,7 +262,8 @@ class OrderFulfillment(Task):
             box.between_walls(parameters, snapshot.in_frame_of(name, position[:, None]))[:, 0]
             for name, box in self.boxes.items()
         ]
-        over_its_box = held & np.where(index < len(PLANES), *over)
+        carried = held | snapshot.once(in_hand)[rows, index]  # also where the hand has reached down into the box
+        over_its_box = carried & np.where(index < len(PLANES), *over)
         return np.select([over_its_box, held, distance < REACH_DISTANCE], [3, 2, 1], 0)
 
     def _share_delivered(self, snapshot: Snapshot) -> np.ndarray:

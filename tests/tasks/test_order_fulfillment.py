@@ -157,6 +157,27 @@ def test_the_toy_to_deliver_next_is_reached_held_and_then_over_its_box(environme
     assert (stage == 3).all() and reward == pytest.approx(0.5 / number)
 
 
+def test_a_toy_in_its_box_is_delivered_once_the_hand_has_let_go_of_it(environment):
+    task, arm = environment.task, environment.task.arm
+    number = present(environment.parameters).sum(axis=1)
+    index, _ = task.target(environment.snapshot)
+    tool = environment.snapshot.tcp_position.copy()
+    for name, toys in ((GREEN, index < 2), (RED, index >= 2)):
+        pose(environment, name)[toys, :3] = tool[toys] - [0.0, 0.0, 0.02]
+    for k, toy in enumerate(TOYS):
+        pose(environment, toy)[index == k, :3] = tool[index == k]
+    fingers = environment.physics.qpos[:, arm.num_arm : arm.num_joints]
+    fingers[:] = 0.8
+    snapshot = moved(environment)
+    assert (task.target(snapshot)[0] == index).all() and not task.delivered(snapshot).any()
+    assert (task.stage(snapshot) == 3).all()
+    assert task.reward(snapshot, task.stage(snapshot)) == pytest.approx(0.5 / number)
+    fingers[:] = 0.2
+    snapshot = moved(environment)
+    assert (task.delivered(snapshot) == (index[:, None] == np.arange(len(TOYS)))).all()
+    assert task.reward(snapshot, task.stage(snapshot)) == pytest.approx(1.0 / number)
+
+
 def test_features_lead_from_the_tool_to_the_target_and_on_to_its_box(environment):
     names = environment.spec.observations["object_features"].names
     features = dict(zip(names, environment._observer.observe(environment.snapshot)["object_features"].T, strict=True))
