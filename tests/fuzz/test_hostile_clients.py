@@ -110,8 +110,14 @@ def test_connections_that_say_nothing_do_not_keep_others_out(serve, path, subpro
         page = stack.enter_context(serve(tmp_path))
 
         def join() -> ClientConnection:
-            options = {"subprotocols": subprotocols, "open_timeout": PATIENCE, "max_size": None}
-            return stack.enter_context(connect(f"ws://127.0.0.1:{page.port}{path}", **options))
+            options = {
+                "open_timeout": PATIENCE,
+                "ping_interval": None,
+                "max_size": None,
+                "max_queue": None,
+            }  # reads all
+            where = f"ws://127.0.0.1:{page.port}{path}"
+            return stack.enter_context(connect(where, subprotocols=subprotocols, **options))
 
         browsers = [join()]
         for _ in range(300):

@@ -2,23 +2,18 @@
 
 import asyncio
 import contextlib
-import pathlib
 import random
 import socket
-import sys
 import time
 
 import msgspec
 import pytest
 import websockets.exceptions
+from viser_client import CAMERA, SUBPROTOCOL
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.protocol import State
 from websockets.sync.client import connect as connect_and_wait
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-
-from viser_client import CAMERA, SUBPROTOCOL
 
 from handful.errors import ConfigurationError
 from handful.viewing import connections
