@@ -57,7 +57,6 @@ def load_policy(policy: str | pathlib.Path) -> TrainedPolicy:
     from handful.runs.policies import read_trained
 
     found = read_trained(str(policy))
-    assert found.network is not None and found.manifest is not None
     return TrainedPolicy(found.network, found.manifest)
 
 

@@ -116,7 +116,6 @@ def _policy(name: str) -> OnnxPolicy:
 
     torch.set_num_threads(1)
     found = read_trained(name)
-    assert found.network is not None and found.manifest is not None
     with tempfile.TemporaryDirectory() as folder:
         export_policy(found.network, found.manifest, find_arm(found.arm()), Path(folder) / "policy.onnx")
         return OnnxPolicy.read(Path(folder) / "policy.onnx")

@@ -33,7 +33,6 @@ def run(options: Options) -> None:
 
     torch.set_num_threads(1)  # as in `handful evaluate`
     found = read_trained(options.policy)
-    assert found.network is not None and found.manifest is not None
     path = options.output or Path(f"{found.manifest.task}.onnx")
     export_policy(found.network, found.manifest, find_arm(found.arm()), path)
     print(path)

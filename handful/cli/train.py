@@ -154,7 +154,10 @@ def _new(options: Options, budget: Budget) -> TrainingRun:
     folder = options.run or free_folder(options.task)
     check_new(folder)
     demonstrations, recipe = options.demonstrations or folder / DEMONSTRATIONS_FILE, _start(options).recipe
-    description = RunDescription(options.task, demonstrations, recipe, options.config)
+    config = options.config
+    if config.start_from is not None and "ppo.learning-rate" in options.given:
+        config = dataclasses.replace(config, restart_learning_rate=True)
+    description = RunDescription(options.task, demonstrations, recipe, config)
     return _begun(folder, description, budget, record=options.demonstrations is None)
 
 

@@ -55,7 +55,6 @@ def run(options: Options) -> None:
         if name not in laboratory_names():
             raise unknown_name("laboratory", name, laboratory_names())
     found = read_trained(options.policy or options.task)
-    assert found.network is not None and found.manifest is not None
     trials = protocol.make_trials(options.task, options.num_trials or paper.num_trials)
     console = Console(stderr=True, highlight=False)
     with tempfile.TemporaryDirectory() as folder, console.status("measuring") as status:

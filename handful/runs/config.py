@@ -95,6 +95,9 @@ class RunConfig(Config):
     start_from: str | None = None
     """Folder of a run whose networks and optimisers this one begins with, to train a policy further under other options; or
     of a policy that ships, such as `policies/TASK` (`--recipe student`)."""
+    restart_learning_rate: bool = False
+    """Whether a learning rate that the KL steers begins at `--ppo.learning-rate` again, and not where it was when the run
+    that `--start-from` names was saved. A run of one phase in which `--ppo.learning-rate` is given switches this on."""
     retries_from: str | None = None
     """Folder of a run, in the same variant of the task, where half of the retries are taken from: states in which its
     episodes had failed (`--curriculum.retry-fraction`). A teacher learns there what to tell a student that fails where

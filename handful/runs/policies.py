@@ -64,7 +64,7 @@ def find_policy(task: str, name: str | None) -> pathlib.Path | str:
 
 @dataclasses.dataclass(frozen=True)
 class FoundPolicy:
-    """What `find_policy` found, read where it is a file."""
+    """What `find_policy` found: a stand-in or, as a `FoundFile`, a policy that was read."""
 
     source: pathlib.Path | str
     network: Policy | None
@@ -104,8 +104,19 @@ class FoundPolicy:
         return self.manifest.camera_hz if self.manifest else 5
 
 
+@dataclasses.dataclass(frozen=True)
+class FoundFile(FoundPolicy):
+    """A policy that was read from a file."""
+
+    source: pathlib.Path
+    network: Policy
+    """The policy."""
+    manifest: PolicyManifest
+    """What its file says of it."""
+
+
 def read_policy(task: str, name: str | None, *, any_task: bool = False) -> FoundPolicy:
-    """Find a policy, as `find_policy` does, and read it, as `load_policy` does.
+    """Find a policy, as `find_policy` does, and read it, as `load_policy` does, into a `FoundFile` unless it is a stand-in.
 
     Raises:
         ConfigurationError: the policy was trained on another task, unless ``any_task``.
@@ -113,13 +124,15 @@ def read_policy(task: str, name: str | None, *, any_task: bool = False) -> Found
     from handful.learning.persistence.policy_file import load_policy
 
     source = find_policy(task, name)
-    network, manifest = (None, None) if source in STAND_INS else load_policy(source)
-    if manifest is not None and not any_task:
+    if isinstance(source, str):
+        return FoundPolicy(source, None, None)
+    network, manifest = load_policy(source)
+    if not any_task:
         check_same_task(manifest, task, str(source))
-    return FoundPolicy(source, network, manifest)
+    return FoundFile(source, network, manifest)
 
 
-def read_trained(name: str) -> FoundPolicy:
+def read_trained(name: str) -> FoundFile:
     """The policy of a task for which one ships, of a policy file or of a run's folder; stand-ins are refused.
 
     Raises:
@@ -127,7 +140,7 @@ def read_trained(name: str) -> FoundPolicy:
         DataError: the file is damaged, or is something else.
     """
     found = read_policy(name, None) if name in TASKS else read_policy("", name, any_task=True)
-    if found.network is None:
+    if not isinstance(found, FoundFile):
         raise ConfigurationError(f"'{name}' is no trained policy: expected a file, a run's folder or a task.")
     return found
 
@@ -151,7 +164,7 @@ def load_actor(policy: FoundPolicy, environment: TaskEnvironment, *, seed: int) 
     from handful.learning.actors import PolicyActor, RandomActor, ZeroActor
     from handful.learning.persistence.policy_file import check_policy_fits
 
-    if policy.network is not None and policy.manifest is not None:
+    if isinstance(policy, FoundFile):
         check_policy_fits(policy.manifest, environment.spec)
         return PolicyActor(policy.network, policy.manifest)
     if policy.source == "zero":

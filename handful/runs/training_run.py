@@ -118,6 +118,8 @@ class TrainingRun:
         else:
             if config.start_from is not None:
                 self.trainer.load_networks(read_networks(config.start_from, description.task))
+                if config.restart_learning_rate and isinstance(self.trainer.algorithm, ReinforcementImitation):
+                    self.trainer.algorithm.ppo.restart_learning_rate()
             if teacher is not None and isinstance(self.trainer.algorithm, ReinforcementImitation):
                 self.trainer.algorithm.load_judges(load_checkpoint(teacher.source.parent / CHECKPOINT_FILE))
             make_folder(folder)  # not before all else is known to be right

@@ -31,6 +31,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from handful.errors import ConfigurationError
+from handful.viewing.connections import MAX_SOCKETS, OPENING_SECONDS, Connections
 
 LOOPBACK = "127.0.0.1"
 """The address that only this machine reaches."""
@@ -43,9 +44,6 @@ MESSAGES_PER_SECOND = 200.0
 
 MAX_CONNECTIONS = 16
 """Browsers that may be connected at once."""
-
-MAX_SOCKETS = 128
-"""Connections at once with those that have not said yet what they want; more are closed unheard."""
 
 PORTS_TRIED = 100
 """If the port is taken, the next free one among so many is used."""
@@ -98,8 +96,8 @@ class Gate:
         """Whether only this machine reaches the page."""
         self.is_any = ipaddress.ip_address(address.partition("%")[0]).is_unspecified
         """Whether the page listens on every address of this machine."""
-        self.num_sockets = 0
-        """Open connections."""
+        self.connections = Connections()
+        """Those that are open, browsers and others."""
         self.token = None if self.is_loopback else secrets.token_urlsafe(24)
         """What a request from another machine must carry; None on loopback."""
 
@@ -140,6 +138,8 @@ class Gate:
             "create_connection": functools.partial(_GatedConnection, self, check, answer or _answer_in_json),
             "max_size": MAX_MESSAGE_BYTES,
             "max_queue": 16,
+            "open_timeout": OPENING_SECONDS,
+            "backlog": MAX_SOCKETS,
             "compression": None,  # a small message could unpack to a large one
             "logger": logger,
         }
@@ -195,13 +195,11 @@ class _GatedConnection(ServerConnection):
         self._messages, self._answers = _Allowance(MESSAGES_PER_SECOND), _Allowance(ANSWERS_PER_SECOND)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._gate.num_sockets += 1
         super().connection_made(transport)
-        if self._gate.num_sockets > MAX_SOCKETS and isinstance(transport, asyncio.Transport):
-            transport.abort()
+        self._gate.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._gate.num_sockets -= 1
+        self._gate.connections.discard(self)
         super().connection_lost(exc)
 
     async def recv(self, decode: bool | None = None) -> Any:
@@ -258,7 +256,7 @@ def _listen(host: str, port: int) -> socket.socket:
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((address[0], candidate, *address[2:]))
-            listening.listen(MAX_CONNECTIONS)
+            listening.listen(MAX_SOCKETS)
         except OSError as error:
             listening.close()
             if error.errno not in {errno.EADDRINUSE, errno.EACCES}:

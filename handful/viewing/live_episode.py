@@ -52,12 +52,12 @@ class LiveEpisode:
     """
 
     def __init__(
-        self, task: Task, policy: str | None, *, randomization: str, seed: int, any_task: bool = False
+        self, task: Task, policy: FoundPolicy, *, randomization: str, seed: int, any_task: bool = False
     ) -> None:
-        """Begin the episode of a seed, with a policy that `find_policy` finds.
+        """Begin the episode of a seed; ``any_task`` lets `act_by` take policies of other tasks.
 
         Raises:
-            HandfulError: no such policy or level, a policy of another arm, or one of another task, unless ``any_task``.
+            HandfulError: no such level, or a policy of another arm.
         """
         self._task, self._any_task = task, any_task
         self._level = parse_level(randomization)
@@ -78,8 +78,12 @@ class LiveEpisode:
         return self.status.success is not None
 
     def act_by(self, policy: str | None) -> None:
-        """Let another policy act, from the beginning of the present episode; the present one stays if that fails."""
-        built = self._built(policy)
+        """Let another policy act, from the beginning of the present episode; the present one stays if that fails.
+
+        Raises:
+            HandfulError: `find_policy` finds no such policy, or one of another arm or task.
+        """
+        built = self._built(read_policy(self._task.name, policy, any_task=self._any_task))
         self.close()
         self.environment, self._policy = built
         self._num_episodes = self._num_successes = 0
@@ -148,9 +152,8 @@ class LiveEpisode:
         """Stop the camera's threads."""
         self.environment.close()
 
-    def _built(self, name: str | None) -> tuple[TaskEnvironment, FoundPolicy]:
+    def _built(self, policy: FoundPolicy) -> tuple[TaskEnvironment, FoundPolicy]:
         """A simulation whose camera has the rate that the policy was trained with, and the policy."""
-        policy = read_policy(self._task.name, name, any_task=self._any_task)
         policy.arm(self._task.arm.name)  # refuses a policy that moves another
         environment = TaskEnvironment(
             self._task,

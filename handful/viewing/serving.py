@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from handful.errors import ConfigurationError, HandfulError
 from handful.runs.interruption import Interruption
-from handful.runs.policies import STAND_INS, read_policy
+from handful.runs.policies import STAND_INS, FoundPolicy, read_policy
 from handful.simulation.arms import DEFAULT_ARM, find_arm
 from handful.tasks.registry import make_task
 from handful.viewing.gate import LOOPBACK, Gate
@@ -48,10 +48,9 @@ def serve(
         raise ConfigurationError(f"expected a seed from 0 to {MAX_SEED}, got {seed}.")
     with contextlib.closing(Gate(host, port)) as gate:
         made = make_task(task, arm=arm or DEFAULT_ARM)  # a wrong name is refused before the policy is
-        if policy is not None:
-            made.arm = find_arm(read_policy(task, policy, any_task=force).arm(arm))
-        actors, first = choose_actors(task, policy, made.arm.name)
-        live = LiveEpisode(made, actors[first], randomization=randomization, seed=seed, any_task=force)
+        actors, first, found = choose_actors(task, policy, arm, any_task=force)
+        made.arm = find_arm(found.arm(arm))
+        live = LiveEpisode(made, found, randomization=randomization, seed=seed, any_task=force)
         with contextlib.closing(live):
             page = ViewPage(live.environment.physics, title=f"handful: {task}", gate=gate)
             with contextlib.closing(page), Interruption() as interruption:
@@ -62,15 +61,34 @@ def serve(
                 show_until(page, live, lambda: interruption.requested)
 
 
-def choose_actors(task: str, policy: str | None, arm: str) -> tuple[dict[str, str | None], str]:
-    """Who can act on the page, each with the name that `find_policy` takes, and who acts first."""
+def choose_actors(
+    task: str, policy: str | None, arm: str | None, *, any_task: bool = False
+) -> tuple[dict[str, str | None], str, FoundPolicy]:
+    """Who can act on the page, each with the name that `find_policy` takes; who acts first, and what was read of that one.
+
+    Raises:
+        ConfigurationError: there is no such policy, or it moves another arm or, unless ``any_task``, is of another task.
+    """
+    named = None if policy is None else read_policy(task, policy, any_task=any_task)
+    shipped = _shipped(task, arm or DEFAULT_ARM if named is None else named.arm(arm))
     actors: dict[str, str | None] = {name: name for name in STAND_INS}
-    with contextlib.suppress(ConfigurationError):  # where none ships for the task and the arm
-        read_policy(task, None).arm(arm)
+    if shipped is not None:
         actors[SHIPPED] = None
-    if policy is None:
-        return actors, SHIPPED if SHIPPED in actors else "scripted"
-    return {**actors, policy: policy}, policy
+    if policy is not None and named is not None:
+        return {**actors, policy: policy}, policy, named
+    if shipped is not None:
+        return actors, SHIPPED, shipped
+    return actors, "scripted", read_policy(task, "scripted")
+
+
+def _shipped(task: str, arm: str) -> FoundPolicy | None:
+    """The policy that ships for a task; None where there is none for the arm."""
+    try:
+        found = read_policy(task, None)
+        found.arm(arm)
+    except ConfigurationError:
+        return None
+    return found
 
 
 def connect(page: ViewPage, live: LiveEpisode, actors: Mapping[str, str | None], actor: str, *, level: str) -> None:

@@ -328,6 +328,28 @@ def test_a_run_begun_with_another_runs_networks_does_not_clone_again(whole_run, 
     assert begun["ppo"]["policy"][count] == came_from["ppo"]["policy"][count] + ITERATION
 
 
+def test_a_learning_rate_that_the_kl_steers_goes_on_unless_another_is_given(tmp_path, demonstrations, handful):
+    first = tmp_path / "first"
+    steered = ("--ppo.learning-rate-control", "kl", "--ppo.learning-rate-range", "1e-9", "1", "--cloning.epochs", "0")
+    words = ("train", TASK, *TINY, *steered, "--demonstrations", demonstrations, "--num-steps", ITERATION)
+    assert handful(*words, "--ppo.learning-rate", "1e-6", "--run", first)[0] == 0
+    saved = checkpoint(first)["ppo"]["learning_rate"]
+    assert saved != 1e-6
+
+    def begun(name, *more) -> float:
+        """The learning rate before the first iteration."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("handful.runs.training_run.TrainingRun.train", lambda *_, **__: True)
+            assert handful(*words, "--start-from", first, "--run", tmp_path / name, *more)[0] == 0
+        return checkpoint(tmp_path / name)["ppo"]["learning_rate"]
+
+    assert begun("another") == saved
+    assert begun("given", "--ppo.learning-rate", "0.5") == 0.5
+    assert begun("like-the-recipe", "--ppo.learning-rate", "4e-4") == 4e-4
+    status, _, err = handful("train", TASK, "--resume", tmp_path / "given", "--num-steps", ITERATION)
+    assert status == 0, err
+
+
 def test_a_run_may_begin_with_a_policy_that_ships(whole_run, tmp_path, demonstrations, handful):
     shipped, run = tmp_path / "shipped", tmp_path / "run"
     shipped.mkdir()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import pathlib
 import random
@@ -14,9 +13,9 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from typing import Self
 
-from harness import HOSTILE, MEGABYTES, SECONDS, changed, flipped
+from harness import MEGABYTES, SECONDS, changed, flipped
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
@@ -27,17 +26,27 @@ PATIENCE = 120.0
 
 
 class ServedPage:
-    """A page that a command serves, until it is told to stop."""
+    """A page that a command serves; a ``with`` block ends it, and checks how it was if the block ended well."""
 
     def __init__(self, words: list[str], log: pathlib.Path) -> None:
-        self._log, self._child = log, os.fork()
+        self._log, self._ended, self._child = log, False, os.fork()
         if self._child == 0:
             _command(words, log)
-        deadline = time.monotonic() + PATIENCE
-        while not (found := re.search(r"http://127\.0\.0\.1:(\d+)\S*", self.output)):
-            assert time.monotonic() < deadline and self.runs, self.output
-            time.sleep(0.05)
-        self.port, self._before = int(found[1]), self._most_memory()
+        try:
+            self.port, self._before = self._wait_for_port(), self._most_memory()
+        except BaseException:
+            self._kill()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._stop()
+        finally:
+            self._kill()
 
     @property
     def output(self) -> str:
@@ -47,9 +56,10 @@ class ServedPage:
     @property
     def runs(self) -> bool:
         """Whether the command runs yet."""
-        return os.waitpid(self._child, os.WNOHANG)[0] == 0
+        self._ended = self._ended or os.waitpid(self._child, os.WNOHANG)[0] != 0
+        return not self._ended
 
-    def stop(self) -> None:
+    def _stop(self) -> None:
         """Interrupt the command, and check that it ends, and how it was."""
         memory = self._most_memory() - self._before
         os.kill(self._child, signal.SIGINT)
@@ -80,6 +90,19 @@ class ServedPage:
                     if not whole:
                         break
             return b"".join(parts)
+
+    def _wait_for_port(self) -> int:
+        deadline = time.monotonic() + PATIENCE
+        while not (found := re.search(r"http://127\.0\.0\.1:(\d+)\S*", self.output)):
+            assert time.monotonic() < deadline and self.runs, self.output
+            time.sleep(0.05)
+        return int(found[1])
+
+    def _kill(self) -> None:
+        if self.runs:
+            os.kill(self._child, signal.SIGKILL)
+            os.waitpid(self._child, 0)
+            self._ended = True
 
     def _most_memory(self) -> int:
         """The most memory that the process has taken [MB]."""
@@ -224,19 +247,3 @@ class Attacker:
         """Leave."""
         if self._socket is not None:
             self._socket.close()
-
-
-def hostile_inputs(page: ServedPage, num_inputs: int, seed: int, attacker: Attacker) -> Iterator[None]:
-    """Attack a page so many times; fails if it dies or takes too long to answer."""
-    for number in range(num_inputs):
-        attacker.attack(random.Random(f"{seed}/{number}"))
-        yield
-    attacker.close()
-
-
-def pack_json(tree: object) -> str:
-    """A message as the operator's page sends it."""
-    return json.dumps(tree)
-
-
-__all__ = ["HOSTILE", "Attacker", "ServedPage", "hostile_inputs", "pack_json"]

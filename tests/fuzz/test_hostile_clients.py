@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import pathlib
 import random
 import socket
 import time
 
 import msgspec
 import pytest
-import viser
 from harness import NUM_CASES, SECONDS
 from recording import TASK, make_environment, record
-from served import Attacker, ServedPage
-from websockets.sync.client import connect
+from served import PATIENCE, Attacker, ServedPage
+from viser_client import CAMERA, SUBPROTOCOL
+from websockets.sync.client import ClientConnection, connect
 
 NUM_MESSAGES = max(60, NUM_CASES)
 """A thousand to each page in ``make fuzz``, and some in ``make test``."""
@@ -29,18 +31,6 @@ OPERATOR = [
     {"type": "setting", "keep_automatically": True},
     {"type": "pong"},
 ]
-CAMERA = {
-    "type": "ViewerCameraMessage",
-    "wxyz": [1, 0.0, 0.0, 0.0],
-    "position": [1.0, 0, 0],
-    "fov": 1.0,
-    "near": 0.1,
-    "far": 100,
-    "image_height": 400,
-    "image_width": 600,
-    "look_at": [0.0, 0.0, 0.0],
-    "up_direction": [0.0, 0.0, 1.0],
-}
 VALUES = (0, 7, 2**32 - 1, "scripted", "zero", "random", "none", "full", "10", "0.25", True, False)
 CONTROLS = [{"type": "GuiUpdateMessage", "uuid": f"c{n}", "updates": {"value": v}} for n in range(16) for v in VALUES]
 
@@ -58,54 +48,80 @@ def _attack(page: ServedPage, attacker: Attacker, seed: int) -> None:
     assert page.get("/")[0] == 200 and page.runs
 
 
+def _operators_page(folder: pathlib.Path) -> ServedPage:
+    words = ["demonstrate", TASK, "--operator", "browser", "--output", str(folder / "a.hdf5"), "--port", "18200"]
+    return ServedPage(words, folder / "log.txt")
+
+
+def _live_page(folder: pathlib.Path) -> ServedPage:
+    return ServedPage(["view", TASK, "--port", "18220"], folder / "log.txt")
+
+
+def _page_of_a_file(folder: pathlib.Path) -> ServedPage:
+    path = folder / "file.hdf5"
+    record(path, 1, environment=make_environment(num_envs=1))
+    return ServedPage(["dataset", "view", str(path), "--port", "18240"], folder / "log.txt")
+
+
 def test_the_operators_page_goes_on(tmp_path):
-    words = ["demonstrate", TASK, "--operator", "browser", "--output", str(tmp_path / "a.hdf5"), "--port", "18200"]
-    page = ServedPage(words, tmp_path / "log.txt")
-    _attack(page, Attacker(page, "/socket", None, OPERATOR, json.dumps), seed=0)
-    with connect(f"ws://127.0.0.1:{page.port}/socket", max_size=None) as mine:
-        moved = None
-        for _ in range(2000):
-            mine.send(json.dumps(CLAIM))
-            mine.send(json.dumps(INPUT))
-            message = mine.recv(timeout=60)
-            moved = json.loads(message) if isinstance(message, str) else moved
-            if moved and moved.get("phase") == "running" and moved["seconds"] > 0.2:
-                break
-        assert moved and moved["phase"] == "running", moved
-    page.stop()
+    with _operators_page(tmp_path) as page:
+        _attack(page, Attacker(page, "/socket", None, OPERATOR, json.dumps), seed=0)
+        with connect(f"ws://127.0.0.1:{page.port}/socket", max_size=None) as mine:
+            moved = None
+            for _ in range(2000):
+                mine.send(json.dumps(CLAIM))
+                mine.send(json.dumps(INPUT))
+                message = mine.recv(timeout=60)
+                moved = json.loads(message) if isinstance(message, str) else moved
+                if moved and moved.get("phase") == "running" and moved["seconds"] > 0.2:
+                    break
+            assert moved and moved["phase"] == "running", moved
 
 
 def test_the_live_page_goes_on(tmp_path, monkeypatch):
     numbers = iter(range(10**6))
     monkeypatch.setattr("viser._gui_api._make_uuid", lambda: f"c{next(numbers)}")
-    page = ServedPage(["view", TASK, "--port", "18220"], tmp_path / "log.txt")
-    protocol = f"viser-v{viser.__version__}"
-    whole = [CAMERA, *random.Random(0).sample(CONTROLS, 60)]
-    _attack(page, Attacker(page, "/", protocol, whole, msgspec.msgpack.encode), seed=1)
-    with connect(f"ws://127.0.0.1:{page.port}/", subprotocols=[protocol], max_size=None) as mine:
-        mine.send(msgspec.msgpack.encode(CAMERA))
-        assert all(mine.recv(timeout=60) for _ in range(5))
-    page.stop()
+    with _live_page(tmp_path) as page:
+        whole = [CAMERA, *random.Random(0).sample(CONTROLS, 60)]
+        _attack(page, Attacker(page, "/", SUBPROTOCOL, whole, msgspec.msgpack.encode), seed=1)
+        with connect(f"ws://127.0.0.1:{page.port}/", subprotocols=[SUBPROTOCOL], max_size=None) as mine:
+            mine.send(msgspec.msgpack.encode(CAMERA))
+            assert all(mine.recv(timeout=60) for _ in range(5))
 
 
 def test_the_page_of_a_file_goes_on(tmp_path):
-    path = tmp_path / "file.hdf5"
-    record(path, 1, environment=make_environment(num_envs=1))
-    page = ServedPage(["dataset", "view", str(path), "--port", "18240"], tmp_path / "log.txt")
-    _attack(page, Attacker(page, "/socket", None, [{}], json.dumps), seed=2)
-    assert json.loads(page.get("/episodes.json")[1])["episodes"]
-    assert page.get("/demo_0/3.jpg")[1][:2] == b"\xff\xd8"
-    page.stop()
+    with _page_of_a_file(tmp_path) as page:
+        _attack(page, Attacker(page, "/socket", None, [{}], json.dumps), seed=2)
+        assert json.loads(page.get("/episodes.json")[1])["episodes"]
+        assert page.get("/demo_0/3.jpg")[1][:2] == b"\xff\xd8"
 
 
 @pytest.mark.long
-def test_connections_that_say_nothing_do_not_keep_others_out(tmp_path):
-    path = tmp_path / "file.hdf5"
-    record(path, 1, environment=make_environment(num_envs=1))
-    page = ServedPage(["dataset", "view", str(path), "--port", "18260"], tmp_path / "log.txt")
-    silent = [socket.create_connection(("127.0.0.1", page.port), timeout=10) for _ in range(300)]
-    begun = time.monotonic()
-    assert page.get("/")[0] == 200 and time.monotonic() - begun < SECONDS
-    for each in silent:
-        each.close()
-    page.stop()
+@pytest.mark.parametrize(
+    ("serve", "path", "subprotocols"),
+    [
+        (_operators_page, "/socket", None),
+        (_live_page, "/", [SUBPROTOCOL]),
+        (_page_of_a_file, "/socket", None),
+    ],
+)
+def test_connections_that_say_nothing_do_not_keep_others_out(serve, path, subprotocols, tmp_path):
+    with contextlib.ExitStack() as stack:
+        page = stack.enter_context(serve(tmp_path))
+
+        def join() -> ClientConnection:
+            options = {
+                "open_timeout": PATIENCE,
+                "ping_interval": None,
+                "max_size": None,
+                "max_queue": None,
+            }  # reads all
+            where = f"ws://127.0.0.1:{page.port}{path}"
+            return stack.enter_context(connect(where, subprotocols=subprotocols, **options))
+
+        browsers = [join()]
+        for _ in range(300):
+            stack.enter_context(socket.create_connection(("127.0.0.1", page.port), timeout=PATIENCE))
+        assert page.get("/")[0] == 200
+        browsers.append(join())
+        assert all(each.ping().wait(PATIENCE) for each in browsers)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
+from collections.abc import Sequence
 
 from websockets.sync.client import connect
 
@@ -22,8 +23,17 @@ _KEYS = {" ": "Space", "Enter": "Enter", "Backspace": "Backspace", "Shift": "Shi
 class Browser:
     """One tab of a Chromium of its own."""
 
-    def __init__(self, profile: pathlib.Path, *, size: tuple[int, int] = (1500, 900)) -> None:
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu-sandbox", "--use-angle=swiftshader", "--mute-audio"]
+    def __init__(
+        self, profile: pathlib.Path, *, size: tuple[int, int] = (1500, 900), options: Sequence[str] = ()
+    ) -> None:
+        options = [
+            *options,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu-sandbox",
+            "--use-angle=swiftshader",
+            "--mute-audio",
+        ]
         options += [
             "--enable-unsafe-swiftshader",
             "--no-first-run",

@@ -8,30 +8,19 @@ import time
 
 import msgspec
 import pytest
-import viser
 import websockets.exceptions
+from viser_client import CAMERA, SUBPROTOCOL
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
+from websockets.protocol import State
+from websockets.sync.client import connect as connect_and_wait
 
 from handful.errors import ConfigurationError
+from handful.viewing import connections
 from handful.viewing import gate as gates
 from handful.viewing.gate import BadMessage, Gate
 from handful.viewing.gated_viser import serve_viser
 from handful.viewing.page_server import Visitor
-
-VISER = f"viser-v{viser.__version__}"
-CAMERA = {
-    "type": "ViewerCameraMessage",
-    "wxyz": [1, 0.0, 0.0, 0.0],
-    "position": [1.0, 0, 0],
-    "fov": 1.0,
-    "near": 0.1,
-    "far": 100,
-    "image_height": 400,
-    "image_width": 600,
-    "look_at": [0.0, 0.0, 0.0],
-    "up_direction": [0.0, 0.0, 1.0],
-}
 
 
 @contextlib.contextmanager
@@ -45,7 +34,7 @@ def _served(**options):
         gate.close()
 
 
-def _visit(gate, *, origin="own", token=None, host=None, subprotocol=VISER, messages=(), seconds=0.3):
+def _visit(gate, *, origin="own", token=None, host=None, subprotocol=SUBPROTOCOL, messages=(), seconds=0.3):
     """Connect as a browser does, send messages, and return the connection's end: None if the page kept it."""
     own = f"{gate.host if not gate.is_any else '127.0.0.1'}:{gate.port}"
 
@@ -241,19 +230,108 @@ def test_a_flood_waits(monkeypatch):
     assert not allowance.take()
 
 
-def test_more_connections_than_allowed_are_closed_unheard_and_their_places_come_back(monkeypatch):
-    monkeypatch.setattr(gates, "MAX_SOCKETS", 5)
+@contextlib.contextmanager
+def _sockets(gate, count, content=b""):
+    """Connections that send some bytes and no more, in the order in which the page takes them."""
+    with contextlib.ExitStack() as stack:
+        opened = []
+        for _ in range(count):
+            opened.append(stack.enter_context(socket.create_connection(("127.0.0.1", gate.port), timeout=60)))
+            opened[-1].sendall(content)
+        yield opened
+
+
+def _is_closed(connection):
+    """Whether the page has closed a connection that it has sent nothing to."""
+    try:
+        connection.settimeout(0.2)
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def _until(condition):
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never came to that")
+
+
+def _request(gate):
+    return f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{gate.port}\r\n\r\n".encode()
+
+
+def test_silent_connections_give_way_to_a_newcomer_and_never_a_browser(monkeypatch):
+    monkeypatch.setattr(connections, "MAX_SOCKETS", 8)
     with _served() as (gate, _):
-        silent = [socket.create_connection(("127.0.0.1", gate.port), timeout=10) for _ in range(5)]
-        another = socket.create_connection(("127.0.0.1", gate.port), timeout=10)
-        with another, contextlib.suppress(ConnectionResetError):
-            assert another.recv(1) == b""
-        for each in silent:
-            each.close()
-        for _ in range(100):
-            if gate.num_sockets == 0:
+        own = f"127.0.0.1:{gate.port}"
+        options = {"origin": f"http://{own}", "subprotocols": [SUBPROTOCOL], "max_size": None}
+        with connect_and_wait(f"ws://{own}", **options) as browser:
+            browser.send(msgspec.msgpack.encode(CAMERA))
+            with _sockets(gate, 60) as silent:
+                assert _get(gate)[0] == 200
+                assert _visit(gate) is None
+                _until(lambda: len(gate.connections) <= 8)
+                assert browser.ping().wait(60) and _is_closed(silent[0]) and not _is_closed(silent[-1])
+        _until(lambda: len(gate.connections) == 0)
+
+
+def test_those_who_ask_and_do_not_read_give_way_to_a_newcomer(monkeypatch):
+    monkeypatch.setattr(connections, "MAX_SOCKETS", 8)
+    with _served() as (gate, _), _sockets(gate, 60, _request(gate)):
+        assert _get(gate)[0] == 200
+
+
+class _Connection:
+    """As much of a connection as the gate looks at."""
+
+    def __init__(self, *, request=None, state=State.CONNECTING):
+        self.request, self.state, self.transport, self.is_open = request, state, self, True
+
+    def abort(self):
+        self.is_open = False
+
+
+@pytest.mark.parametrize("flood", [{}, {"request": "GET"}], ids=["silent", "asking"])
+def test_a_flood_of_one_kind_closes_its_own(flood, monkeypatch):
+    monkeypatch.setattr(connections, "MAX_SOCKETS", 16)
+    browsers = [_Connection(request="GET", state=State.OPEN) for _ in range(4)]
+    others = [_Connection(request=request) for request in (None, "GET") for _ in range(4)]
+    kept, newest = connections.Connections(), None
+    for each in (*browsers, *others):
+        kept.add(each)
+    for _ in range(100):
+        newest = _Connection(**flood)
+        kept.add(newest)
+        assert newest.is_open and len(kept) <= 16
+    own = "GET" if flood else None
+    assert all(each.is_open for each in browsers)
+    assert [each.is_open for each in others] == [each.request != own for each in others]
+
+
+def test_where_all_are_browsers_the_newcomer_is_closed(monkeypatch):
+    monkeypatch.setattr(connections, "MAX_SOCKETS", 4)
+    kept, browsers = connections.Connections(), [_Connection(state=State.OPEN) for _ in range(5)]
+    for each in browsers:
+        kept.add(each)
+    assert [each.is_open for each in browsers] == [True] * 4 + [False] and len(kept) == 4
+
+
+def test_a_request_that_comes_byte_by_byte_is_closed_before_its_end(monkeypatch):
+    monkeypatch.setattr(gates, "OPENING_SECONDS", 1.0)
+    with _served() as (gate, _), _sockets(gate, 1) as (slow,):
+        head = _request(gate).removesuffix(b"\r\n") + b"Accept: " + b"x" * 7000
+        for number in range(len(head)):
+            try:
+                slow.sendall(head[number : number + 1])
+            except ConnectionError:
                 break
             time.sleep(0.05)
+        else:
+            raise AssertionError("it was heard to the end")
         assert _get(gate)[0] == 200
 
 

@@ -1,21 +1,26 @@
 import queue
+import shutil
 
 import numpy as np
 import pytest
 
 from handful.errors import ConfigurationError
+from handful.learning.persistence import policy_file
+from handful.runs.folder import POLICY_FILE
+from handful.runs.policies import SHIPPED as SHIPPED_POLICIES
+from handful.runs.policies import read_policy
 from handful.tasks.environment import TaskEnvironment
 from handful.tasks.registry import make_task
 from handful.viewing.gate import Gate
 from handful.viewing.live_episode import LiveEpisode
 from handful.viewing.page import ViewPage
-from handful.viewing.serving import SHIPPED, choose_actors, connect, show_until
+from handful.viewing.serving import SHIPPED, choose_actors, connect, serve, show_until
 
 
 def _live(**settings) -> LiveEpisode:
-    return LiveEpisode(
-        make_task("block-lifting"), **{"policy": "scripted", "randomization": "full", "seed": 3, **settings}
-    )
+    settings = {"policy": "scripted", "randomization": "full", "seed": 3, **settings}
+    policy = read_policy("block-lifting", settings.pop("policy"))
+    return LiveEpisode(make_task("block-lifting"), policy, **settings)
 
 
 def _watched(live: LiveEpisode) -> list:
@@ -130,10 +135,10 @@ def test_what_the_visitor_asks_for_is_done_between_two_steps():
 
 
 def test_another_arm_acts_by_whoever_can_move_it():
-    actors, first = choose_actors("block-lifting", None, "panda")
-    assert first == "scripted" and set(actors) == {"zero", "random", "scripted"}
+    actors, first, found = choose_actors("block-lifting", None, "panda")
+    assert first == found.source == "scripted" and set(actors) == {"zero", "random", "scripted"}
     assert choose_actors("block-lifting", None, "jaco")[1] == SHIPPED
-    live = LiveEpisode(make_task("block-lifting", arm="panda"), "scripted", randomization="task", seed=3)
+    live = LiveEpisode(make_task("block-lifting", arm="panda"), found, randomization="task", seed=3)
     start = live.environment.snapshot.tcp_position.copy()
     for _ in range(20):
         live.step()
@@ -141,6 +146,17 @@ def test_another_arm_acts_by_whoever_can_move_it():
     with pytest.raises(ConfigurationError, match="was trained with the arm jaco, not with panda"):
         live.act_by(None)
     live.close()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_who_acts_first_is_read_once(named, tmp_path, monkeypatch):
+    path, load, read = SHIPPED_POLICIES / "block-lifting" / POLICY_FILE, policy_file.load_policy, []
+    if named:
+        path = shutil.copy(path, tmp_path / POLICY_FILE)
+    monkeypatch.setattr(policy_file, "load_policy", lambda source: read.append(source) or load(source))
+    monkeypatch.setattr("handful.viewing.serving.show_until", lambda *_: None)
+    serve("block-lifting", str(path) if named else None, port=8744, on_ready=lambda url: None)
+    assert read.count(path) == 1
 
 
 def test_the_next_seed_follows_when_an_episode_has_ended(monkeypatch):

@@ -249,6 +249,10 @@ class PPO:
         self.kl_weight = state["kl_weight"]
         self.learning_rate = state["learning_rate"]
 
+    def restart_learning_rate(self) -> None:
+        """Begin with the configuration's learning rate again, wherever the KL has steered it to."""
+        self.learning_rate = self.config.learning_rate
+
     def load_value_function(self, state: Any) -> None:
         """Take the value function and its optimiser alone from where ``state_dict`` was taken."""
         load_module(self.value_function, state["value_function"])
