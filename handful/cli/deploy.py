@@ -34,9 +34,11 @@ class Options:
     policy: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="POLICY")]
     """An exported policy, FILE.onnx; or a policy file, the folder of a run, or a task for which a policy ships."""
     robot: str = TWIN
-    """The robot: twin; kinova-ros, a Jaco behind Kinova's ROS driver and rosbridge; or kinova-sdk, a Jaco behind Kinova's own library."""
+    """The robot: twin; kinova-ros, a Jaco behind Kinova's ROS driver and rosbridge; or kinova-sdk, a Jaco behind Kinova's
+    own library."""
     host: str | None = None
-    """Where rosbridge runs, HOST or HOST:PORT; with kinova-sdk the arm's address, if it is reached by Ethernet instead of USB."""
+    """Where rosbridge runs, HOST or HOST:PORT; with kinova-sdk the arm's address, if it is reached by Ethernet and not by
+    USB."""
     camera: str | None = None
     """Camera of a real arm: usb:0, usb:/dev/video2, realsense, realsense:SERIAL or ros:/TOPIC."""
     library: Path | None = None

@@ -47,7 +47,7 @@ class FakeCapture:
         self.last = None
         FakeCapture.opened = self
 
-    def isOpened(self):  # noqa: N802 (OpenCV's name)
+    def isOpened(self):
         return self.source != 9
 
     def set(self, name, value):

@@ -15,8 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # the tests are imported by path
 from rosbridge_server import RosbridgeServer
 
 from handful.cli.main import run_command_line
-from handful.transfer import watchdog
+from handful.transfer import loop
 from handful.transfer.robots import opening
+from handful.transfer.watchdog import Watchdog
 
 
 @pytest.fixture
@@ -29,8 +30,8 @@ def server():
 @pytest.fixture
 def run(exported, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for name, value in (("max_reading_age", 3.0), ("max_picture_age", 3.0), ("max_lateness", 3.0)):
-        monkeypatch.setattr(watchdog.Watchdog, name, value)  # for a machine that is busy
+    patient = Watchdog(max_reading_age=3.0, max_picture_age=3.0, max_lateness=3.0)
+    monkeypatch.setattr(loop, "Watchdog", lambda: patient)  # for a machine that is busy
 
     def call(*words: str) -> tuple[int, str]:
         status = run_command_line(["deploy", str(exported), *words])
@@ -46,7 +47,10 @@ def run(exported, tmp_path, monkeypatch, capsys):
         (["--robot", "kinova-rso"], "unknown robot 'kinova-rso': did you mean 'kinova-ros'?"),
         (["--robot", "kinova-ros", "--camera", "usb:0"], "expected --host HOST or HOST:PORT, where rosbridge runs"),
         (["--robot", "kinova-ros", "--host", "arm"], "the policy looks at pictures: expected --camera"),
-        (["--robot", "kinova-ros", "--host", "a:b", "--camera", "ros:/x"], "expected --host HOST or HOST:PORT, got 'a:b'"),
+        (
+            ["--robot", "kinova-ros", "--host", "a:b", "--camera", "ros:/x"],
+            "expected --host HOST or HOST:PORT, got 'a:b'",
+        ),
         (["--robot", "kinova-ros", "--host", "arm", "--camera", "web:0"], "unknown kind of camera 'web'"),
         (["--robot", "kinova-ros", "--host", "arm", "--camera", "ros"], "expected --camera ros:/TOPIC, got 'ros'"),
         (["--robot", "kinova-ros", "--host", "arm", "--library", "x.so"], "--library and --serial are for the robot"),
@@ -72,12 +76,15 @@ def test_a_host_or_a_library_that_is_not_there_is_one_sentence(run, tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    ("fault", "sentence"), [("silent", "has said nothing of its joints for"), ("blind", "the camera has delivered nothing")]
+    ("fault", "sentence"),
+    [("silent", "has said nothing of its joints for"), ("blind", "the camera has delivered nothing")],
 )
 def test_an_arm_or_a_camera_that_says_nothing_is_not_moved(fault, sentence, run, server, tmp_path, monkeypatch):
     monkeypatch.setattr(opening, "NUM_WAITS", 5)
     setattr(server, fault, True)
-    status, printed = run("--robot", "kinova-ros", "--host", f"127.0.0.1:{server.port}", "--camera", "ros:/camera/image")
+    status, printed = run(
+        "--robot", "kinova-ros", "--host", f"127.0.0.1:{server.port}", "--camera", "ros:/camera/image"
+    )
     assert status == 1 and sentence in printed
     assert not server.velocities and not server.services and not list(tmp_path.iterdir())
 
@@ -102,5 +109,5 @@ def test_a_dry_run_sends_nothing_and_is_logged(run, server, tmp_path):
 def test_an_episode_moves_the_arm_and_ends_with_zeros(run, server):
     words = ["--robot", "kinova-ros", "--host", f"127.0.0.1:{server.port}", "--camera", "ros:/camera/image/compressed"]
     status, printed = run(*words, "--seconds", "1")
-    assert status == 0 and "20 steps." in printed
+    assert status == 0 and "20 steps." in printed, printed
     assert any(each.any() for each in server.velocities) and not server.velocities[-1].any()

@@ -61,9 +61,13 @@ def check_place(name: str, place: Place, *, looks: bool) -> None:
     if kind not in CAMERA_KINDS:
         raise unknown_name("kind of camera", kind, CAMERA_KINDS)
     if kind != "realsense" and not source:
-        raise ConfigurationError(f"expected --camera {kind}:{'0' if kind == 'usb' else '/TOPIC'}, got '{place.camera}'.")
+        raise ConfigurationError(
+            f"expected --camera {kind}:{'0' if kind == 'usb' else '/TOPIC'}, got '{place.camera}'."
+        )
     if kind == "ros" and name != ROS:
-        raise ConfigurationError("a camera 'ros:/TOPIC' comes through the same rosbridge as the arm: it needs kinova-ros.")
+        raise ConfigurationError(
+            "a camera 'ros:/TOPIC' comes through the same rosbridge as the arm: it needs kinova-ros."
+        )
 
 
 def open_robot(name: str, place: Place) -> Robot:
