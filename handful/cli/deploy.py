@@ -7,7 +7,7 @@ import dataclasses
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -16,8 +16,10 @@ from handful.errors import ConfigurationError, RobotError, unknown_name
 if TYPE_CHECKING:
     from handful.transfer.exported import OnnxPolicy
     from handful.transfer.loop import Episode
+    from handful.transfer.robots.opening import Place
 
-ROBOTS = ("twin",)
+TWIN = "twin"
+ROBOTS = (TWIN, "kinova-ros", "kinova-sdk")
 """Robots by name."""
 
 
@@ -31,8 +33,18 @@ class Options:
 
     policy: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="POLICY")]
     """An exported policy, FILE.onnx; or a policy file, the folder of a run, or a task for which a policy ships."""
-    robot: str = "twin"
-    """The robot: twin."""
+    robot: str = TWIN
+    """The robot: twin; kinova-ros, a Jaco behind Kinova's ROS driver and rosbridge; or kinova-sdk, a Jaco behind Kinova's
+    own library."""
+    host: str | None = None
+    """Where rosbridge runs, HOST or HOST:PORT; with kinova-sdk the arm's address, if it is reached by Ethernet and not by
+    USB."""
+    camera: str | None = None
+    """Camera of a real arm: usb:0, usb:/dev/video2, realsense, realsense:SERIAL or ros:/TOPIC."""
+    library: Path | None = None
+    """Kinova's SDK library, for kinova-sdk."""
+    serial: str | None = None
+    """Serial number of the arm, for kinova-sdk, where there are several."""
     laboratory: str = "daylight"
     """Laboratory of the twin: basement, daylight or workshop."""
     lockstep: bool = False
@@ -63,34 +75,36 @@ def run(options: Options) -> None:
         raise ConfigurationError(f"expected --seconds above 0 and at most 3600, got {options.seconds}.")
     if options.trial < 0:
         raise ConfigurationError(f"expected --trial of at least 0, got {options.trial}.")
+    place = _place(options)
 
     from handful.tasks.registry import make_task
     from handful.transfer.emergency import EmergencyStop
     from handful.transfer.log import write_episode_log
     from handful.transfer.loop import check_policy_drives, run_episode
     from handful.transfer.robots.body import find_body
-    from handful.transfer.robots.twin import TwinRobot
-    from handful.transfer.trials import find_protocol, make_trials
+    from handful.transfer.robots.opening import check_place
+    from handful.transfer.trials import find_protocol
 
     policy = _policy(options.policy)
     task = policy.manifest.task
-    find_protocol(task)
+    if place is None:
+        find_protocol(task)
     body = find_body(policy.manifest.arm)
     check_policy_drives(policy, body, options.robot)
+    if place is not None:
+        check_place(options.robot, place, looks=policy.looks)
     seconds = options.seconds or make_task(task).horizon * policy.manifest.control_timestep
     stop = EmergencyStop()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stop.on_signals())
-        robot = stack.enter_context(contextlib.closing(TwinRobot(task, options.laboratory, lockstep=options.lockstep)))
-        trial = make_trials(task, options.trial + 1)[-1]
-        robot.begin(trial.places, trial.arm, seed=options.trial)
+        robot = stack.enter_context(contextlib.closing(_open(options, task, place)))
         if stack.enter_context(stop.on_any_key()):
             print("Any key stops the arm.", file=sys.stderr, flush=True)
         steps = round(seconds / policy.manifest.control_timestep)
         episode = run_episode(policy, robot, body, num_steps=steps, stop=stop, dry_run=options.dry_run)
         seen = None
         with contextlib.suppress(RobotError):  # a twin that has gone has seen nothing
-            seen = robot.referee()
+            seen = robot.referee() if place is None else None
     stages = make_task(task).stages
     _print_summary(episode)
     if seen is not None:
@@ -100,6 +114,34 @@ def run(options: Options) -> None:
         print(f"The log is {path}.")
     if episode.ending:
         raise RobotError(f"the arm was stopped after {len(episode.steps)} steps: {episode.ending}")
+
+
+def _place(options: Options) -> Place | None:
+    """Where a real arm is said to be; None for the twin."""
+    from handful.transfer.robots.opening import Place
+
+    place = Place(options.host or "", options.camera or "", options.library, options.serial or "")
+    if options.robot != TWIN:
+        return place
+    if place != Place():
+        raise ConfigurationError("--host, --camera, --library and --serial are for a real arm: name it by --robot.")
+    return None
+
+
+def _open(options: Options, task: str, place: Place | None) -> Any:
+    """The robot, ready to begin."""
+    from handful.transfer.robots.opening import open_robot
+    from handful.transfer.robots.twin import TwinRobot
+    from handful.transfer.trials import make_trials
+
+    if place is not None:
+        return open_robot(options.robot, place)
+    with contextlib.ExitStack() as stack:
+        twin = stack.enter_context(contextlib.closing(TwinRobot(task, options.laboratory, lockstep=options.lockstep)))
+        trial = make_trials(task, options.trial + 1)[-1]
+        twin.begin(trial.places, trial.arm, seed=options.trial)
+        stack.pop_all()
+    return twin
 
 
 def _policy(name: str) -> OnnxPolicy:

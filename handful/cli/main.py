@@ -38,6 +38,8 @@ COMMANDS = {
     "evaluate": "run a policy from random starts and report its success",
     "export": "write a policy as ONNX, for a robot",
     "deploy": "run a policy on a robot, or on its twin",
+    "calibrate": "find where a real camera is",
+    "identify": "find how an arm differs from its model, from a recording of its motion",
     "transfer": "measure how policies carry over to the twin's laboratories",
     "reproduce": "train the experiments of the paper's Figs. 4 and 5, and draw them",
     "plot": "draw the learning curves of runs",
