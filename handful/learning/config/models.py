@@ -26,8 +26,8 @@ class PolicyConfig(Config):
     image_features: Width = 128
     """Outputs of the image encoder. The paper's appendix is not public; this value is believed to be its own."""
     image_channels: tuple[Width, Width] = (16, 32)
-    """Channels of the image encoder's two convolutions (believed to be the paper's). Twice as many learn to tell positions
-    from half as many images, and cost twice the time."""
+    """Channels of the image encoder's two convolutions (believed to be the paper's). What more of them buy and cost,
+    `benchmarks/perception.py` measures."""
     vector_sizes: tuple[Width, ...] = (64,)
     """Layers over the groups other than pixels, which are joined (our choice)."""
     hidden_size: Width = 100
