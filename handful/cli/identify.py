@@ -55,8 +55,6 @@ def run(options: Options) -> None:
     error = found.standard_errors["latency"]
     said = f"+- {1000.0 * error:.1f} ms" if found.determined("latency") else "not determined by this motion"
     print(f"{'latency':<9} {1000.0 * found.latency:6.1f} ms from command to reading ({said})")
-    for one, other, correlation in found.tied:
-        print(f"{one} and {other} are hard to tell apart here: their errors are correlated by {correlation:.2f}.")
     print("Standard errors are those of an arm that differs in nothing else.")
     print("simulation and recording lie apart, root mean square of each joint [mrad]:")
     for words, distances in (("before", found.before), ("after", found.after)):

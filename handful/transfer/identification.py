@@ -55,9 +55,6 @@ ACCURACY = 1e-4
 DETERMINED, LATENCY_DETERMINED = 0.3, 0.01
 """Larger standard errors, of a factor's logarithm and of the latency [s], are called not determined."""
 
-TIED = 0.9
-"""Two errors that are correlated by more than this are named: their quantities are hard to tell apart."""
-
 MIN_STEPS, MIN_TRAVEL = 40, 0.05
 """A recording has at least so many steps, and moves a joint of the arm by so much [rad]."""
 
@@ -84,8 +81,6 @@ class Identification:
     """From a command to a reading that shows it begin to act [s]: of the whole loop, network included."""
     standard_errors: dict[str, float]
     """Of the logarithms of the factors, and of the latency [s], if the arm differs in nothing else."""
-    tied: list[tuple[str, str, float]]
-    """Names of two quantities whose errors are correlated by more than `TIED`, and that correlation."""
     before: np.ndarray
     """Root mean square of simulation less recording, but for a constant, as the model is [rad], [arm joint]."""
     after: np.ndarray
@@ -258,17 +253,12 @@ def identify(arm: Arm, recording: Recording) -> Identification:
     change = jacobian(values, noise)
     length = np.linalg.norm(change, axis=0)  # columns are brought to one length, so that a weak one is not lost
     certainty = (change / length).T @ (change / length) + 1e-12 * np.eye(5)
-    covariance = np.linalg.inv(certainty)
-    spread = np.sqrt(np.diag(covariance))
-    correlation, names = covariance / np.outer(spread, spread), (*FACTORS, "latency")
-    pairs = [(i, j) for i in range(5) for j in range(i + 1, 5) if abs(correlation[i, j]) > TIED]
-    spread *= math.sqrt(_repetition(apart)) * noise / length
+    spread = np.sqrt(np.diag(np.linalg.inv(certainty)) * _repetition(apart)) * noise / length
     before = missed(model.run(np.ones(4)), 0.0)
     return Identification(
         factors={name: float(np.exp(value)) for name, value in zip(FACTORS, values, strict=False)},
         latency=float(values[4]),
-        standard_errors={name: float(value) for name, value in zip(names, spread, strict=True)},
-        tied=[(names[i], names[j], float(correlation[i, j])) for i, j in pairs],
+        standard_errors={name: float(value) for name, value in zip((*FACTORS, "latency"), spread, strict=True)},
         before=np.sqrt(np.mean(before**2, axis=0)),
         after=np.sqrt(np.mean(apart**2, axis=0)),
     )
