@@ -52,7 +52,10 @@ def run(options: Options) -> None:
         # Of a logarithm, so it is a share of the factor.
         said = f"+- {100.0 * error:.1f}%" if found.determined(name) else "not determined by this motion"
         print(f"{name:<9} {found.factors[name]:6.2f} times the model's ({said})")
-    print(f"{'latency':<9} {1000.0 * found.latency:6.1f} ms from command to reading")
+    error = found.standard_errors["latency"]
+    said = f"+- {1000.0 * error:.1f} ms" if found.determined("latency") else "not determined by this motion"
+    print(f"{'latency':<9} {1000.0 * found.latency:6.1f} ms from command to reading ({said})")
+    print("Standard errors are those of an arm that differs in nothing else.")
     print("simulation and recording lie apart, root mean square of each joint [mrad]:")
     for words, distances in (("before", found.before), ("after", found.after)):
         print(f"  {words:<7}" + "".join(f"{1000.0 * each:8.2f}" for each in distances))
