@@ -57,8 +57,8 @@ def in_hand(snapshot: Snapshot) -> np.ndarray:
     distance = np.linalg.norm(centers - snapshot.tcp_position[:, None], axis=2)
     distance = np.where(present(snapshot.parameters), distance, np.inf)
     nearest = np.arange(len(TOYS)) == distance.argmin(axis=1)[:, None]
-    closed = (snapshot.finger_positions >= OPEN_FINGERS).any(axis=1)
-    return np.asarray(nearest & (distance < GRASP_DISTANCE) & closed[:, None])
+    closed = (snapshot.finger_positions >= OPEN_FINGERS).any(axis=1, keepdims=True)
+    return np.asarray(nearest & (distance < GRASP_DISTANCE) & closed)
 
 
 def rotations(snapshot: Snapshot) -> np.ndarray:
