@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from handful.transfer.robots.opening import Place
 
 TWIN = "twin"
-ROBOTS = (TWIN, "kinova-ros", "kinova-sdk")
-"""Robots by name."""
+"""Name of the robot that is a simulation."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +63,15 @@ class Options:
 def run(options: Options) -> None:
     """Run one episode, print what came of it, and write the log."""
     from handful.storage import check_file_name
+    from handful.transfer.robots.opening import REAL_ROBOTS
 
     path = options.log or Path("deployment.hdf5")
     check_file_name(path, "log", (".hdf5", ".h5"))
     if path.exists() and not options.overwrite:
         raise ConfigurationError(f"'{path}' is there already: name another --log, or give --overwrite.")
-    if options.robot not in ROBOTS:
-        raise unknown_name("robot", options.robot, ROBOTS)
+    robots = (TWIN, *REAL_ROBOTS)
+    if options.robot not in robots:
+        raise unknown_name("robot", options.robot, robots)
     if options.seconds is not None and not 0.0 < options.seconds <= 3600.0:
         raise ConfigurationError(f"expected --seconds above 0 and at most 3600, got {options.seconds}.")
     if options.trial < 0:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from handful.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from handful.transfer.identification import Recording
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +70,7 @@ def run(options: Options) -> None:
         print("These numbers explain less than half of the distance: the arm differs in something else.")
 
 
-def _wiggle(options: Options):
+def _wiggle(options: Options) -> Recording:
     """A wiggle of the twin, which waits for us."""
     import contextlib
 

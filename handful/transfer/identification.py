@@ -248,8 +248,8 @@ def identify(arm: Arm, recording: Recording) -> Identification:
             max_nfev=40,
             args=(noise,),
         ).x
-        noise = rms(missed(model.run(np.exp(values[:4])), values[4]))
-    apart = missed(model.run(np.exp(values[:4])), values[4])
+        apart = missed(model.run(np.exp(values[:4])), values[4])
+        noise = rms(apart)
     change = jacobian(values, noise)
     length = np.linalg.norm(change, axis=0)  # columns are brought to one length, so that a weak one is not lost
     certainty = (change / length).T @ (change / length) + 1e-12 * np.eye(5)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 
 import pytest
 import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))  # the tests are imported by path
+
+from rosbridge_server import RosbridgeServer
 
 from handful.runs.policies import read_trained
 from handful.simulation.jaco import JACO
@@ -27,3 +32,11 @@ def exported(tmp_path_factory, found) -> pathlib.Path:
     export_policy(found.network, found.manifest, JACO, path)
     torch.set_num_threads(before)
     return path
+
+
+@pytest.fixture
+def server():
+    """A rosbridge with an arm behind it."""
+    server = RosbridgeServer()
+    yield server
+    server.close()

@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the tests are imported by path
 
-from rosbridge_server import RosbridgeServer, image_message
+from rosbridge_server import image_message
 
 from handful.errors import ConfigurationError, RobotError
 from handful.transfer.robots import cameras
@@ -187,13 +187,6 @@ def test_a_library_that_is_missing_is_named(open_camera, module, package, monkey
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigurationError, match=f"needs the package '{package}'"):
         open_camera("0")
-
-
-@pytest.fixture
-def server():
-    server = RosbridgeServer()
-    yield server
-    server.close()
 
 
 @pytest.mark.parametrize("topic", ["/camera/image_raw", "/camera/image_raw/compressed"])

@@ -5,26 +5,14 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from pathlib import Path
 
 import h5py
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # the tests are imported by path
-
-from rosbridge_server import RosbridgeServer
 
 from handful.cli.main import run_command_line
 from handful.transfer import loop
 from handful.transfer.robots import opening
 from handful.transfer.watchdog import Watchdog
-
-
-@pytest.fixture
-def server():
-    server = RosbridgeServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 sys.path.insert(0, str(Path(__file__).parent))  # the tests are imported by path
 
-from rosbridge_server import DRIVER, UNIT, RosbridgeServer
+from rosbridge_server import DRIVER, UNIT
 
 from handful.errors import ConfigurationError, RobotError
 from handful.simulation.jaco import HOME_QPOS
@@ -148,13 +148,6 @@ def test_what_cannot_be_sent_is_said_at_the_next_command():
             time.sleep(0.001)
     repeater.stop()
     repeater.close()
-
-
-@pytest.fixture
-def server():
-    server = RosbridgeServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def run(options: Options) -> None:
     shift, angle = difference(
         pose, np.array(scene.CAMERA_POSITION), scene.look_at(scene.CAMERA_POSITION, scene.CAMERA_TARGET)
     )
-    simulated = _simulated(options, pose, np)
+    simulated = _simulated(options, pose)
     write_atomically(options.output, pose.to_json())
     with written_when_complete(options.overlay) as temporary:
         overlay(real, simulated, pose, pixels, points).save(temporary)
@@ -85,9 +85,11 @@ def run(options: Options) -> None:
     print(f"Wrote {options.output} and {options.overlay}.")
 
 
-def _simulated(options: Options, pose: CameraPose, np) -> np.ndarray:
+def _simulated(options: Options, pose: CameraPose) -> np.ndarray:
     """What the simulation's camera sees at a pose, uint8 [side, side, 3]."""
     import contextlib
+
+    import numpy as np
 
     from handful.simulation import scene
     from handful.tasks.environment import TaskEnvironment

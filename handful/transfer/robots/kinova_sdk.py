@@ -2,88 +2,51 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-import time
 
 import numpy as np
 
 from handful.errors import RobotError
 from handful.transfer.robots import kinova_types as types
 from handful.transfer.robots.cameras import Camera
-from handful.transfer.robots.kinova import (
-    NUM_ARM,
-    PERIOD_S,
-    RAD_PER_UNIT,
-    TABLE,
-    FingerRates,
-    Obedience,
-    from_kinova,
-    rates_from_kinova,
-    to_kinova,
-)
+from handful.transfer.robots.kinova import NUM_ARM, RAD_PER_UNIT, to_kinova
+from handful.transfer.robots.kinova_arm import KinovaArm
 from handful.transfer.robots.kinova_library import KinovaLibrary
-from handful.transfer.robots.repeater import Repeater
-from handful.transfer.robots.robot import Clock, JointReading, Picture, SteadyClock
 
 READING_PERIOD_S = 0.02
 """How often the joints are asked for [s]: more often than the loop looks, and seldom enough to leave room for commands."""
 
 
-class KinovaSdkRobot:
-    """A Jaco, and a camera."""
+class KinovaSdkRobot(KinovaArm):
+    """A Jaco by Kinova's library, and a camera."""
 
     name = "kinova-sdk"
 
     def __init__(self, library: KinovaLibrary, camera: Camera | None = None) -> None:
         """Read the joints of an arm; it is told nothing before the first command. `close` closes library and camera."""
-        self.clock: Clock = SteadyClock()
-        self._library, self._camera = library, camera
-        self._reading: JointReading | None = None
+        super().__init__(camera)
+        self._library = library
         self._failure: str | None = None
-        self._finger_rates, self._obedience = FingerRates(), Obedience()
-        self._repeater = Repeater(self._send, period=PERIOD_S, num_joints=len(TABLE))
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
-    def joints(self) -> JointReading | None:
-        """See `handful.transfer.robots.robot.Robot`."""
+    def _check(self) -> None:
         if self._failure is not None:
             raise RobotError(self._failure)
-        return self._reading
 
-    def picture(self) -> Picture | None:
-        """See `handful.transfer.robots.robot.Robot`."""
-        return None if self._camera is None else self._camera.read()
+    def _prepare(self) -> None:
+        for name in ("StartControlAPI", "SetAngularControl", "EraseAllTrajectories"):
+            self._library.call(name)
 
-    def command(self, velocities: np.ndarray) -> None:
-        """See `handful.transfer.robots.robot.Robot`."""
-        reading = self.joints()
-        if reading is None:
-            raise RobotError("the arm has said nothing of its joints.")
-        self._obedience.check(time.monotonic(), reading.positions, velocities)
-        if not self._repeater.begun:
-            for name in ("StartControlAPI", "SetAngularControl", "EraseAllTrajectories"):
-                self._library.call(name)
-        self._repeater.command(velocities)
+    def _clear(self) -> None:
+        self._library.call("EraseAllTrajectories")
 
-    def stop(self) -> None:
-        """See `handful.transfer.robots.robot.Robot`; where no command was sent, nothing is."""
-        if not self._repeater.begun:
-            return
-        self._repeater.stop()
-        with contextlib.suppress(RobotError):
-            self._library.call("EraseAllTrajectories")
-
-    def close(self) -> None:
-        """See `handful.transfer.robots.robot.Robot`."""
-        self.stop()
-        self._repeater.close()
+    def _stop_listening(self) -> None:
         self._ended.set()
         self._thread.join(timeout=2.0)
-        if self._camera is not None:
-            self._camera.close()
+
+    def _hang_up(self) -> None:
         if not self._thread.is_alive():  # else a call hangs in the library, and another would as well
             self._library.close()
 
@@ -98,16 +61,14 @@ class KinovaSdkRobot:
 
     def _read(self) -> None:
         position, rate = (self._library.read(name) for name in ("GetAngularPosition", "GetAngularVelocity"))
-        now = time.monotonic()
         angles = np.concatenate([np.deg2rad(_actuators(position)), _fingers(position) * RAD_PER_UNIT])
         degrees = _actuators(rate)
         # Some versions of the library give negative speeds as 181 to 360 (kinova_arm.cpp).
         rates = np.concatenate([np.deg2rad(np.where(degrees > 180.0, degrees - 360.0, degrees)), np.zeros(3)])
-        if not (np.isfinite(angles).all() and np.isfinite(rates).all()):
-            raise RobotError("Kinova's library gave a number that is not finite.")
-        positions, velocities = from_kinova(angles), rates_from_kinova(rates)
-        velocities[NUM_ARM:] = self._finger_rates.update(now, positions[NUM_ARM:])
-        self._reading = JointReading(positions, velocities, now)
+        try:
+            self._take(angles, rates)
+        except ValueError as error:
+            raise RobotError(f"Kinova's library gave {error}.") from error
 
     def _send(self, velocities: np.ndarray) -> None:
         arm, fingers = to_kinova(velocities)
