@@ -8,6 +8,7 @@ import numpy as np
 
 from handful.simulation.randomization import Parameters
 from handful.simulation.snapshot import Snapshot
+from handful.tasks.task import hand_is_open
 
 GREEN, RED = "green_box", "red_box"
 
@@ -19,10 +20,6 @@ BOX_OF = (GREEN, GREEN, RED, RED)
 
 GRASP_DISTANCE = 0.07
 """Distance from the tool to the centre of a held toy [m]: a toy held by one end counts."""
-
-OPEN_FINGERS = 0.5
-"""A hand with all fingers less closed than this [rad] holds no toy. The narrowest gap between thumb and fingers is then
-8.6 cm (from the hand's meshes), and a toy is at most 5 cm wide where it is grasped."""
 
 
 def present(parameters: Parameters) -> np.ndarray:
@@ -51,14 +48,17 @@ def to_box(snapshot: Snapshot) -> np.ndarray:
     return np.stack([snapshot.observed_position(box) for box in BOX_OF], axis=1) - snapshot.once(positions)
 
 
+def distances(snapshot: Snapshot) -> np.ndarray:
+    """Distances from the tool to the centres of all toys [m], [env, toy]."""
+    centers = np.stack([snapshot.position(toy) for toy in TOYS], axis=1)
+    return np.linalg.norm(centers - snapshot.tcp_position[:, None], axis=2)
+
+
 def in_hand(snapshot: Snapshot) -> np.ndarray:
     """Whether each toy may be held, bool [env, toy]: of those present the nearest to the tool, near it, a finger closed."""
-    centers = np.stack([snapshot.position(toy) for toy in TOYS], axis=1)
-    distance = np.linalg.norm(centers - snapshot.tcp_position[:, None], axis=2)
-    distance = np.where(present(snapshot.parameters), distance, np.inf)
+    distance = np.where(present(snapshot.parameters), snapshot.once(distances), np.inf)
     nearest = np.arange(len(TOYS)) == distance.argmin(axis=1)[:, None]
-    closed = (snapshot.finger_positions >= OPEN_FINGERS).any(axis=1, keepdims=True)
-    return np.asarray(nearest & (distance < GRASP_DISTANCE) & closed)
+    return np.asarray(nearest & (distance < GRASP_DISTANCE) & ~hand_is_open(snapshot)[:, None])
 
 
 def rotations(snapshot: Snapshot) -> np.ndarray:

@@ -26,6 +26,7 @@ from handful.tasks.order import (
     PLANES,
     RED,
     TOYS,
+    distances,
     from_tcp,
     if_present,
     in_hand,
@@ -256,7 +257,7 @@ class OrderFulfillment(Task):
         rows, parameters = np.arange(len(index)), snapshot.parameters
         position = np.stack([snapshot.position(toy) for toy in TOYS], axis=1)[rows, index]
         rest_height = self._half_heights(snapshot)[rows, index]
-        distance = np.linalg.norm(position - snapshot.tcp_position, axis=1)
+        distance = snapshot.once(distances)[rows, index]
         held = (position[:, 2] - rest_height > GRASP_HEIGHT) & (distance < GRASP_DISTANCE)
         over = [
             box.between_walls(parameters, snapshot.in_frame_of(name, position[:, None]))[:, 0]

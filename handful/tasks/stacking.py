@@ -9,7 +9,7 @@ from handful.simulation.props.block import Block, box_reach_up
 from handful.simulation.props.prop import from_tcp, offset
 from handful.simulation.randomization import Parameters
 from handful.simulation.snapshot import Snapshot
-from handful.tasks.task import REACH_DISTANCE, Task
+from handful.tasks.task import REACH_DISTANCE, Task, hand_is_open
 
 RED = "red_block"
 """The block to be stacked."""
@@ -35,10 +35,6 @@ CONTACT_GAP = 0.005
 
 REST_SPEED = 0.05
 """Both blocks are at rest below this speed [m/s]. A falling block reaches it within 5 ms."""
-
-OPEN_FINGERS = 0.5
-"""A hand with all fingers less closed than this [rad] holds nothing. The narrowest gap between thumb and fingers is then
-8.6 cm (from the hand's meshes); the diagonal of the widest block is 7.9 cm."""
 
 RELEASE_DISTANCE = 0.07
 """A hand this far from the block's centre [m] holds nothing: fingers reach 1 cm beyond the tool, corners 4.9 cm."""
@@ -95,7 +91,7 @@ class BlockStacking(Task):
     def stage(self, snapshot: Snapshot) -> np.ndarray:
         distance = np.linalg.norm(snapshot.position(RED) - snapshot.tcp_position, axis=1)
         lifted = (lowest_point(snapshot, RED) > LIFT_HEIGHT) & (distance < GRASP_DISTANCE)
-        released = (snapshot.finger_positions < OPEN_FINGERS).all(axis=1) | (distance > RELEASE_DISTANCE)
+        released = hand_is_open(snapshot) | (distance > RELEASE_DISTANCE)
         stage = np.where(distance < REACH_DISTANCE, 1, 0)
         stage = np.where(lifted, 2, stage)
         return np.where(rests_on(snapshot, RED, BLUE) & released, 3, stage)

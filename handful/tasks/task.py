@@ -34,8 +34,18 @@ from handful.simulation.snapshot import Snapshot
 REACH_DISTANCE = 0.05
 """The tool has reached an object when it is this near its centre [m]: about where a grasp can close."""
 
+OPEN_FINGERS = 0.5
+"""A hand with all fingers less closed than this [rad] holds nothing. The narrowest gap between thumb and fingers is then
+8.6 cm (from the hand's meshes); the diagonal of the widest block is 7.9 cm, and toys are grasped where they are at most
+5 cm wide."""
+
 LOST_HEIGHT = -0.05
 """Centre of an object that has fallen off the table [m]: on the table it is above 0."""
+
+
+def hand_is_open(snapshot: Snapshot) -> np.ndarray:
+    """Whether the hand is so open that it holds nothing, bool [env]."""
+    return np.asarray((snapshot.finger_positions < OPEN_FINGERS).all(axis=1))
 
 
 class Task(abc.ABC):

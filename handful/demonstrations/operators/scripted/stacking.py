@@ -16,7 +16,8 @@ from handful.demonstrations.operators.scripted.grasping import (
 from handful.demonstrations.operators.scripted.phases import PhasedOperator
 from handful.demonstrations.operators.scripted.script import Goal
 from handful.simulation.snapshot import Snapshot
-from handful.tasks.stacking import BLUE, OPEN_FINGERS, RED, highest_point, lowest_point, rests_on
+from handful.tasks.stacking import BLUE, RED, highest_point, lowest_point, rests_on
+from handful.tasks.task import hand_is_open
 
 _CLEARANCE = 0.03
 """Height of the red block's lowest point over the blue block's highest while it is carried [m]."""
@@ -144,7 +145,7 @@ class StackingOperator(PhasedOperator):
         beside = self._beside(places[Phase.APPROACH], tool)
         over = np.linalg.norm((places[Phase.CARRY] - tool)[:, :2], axis=1) < self.place_tolerance
         gap = lowest_point(snapshot, RED) - highest_point(snapshot, BLUE)
-        free = snapshot.finger_positions.max(axis=1) < OPEN_FINGERS
+        free = hand_is_open(snapshot)
 
         self._enter((was == Phase.APPROACH) & beside & turned & opened, Phase.DESCEND)
         self._enter((was == Phase.DESCEND) & self._reached(places[Phase.DESCEND], tool), Phase.CLOSE)
