@@ -18,7 +18,7 @@ from handful.runs.phases import Phase
 BUDGETS = {
     "block-lifting": (500_000, 1_500_000, 1_000_000),
     "block-stacking": (4_000_000, 4_000_000, 3_000_000),
-    "clearing-box": (3_000_000, 3_000_000, 1_500_000),
+    "clearing-box": (3_000_000, 3_000_000, 3_000_000),
     "clearing-blocks": (8_000_000, 5_000_000, 2_000_000),
     "pouring": (2_500_000, 2_000_000, 1_000_000),
     "order-fulfillment": (8_000_000, 6_000_000, 3_000_000),
