@@ -80,7 +80,7 @@ lock:
 	echo torch | $(UV) $(lock) - --output-file locked-torch.txt
 
 try:
-	$(MAKE) train RECIPE=quick MINUTES=20 NUM_EPISODES=200 RUN=runs/first
+	@$(MAKE) --no-print-directory train RECIPE=quick MINUTES=20 NUM_EPISODES=200 RUN=runs/first
 
 # A run that exists is resumed; one that is finished is only evaluated and drawn again.
 train: $(installed)
